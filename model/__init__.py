@@ -1,0 +1,1 @@
+"""The language model: corpus, vocabulary, network, training, generation. Knows nothing of Beam."""

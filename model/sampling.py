@@ -1,0 +1,160 @@
+"""Exact draws from softmax(logits / T) after the named filters.
+
+Pure functions of logits and uniforms, in TensorFlow that XLA can compile; nothing is sorted.
+Shapes: S slots, V words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import tensorflow as tf
+
+# Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
+    """The 64-bit key of a prompt's random numbers, as two 32-bit words."""
+    digest = hashlib.blake2b(f"{seed}\n{prompt_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
+    """64 random bits for each key and counter, all uint32 tensors of one shape."""
+
+    def rotate(x: Any, by: int) -> Any:
+        return tf.bitwise.left_shift(x, tf.constant(by, tf.uint32)) | tf.bitwise.right_shift(
+            x, tf.constant(32 - by, tf.uint32)
+        )
+
+    keys = (*key, key[0] ^ key[1] ^ tf.constant(_PARITY, tf.uint32))
+    a, b = counter[0] + keys[0], counter[1] + keys[1]
+    for i in range(5):
+        for by in _ROTATIONS[i % 2]:
+            a = a + b
+            b = rotate(b, by) ^ a
+        a = a + keys[(i + 1) % 3]
+        b = b + keys[(i + 2) % 3] + tf.constant(i + 1, tf.uint32)
+    return a, b
+
+
+def uniform(bits: Any) -> Any:
+    """Float32 in [0, 1) from the upper 23 of 32 bits.
+
+    One bit less than float32 could hold: then u * total < total also after rounding, so that an
+    inverse CDF never runs off its end.
+    """
+    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) * 2.0**-23
+
+
+def keep_top_k(weights: Any, k: Any) -> Any:
+    """Zeroes all but the k largest weights of a row; all that tie with the k-th stay.
+
+    Args:
+        weights: float32 [S, V], not negative. k: int32 [S], 0 for off.
+    """
+    bits = tf.bitcast(weights, tf.int32)
+
+    def enough(threshold: Any) -> Any:
+        return tf.reduce_sum(tf.cast(bits >= threshold[:, None], tf.int32), axis=1) >= k
+
+    threshold = tf.where(k > 0, _largest(enough, tf.shape(k)[0]), 0)
+    return tf.where(bits >= threshold[:, None], weights, 0.0)
+
+
+def keep_top_p(weights: Any, p: Any) -> Any:
+    """Zeroes all but the smallest set of largest weights that holds share p of a row's sum.
+
+    Nucleus sampling (Holtzman et al. 2020). All that tie with the smallest of the set stay.
+
+    Args:
+        weights: float32 [S, V], not negative. p: float32 [S], 1 for off.
+    """
+    bits = tf.bitcast(weights, tf.int32)
+    wanted = p * tf.reduce_sum(weights, axis=1)
+
+    def enough(threshold: Any) -> Any:
+        kept = tf.where(bits >= threshold[:, None], weights, 0.0)
+        return tf.reduce_sum(kept, axis=1) >= wanted
+
+    # With p = 1 rounding could drop the least words, so it is off by name.
+    threshold = tf.where(p < 1.0, _largest(enough, tf.shape(p)[0]), 0)
+    return tf.where(bits >= threshold[:, None], weights, 0.0)
+
+
+def keep_min_p(weights: Any, p: Any) -> Any:
+    """Zeroes weights below share p of the row's largest (Nguyen et al. 2024); 0 is off."""
+    return tf.where(
+        weights >= p[:, None] * tf.reduce_max(weights, axis=1, keepdims=True), weights, 0
+    )
+
+
+def _largest(enough: Any, rows: Any) -> Any:
+    """The largest int32 threshold in [0, bits of 1.0] at which `enough` still holds, by bisection.
+
+    Floats that are not negative order as their bits do, so 31 halvings find the threshold exactly.
+    """
+    low = tf.zeros([rows], tf.int32)
+    high = tf.fill([rows], 0x3F800001)
+    for _ in range(31):
+        middle = low + (high - low) // 2
+        good = enough(middle)
+        low, high = tf.where(good, middle, low), tf.where(good, high, middle)
+    return low
+
+
+def greedy(logits: Any) -> Any:
+    """The most probable word, the lowest id on ties. int32 [S]."""
+    top = tf.reduce_max(logits, axis=1, keepdims=True)
+    return tf.argmax(tf.cast(logits == top, tf.int32), axis=1, output_type=tf.int32)
+
+
+def weights_of(logits: Any, temperature: Any) -> Any:
+    """exp((logits - max) / T), float32 [S, V]: the softmax at temperature T before its sum.
+
+    Blocked words come as -inf and weigh nothing. Where T is 0 the weights are unused.
+    """
+    top = tf.reduce_max(logits, axis=1, keepdims=True)
+    safe = tf.where(temperature > 0, temperature, 1.0)
+    return tf.exp((logits - top) / safe[:, None])
+
+
+def draw(weights: Any, first: Any, second: Any) -> Any:
+    """One word for each row with probability weight / sum, by a two-level inverse CDF.
+
+    The first uniform chooses a block of about sqrt(V) words by the blocks' sums, the second a word
+    inside it: two short scans, and 46 random bits behind each draw.
+
+    Args:
+        weights: float32 [S, V], not negative, at least one above 0 in each row.
+        first, second: float32 [S] in [0, 1), independent.
+
+    Returns:
+        int32 [S]. A word of weight 0 is never drawn.
+    """
+    words = weights.shape[1]
+    size = math.isqrt(words - 1) + 1
+    blocks = -(-words // size)
+    grid = tf.pad(weights, [[0, 0], [0, blocks * size - words]])
+    grid = tf.reshape(grid, [-1, blocks, size])
+    block = _inverse_cdf(tf.reduce_sum(grid, axis=2), first)
+    return block * size + _inverse_cdf(tf.gather(grid, block, axis=1, batch_dims=1), second)
+
+
+def _inverse_cdf(weights: Any, u: Any) -> Any:
+    cdf = tf.cumsum(weights, axis=1)
+    # Prefix sums made in parallel may rise by a rounding error where the weight is 0: such a
+    # place is no answer, hence the second condition.
+    good = (cdf > (u * cdf[:, -1])[:, None]) & (weights > 0)
+    # If rounding leaves no place at all, the last one with weight is the answer.
+    last = (
+        tf.shape(weights)[1]
+        - 1
+        - tf.argmax(tf.reverse(weights, [1]) > 0, axis=1, output_type=tf.int32)
+    )
+    first = tf.argmax(good, axis=1, output_type=tf.int32)
+    return tf.where(tf.reduce_any(good, axis=1), first, last)

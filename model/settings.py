@@ -1,0 +1,222 @@
+"""Frozen settings objects, checked when made, saved beside what they shaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from model.errors import SettingError
+
+LEVELS = ("word", "char", "whitespace")
+MODES = ("stream", "lines")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_int(field: str, value: Any, low: int, high: int | None = None) -> None:
+    if not _is_int(value) or value < low or (high is not None and value > high):
+        allowed = f"a whole number of at least {low}"
+        if high is not None:
+            allowed = f"a whole number from {low} to {high}"
+        raise SettingError(field, allowed, value)
+
+
+def _check_float(field: str, value: Any, allowed: str, accept: Callable[[float], bool]) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not accept(value):
+        raise SettingError(field, allowed, value)
+
+
+def _check_choice(field: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingError(field, "one of " + ", ".join(choices), value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularySettings:
+    """How text becomes tokens and which tokens get an id.
+
+    Attributes:
+        level: `word` (words and punctuation, reversible by joiner marks), `char`, or
+            `whitespace` (tokens as they stand between spaces, for tokenised corpora).
+        min_count: a token seen less often in the training part becomes `<unk>`;
+            None means 2 at word level and 1 at the others.
+        max_size: at most so many entries, reserved ones included; the rarest go first.
+    """
+
+    level: str = "word"
+    min_count: int | None = None
+    max_size: int = 50_000
+
+    def __post_init__(self) -> None:
+        _check_choice("level", self.level, LEVELS)
+        if self.min_count is None:
+            object.__setattr__(self, "min_count", 2 if self.level == "word" else 1)
+        _check_int("min_count", self.min_count, 1)
+        _check_int("max_size", self.max_size, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Sizes of the network.
+
+    Attributes:
+        vocabulary: V, entries of the vocabulary.
+        embedding: D, width of the embedding, which is also the output matrix (tied).
+        hidden: H, units of each LSTM layer; when H != D a projection leads back to D.
+        layers: number of LSTM layers, 1 to 3.
+        dropout: share of features dropped, the same ones at every time step, after the
+            embedding, between layers and before the output.
+        context: width of the vector that may set the initial state (number of labels), 0 for none.
+    """
+
+    vocabulary: int
+    embedding: int = 256
+    hidden: int = 256
+    layers: int = 1
+    dropout: float = 0.5
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        _check_int("vocabulary", self.vocabulary, 4)
+        _check_int("embedding", self.embedding, 1)
+        _check_int("hidden", self.hidden, 1)
+        _check_int("layers", self.layers, 1, 3)
+        _check_float("dropout", self.dropout, "a number in [0, 1)", lambda x: 0 <= x < 1)
+        _check_int("context", self.context, 0)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network size and the dropout that suits a small corpus."""
+
+    embedding: int
+    hidden: int
+    layers: int
+    dropout: float
+
+
+PRESETS = {
+    "tiny": Preset(64, 64, 1, 0.2),
+    "small": Preset(256, 256, 1, 0.6),
+    "medium": Preset(400, 400, 2, 0.5),
+    "large": Preset(650, 650, 2, 0.5),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How the network is trained.
+
+    Attributes:
+        mode: `stream` (one long text, state carried from window to window) or `lines`
+            (each line its own sequence).
+        minutes: hard budget in minutes from the start of training to the last step; None for none.
+        epochs: at most so many passes over the training part; None means 40, or no limit
+            where `minutes` is given.
+        batch: B, parallel streams or lines.
+        steps: T, time steps of a window (`stream` mode).
+        learning_rate: peak rate of AdamW; warmed up, then lowered to zero along a cosine.
+        weight_decay: AdamW's decoupled decay.
+        clip: gradients are scaled so that their global norm is at most this.
+        patience: stop after so many validations without a better perplexity.
+        seed: seeds initial weights, dropout and the order of lines.
+    """
+
+    mode: str = "stream"
+    minutes: float | None = None
+    epochs: int | None = None
+    batch: int = 32
+    steps: int = 32
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.05
+    clip: float = 0.5
+    patience: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("mode", self.mode, MODES)
+        if self.minutes is not None:
+            _check_float("minutes", self.minutes, "a number above 0", lambda x: x > 0)
+        if self.epochs is not None:
+            _check_int("epochs", self.epochs, 1)
+        elif self.minutes is None:
+            object.__setattr__(self, "epochs", 40)
+        _check_int("batch", self.batch, 1)
+        _check_int("steps", self.steps, 1)
+        _check_float("learning_rate", self.learning_rate, "a number above 0", lambda x: x > 0)
+        _check_float("weight_decay", self.weight_decay, "a number of at least 0", lambda x: x >= 0)
+        _check_float("clip", self.clip, "a number above 0", lambda x: x > 0)
+        _check_int("patience", self.patience, 1)
+        _check_int("seed", self.seed, 0, 2**32 - 1)
+
+
+TEMPERATURES = "0 (greedy) or a number from 0.001 to 1000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationSettings:
+    """What is drawn for each prompt.
+
+    Attributes:
+        samples: texts for each prompt and temperature.
+        temperatures: logits are divided by it; 0 is greedy, the lowest id on ties. With
+            several, a prompt gets `samples` texts at each, numbered on through them.
+        top_k: only the k most probable words (all that tie with the k-th stay); 0 is off.
+        top_p: only the smallest set of most probable words that holds this share; 1 is off.
+        min_p: only words at least this share as probable as the most probable; 0 is off.
+        min_words: the end of the text cannot be drawn before so many words.
+        max_words: a text ends after so many words (`finish` is then `length`).
+        stop: a text ends before any of these words (`finish` is then `stop`).
+        label: the label every text gets, for a model trained with labels.
+        unknown: let `<unk>` be drawn.
+        seed: of the run; 0 is a seed like any other.
+    """
+
+    samples: int = 1
+    temperatures: tuple[float, ...] = (1.0,)
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    min_words: int = 0
+    max_words: int = 50
+    stop: tuple[str, ...] = ()
+    label: str | None = None
+    unknown: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_int("samples", self.samples, 1, 100_000)
+        if not isinstance(self.temperatures, tuple) or not self.temperatures:
+            raise SettingError("temperature", TEMPERATURES, self.temperatures)
+        for value in self.temperatures:
+            _check_float("temperature", value, TEMPERATURES, lambda x: x == 0 or 1e-3 <= x <= 1e3)
+        _check_int("top_k", self.top_k, 0)
+        _check_float("top_p", self.top_p, "a number in (0, 1]", lambda x: 0 < x <= 1)
+        _check_float("min_p", self.min_p, "a number in [0, 1]", lambda x: 0 <= x <= 1)
+        _check_int("max_words", self.max_words, 1, 100_000)
+        _check_int("min_words", self.min_words, 0)
+        if self.min_words > self.max_words:
+            raise SettingError("min_words", f"at most max_words ({self.max_words})", self.min_words)
+        if not isinstance(self.stop, tuple) or not all(
+            isinstance(word, str) and word.strip() for word in self.stop
+        ):
+            raise SettingError("stop", "words that are not empty", self.stop)
+        if self.label is not None and not isinstance(self.label, str):
+            raise SettingError("label", "a text", self.label)
+        if not isinstance(self.unknown, bool):
+            raise SettingError("unknown", "true or false", self.unknown)
+        _check_int("seed", self.seed, 0, 2**64 - 1)
+
+    @property
+    def texts(self) -> int:
+        """Texts for each prompt."""
+        return self.samples * len(self.temperatures)
+
+    def temperature_of(self, sample: int) -> float:
+        """The temperature of a sample number, counted from 1 through all temperatures."""
+        return self.temperatures[(sample - 1) // self.samples]

@@ -1,0 +1,111 @@
+"""Text to tokens and back. Joiner marks make the word level reversible.
+
+Every boundary between two tokens that holds no white space carries one mark: on the left of the
+right-hand token if that is punctuation, else on the right of the left-hand one if that is, else
+(two words, as in scripts without spaces) on the left of the right-hand word:
+
+    “Don't stop!”  ->  “■  Don't  stop  ■!  ■”
+
+So a word is the same vocabulary entry whatever punctuation stands beside it. A literal mark in the
+text is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+MARK = "■"
+# Not of the class So, or an emoji sequence could swallow it.
+ESCAPE = "⁜"
+_ESCAPED = {ESCAPE: ESCAPE + "0", MARK: ESCAPE + "1"}
+
+# RE2 syntax. Its \s is ASCII only, hence the separators (Z) and control characters beside it.
+_SPACE = r"[\s\p{Z}\p{Cc}]"
+_DROPPED = r"[\x{FEFF}\x{200B}]"
+# U+200C and U+200D shape words of Persian and Indic scripts: they belong to the word.
+_LETTER = r"[\p{L}\p{M}\p{N}\x{200C}\x{200D}]"
+# Scripts written without spaces: each character stands for itself.
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+_WORD = rf"(?:{_UNSPACED}|{_LETTER}+(?:['’]{_LETTER}+)*)"
+_TONES = r"[\x{FE0F}\x{1F3FB}-\x{1F3FF}\x{20E3}]*"
+_EMOJI = rf"(?:[\x{{1F1E6}}-\x{{1F1FF}}]{{2}}|\p{{So}}{_TONES}(?:\x{{200D}}\p{{So}}{_TONES})*)"
+_PUNCTUATION = rf"(?:{ESCAPE}[01]|\.+|-+|=+|\*+|_+|~+|#+|{_EMOJI}|[^\s\p{{Z}}\p{{Cc}}])"
+_TOKEN = rf"(?:{_WORD}|{_PUNCTUATION})"
+
+
+def tokenize(texts: Any, level: str) -> Any:
+    """Splits texts into tokens inside a TensorFlow graph.
+
+    Args:
+        texts: a string tensor of shape [N], valid UTF-8.
+        level: `word`, `char` or `whitespace`.
+
+    Returns:
+        A ragged string tensor [N, (tokens)]. The text is put into NFC first, and byte-order marks
+        and zero-width spaces are dropped.
+    """
+    import tensorflow as tf
+    import tensorflow_text as tf_text
+
+    texts = tf_text.normalize_utf8(texts, "NFC")
+    texts = tf.strings.regex_replace(texts, _DROPPED, "")
+    if level == "char":
+        return tf.strings.unicode_split(texts, "UTF-8")
+    if level == "whitespace":
+        return tf_text.regex_split(texts, _SPACE + "+")
+    for literal, escaped in _ESCAPED.items():
+        texts = tf.strings.regex_replace(texts, literal, escaped)
+    tokens, begin, end = tf_text.regex_split_with_offsets(
+        texts, rf"{_TOKEN}|{_SPACE}+", keep_delim_regex_pattern=_TOKEN
+    )
+    return tokens.with_flat_values(_mark(tokens, begin.flat_values, end.flat_values))
+
+
+def _mark(tokens: Any, begin: Any, end: Any) -> Any:
+    """Adds the joiner marks to flat tokens with byte offsets in their texts."""
+    import tensorflow as tf
+
+    flat, rows = tokens.flat_values, tokens.value_rowids()
+    no, none = tf.constant([False]), tf.constant([], tf.bool)
+    no = tf.cond(tf.size(flat) > 0, lambda: no, lambda: none)
+    glued = tf.concat([no, (begin[1:] == end[:-1]) & (rows[1:] == rows[:-1])], 0)
+    word = tf.strings.regex_full_match(flat, _WORD)
+    after_word = tf.concat([no, word[:-1]], 0)
+    left = glued & (~word | after_word)
+    right = tf.concat([(glued & ~left)[1:], no], 0)
+    return tf.strings.join([tf.where(left, MARK, ""), flat, tf.where(right, MARK, "")])
+
+
+def surface(token: str) -> str:
+    """A word-level token as it stands in text: marks taken off, escapes undone."""
+    _, body, _ = parts(token)
+    return body
+
+
+def parts(token: str) -> tuple[bool, str, bool]:
+    """(joined to the left, surface, joined to the right) of a word-level token."""
+    left, right = token.startswith(MARK), token.endswith(MARK)
+    body = token[left : len(token) - right]
+    for literal, escaped in reversed(_ESCAPED.items()):
+        body = body.replace(escaped, literal)
+    return left, body, right
+
+
+def join(tokens: Sequence[str], level: str, *, glued: bool = True) -> str:
+    """Tokens as text.
+
+    Args:
+        glued: no space goes before the first token; False where it continues a text that a word
+            must be parted from.
+    """
+    if level == "char":
+        return "".join(tokens)
+    if level == "whitespace":
+        return "" if not tokens else ("" if glued else " ") + " ".join(tokens)
+    pieces = []
+    for token in tokens:
+        left, body, right = parts(token)
+        pieces += [body] if glued or left else [" ", body]
+        glued = right
+    return "".join(pieces)

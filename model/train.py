@@ -1,0 +1,247 @@
+"""From a corpus to a model directory."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from model.corpus import Corpus, built_in_corpus, read_corpus, read_labelled
+from model.dataset import Feeder, LineBatches, StreamBatches
+from model.errors import TextmillError
+from model.fit import History, Reporter, fit
+from model.saved import SavedModel, check_free, save_model
+from model.settings import PRESETS, NetworkSettings, TrainSettings, VocabularySettings
+from model.split import Part, split, whole
+from model.vocabulary import Vocabulary, tokenize_texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings:
+    """Where the text comes from and how it is read.
+
+    Attributes:
+        paths: files or glob patterns; none means the built-in text.
+        mode: `stream` or `lines`.
+        encoding: of the files; None is UTF-8, or what a byte-order mark says.
+        unwrap: join the lines of a paragraph (`stream` mode).
+        text, labels: columns of a table, by name or by number; None for plain text.
+    """
+
+    paths: tuple[str, ...] = ()
+    mode: str = "stream"
+    encoding: str | None = None
+    unwrap: bool = True
+    text: str | None = None
+    labels: str | None = None
+
+    def read(self) -> Corpus:
+        """The corpus."""
+        if not self.paths:
+            return built_in_corpus()
+        if self.labels is not None:
+            return read_labelled(
+                self.paths, text=self.text or "text", label=self.labels, encoding=self.encoding
+            )
+        return read_corpus(self.paths, mode=self.mode, encoding=self.encoding, unwrap=self.unwrap)
+
+
+def train_model(
+    out: str,
+    *,
+    corpus: CorpusSettings,
+    vocabulary: VocabularySettings,
+    preset: str,
+    train: TrainSettings,
+    report: Reporter,
+    tensorboard: str | None = None,
+) -> SavedModel:
+    """Reads a corpus, trains a model on its first 90 %, saves it.
+
+    Returns:
+        The model as saved in `out`; `training["metrics"]` holds its perplexity on the last 5 %.
+
+    Raises:
+        TextmillError: the corpus is of no use, or `out` is taken or cannot be written.
+    """
+    started = time.monotonic()
+    check_free(out)
+    text = corpus.read()
+    report.message(
+        f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
+    )
+    parts = split(tokenized_part(text, level=vocabulary.level, mode=train.mode))
+    learned = Vocabulary.build(parts["train"].words, parts["train"].counts(), vocabulary)
+    labels = tuple(sorted(set(text.labels or ())))
+    report.message(
+        f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
+        f"{parts['valid'].unknown_rate(learned):.1%} unknown in the validation part"
+    )
+    # Only from here on is Keras needed, and with it its backend.
+    import keras
+
+    from model.evaluate import Evaluator
+    from model.network import LanguageModel
+
+    report.message(device_line())
+    sizes = PRESETS[preset]
+    network = LanguageModel(
+        NetworkSettings(vocabulary=len(learned), context=len(labels), **asdict(sizes)),
+        seed=train.seed,
+    )
+    network.build()
+    network.assign_output_bias(learned.counts)
+    evaluator = Evaluator(network, learned, labels)
+    feeder = make_feeder(parts["train"], learned, train, labels)
+    if isinstance(feeder, LineBatches) and feeder.cut:
+        report.message(f"{feeder.cut:,} lines are longer than 255 words and are cut there")
+    history = fit(
+        network,
+        feeder,
+        lambda: evaluator(parts["valid"]).perplexity,
+        train,
+        started=started,
+        report=report,
+        use_tf_data=keras.backend.backend() == "tensorflow",
+        watch=_tensorboard(tensorboard),
+    )
+    model = SavedModel(
+        network=network.settings,
+        vocabulary=learned,
+        mode=train.mode,
+        labels=labels,
+        arrays=network.arrays(),
+        training={
+            "corpus": _corpus_record(corpus, text),
+            "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
+            "history": history.validations,
+            "metrics": _metrics(history, evaluator, parts, learned),
+            "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
+            "machine": platform.machine(),
+        },
+    )
+    save_model(out, model, card=model_card(model))
+    return model
+
+
+def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:
+    """A whole corpus as provisional ids."""
+    return whole(tokenize_texts(corpus.texts, level), mode=mode, labels=corpus.labels)
+
+
+def make_feeder(
+    part: Part, vocabulary: Vocabulary, settings: TrainSettings, labels: Sequence[str]
+) -> Feeder:
+    """Training batches of a part.
+
+    Raises:
+        TextmillError: the part holds fewer words than one batch.
+    """
+    from model.evaluate import one_hot
+
+    ids = part.encode(vocabulary)
+    if part.lengths is not None:
+        contexts = one_hot(part.labels, labels) if part.labels is not None else None
+        batch = min(settings.batch, len(part.lengths))
+        return LineBatches(ids, part.lengths, batch=batch, seed=settings.seed, contexts=contexts)
+    least = settings.batch * (settings.steps + 1)
+    feeder = StreamBatches(ids, batch=settings.batch, steps=settings.steps, seed=settings.seed)
+    if len(ids) < least or feeder.windows < 1:
+        raise TextmillError(
+            f"the training part (90 % of the corpus) has {len(ids):,} words, one batch of "
+            f"{settings.batch} x {settings.steps} needs at least {least * 8 // 7:,}; add text"
+        )
+    return feeder
+
+
+def device_line() -> str:
+    """One line that says what Keras computes on."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        gpus = torch.cuda.device_count()
+    else:
+        gpus = len(keras.distribution.list_devices("gpu"))
+    device = f"{gpus} GPU" if gpus else "the CPU (no GPU found)"
+    return f"training on {device} with Keras on {backend}"
+
+
+def _metrics(
+    history: History, evaluator: Any, parts: dict[str, Part], vocabulary: Vocabulary
+) -> dict[str, Any]:
+    test = evaluator(parts["test"])
+    return {
+        "train_words": parts["train"].tokens,
+        "vocabulary": len(vocabulary),
+        "valid_perplexity": round(history.best_perplexity, 3),
+        "test_perplexity": round(test.perplexity, 3),
+        "test_words": test.tokens,
+        "test_unknown_rate": round(parts["test"].unknown_rate(vocabulary), 5),
+        "test_bits_a_character": round(
+            test.bits_a_character(parts["test"].characters(vocabulary.level)), 4
+        ),
+        "epochs": round(history.epochs, 2),
+        "seconds": round(history.seconds, 1),
+        "words_a_second": round(history.words / max(history.seconds, 1e-9)),
+        "stopped": history.stopped,
+    }
+
+
+def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
+    record = asdict(settings)
+    del record["paths"]  # names of folders are nobody's business
+    return {**record, "sources": [asdict(source) for source in corpus.sources]}
+
+
+def _tensorboard(folder: str | None) -> Callable[[int, dict[str, float]], None] | None:
+    if folder is None:
+        return None
+    import tensorflow as tf
+
+    writer = tf.summary.create_file_writer(folder)
+
+    def watch(step: int, scalars: dict[str, float]) -> None:
+        with writer.as_default(step=step):
+            for name in ("train_perplexity", "valid_perplexity", "epoch"):
+                tf.summary.scalar(name, np.float32(scalars[name]))
+            writer.flush()
+
+    return watch
+
+
+def model_card(model: SavedModel) -> str:
+    """README.md of a model directory."""
+    metrics, corpus = model.training["metrics"], model.training["corpus"]
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in metrics.items())
+    sources = "\n".join(
+        f"- {s['name']}, {s['bytes']:,} bytes, SHA-256 {s['sha256']}" for s in corpus["sources"]
+    )
+    s = model.network
+    labels = f", labels: {', '.join(model.labels)}" if model.labels else ""
+    return f"""# A textmill language model
+
+An LSTM language model at {model.vocabulary.level} level, made by `textmill train`: vocabulary
+{s.vocabulary:,}, embedding {s.embedding}, {s.layers} layer(s) of {s.hidden} units, output tied to
+the embedding{labels}. It imitates its corpus in words and style; what it says is not true, and it
+may repeat phrases of the corpus.
+
+## Corpus ({model.mode})
+{sources}
+
+## Measured
+Perplexity counts unknown words as one word and each end of a text; validation and test are the two
+last 5 % of the corpus by position, and the last was not used to choose anything.
+
+| what | figure |
+|---|---|
+{rows}
+
+This file is part of the checked directory: keep notes elsewhere.
+"""

@@ -1,0 +1,132 @@
+"""What a person sees: progress on the standard error, tables on the standard output."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+_LOG_SECONDS = 30.0  # between lines where there is no terminal
+
+
+def stderr() -> Console:
+    """The standard error as it is now (tests replace it)."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def stdout() -> Console:
+    """The standard output as it is now."""
+    width = None if sys.stdout.isatty() else 100
+    return Console(highlight=False, width=width)
+
+
+def table(title: str, rows: Sequence[tuple[str, Any]]) -> None:
+    """Prints a table of two columns; text from files is escaped."""
+    grid = Table(title=escape(title), show_header=False, title_justify="left")
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(escape(name), escape(str(value)))
+    stdout().print(grid)
+
+
+class TrainingReport:
+    """A `Reporter` that draws a bar in a terminal and writes lines elsewhere."""
+
+    def __init__(self, *, quiet: bool = False):
+        self._console, self._quiet = stderr(), quiet
+        self._bar: Progress | None = None
+        self._rates: list[float] = []
+        self._validation = ""
+
+    @contextmanager
+    def running(self) -> Iterator[TrainingReport]:
+        """Shows the bar while training goes on."""
+        try:
+            yield self
+        finally:
+            if self._bar is not None:
+                self._bar.stop()
+
+    def message(self, text: str) -> None:
+        """See `Reporter`."""
+        if not self._quiet:
+            self._console.print(escape(text))
+
+    def progress(self, share: float, *, loss: float, rate: float) -> None:
+        """See `Reporter`."""
+        self._rates = [*self._rates[-99:], rate]
+        if self._quiet or not self._console.is_terminal:
+            return
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("training"), BarColumn(), TextColumn("{task.description}"),
+                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+                console=self._console,
+            )  # fmt: skip
+            self._bar.start()
+            self._bar.add_task("", total=1.0)
+        words = sorted(self._rates)[len(self._rates) // 2]
+        perplexity = math.exp(min(loss, 700.0))
+        self._bar.update(
+            self._bar.task_ids[0],
+            completed=share,
+            description=f"loss {loss:.3f}  perplexity {perplexity:.1f}{self._validation}"
+            f"  {words:,.0f} words/s",
+        )
+
+    def validated(self, epoch: float, *, perplexity: float, best: bool) -> None:
+        """See `Reporter`."""
+        self._validation = f"  validation {perplexity:.1f}"
+        words = sorted(self._rates)[len(self._rates) // 2] if self._rates else 0
+        self.message(
+            f"epoch {epoch:5.1f}  validation perplexity {perplexity:8.2f}{' *' if best else '  '}"
+            f"  {words:,.0f} words/s"
+        )
+
+
+@contextmanager
+def shard_progress(*, quiet: bool) -> Iterator[Any]:
+    """Gives a function (shards done, shards) that draws a bar in a terminal, lines elsewhere."""
+    console = stderr()
+    if quiet:
+        yield None
+        return
+    if not console.is_terminal:
+        yield _log_lines(console)
+        return
+    columns = (
+        TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _log_lines(console: Console) -> Any:
+    started = last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LOG_SECONDS:
+            last = now
+            console.print(f"generating: {done}/{total} shards after {now - started:,.0f} s")
+
+    return tell

@@ -1,0 +1,201 @@
+"""From prompt files and a model to a directory of generated text."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model.errors import TextmillError
+from model.generator import check_label, stop_ids
+from model.saved import check_free, load_model
+from model.settings import GenerationSettings
+from pipeline.files import make_directory
+from pipeline.prompts import Plan, plan
+from pipeline.shards import read_manifest
+
+# Says how many shards of how many stand, as often as it likes.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that a run is a function of, and where it goes."""
+
+    model_dir: str
+    fingerprint: str
+    out: str
+    settings: GenerationSettings
+    plan: Plan
+
+    def header(self) -> dict[str, Any]:
+        """The manifest's account of it."""
+        return {
+            "model": self.fingerprint,
+            "settings": asdict(self.settings),
+            "prompts": [asdict(file) for file in self.plan.files],
+            "versions": {
+                name: importlib.metadata.version(name)
+                for name in ("textmill", "apache-beam", "tensorflow-text", "numpy")
+            }
+            | {"python": platform.python_version()},
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: its manifest and how long it took in seconds."""
+
+    manifest: dict[str, Any]
+    seconds: float
+
+    @property
+    def rejected_share(self) -> float:
+        """Rejected rows over all rows."""
+        counts = self.manifest["counts"]
+        return counts["rejected"] / counts["rows"]
+
+
+def generate(
+    model_dir: str,
+    *,
+    prompts: Sequence[str],
+    out: str,
+    settings: GenerationSettings,
+    workers: int | None = None,
+    runner_flags: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Outcome:
+    """Generates texts for every prompt into a new directory.
+
+    Args:
+        prompts: text files or patterns, a prompt a line.
+        workers: local worker processes; None means the cores, or one where there is a GPU.
+        runner_flags: Beam's, as after `--`.
+
+    Raises:
+        TextmillError: model, prompts or output are of no use, or a worker failed.
+    """
+    from pipeline.runner import runner_options  # Beam loads only from here on
+
+    started = time.monotonic()
+    options = runner_options(runner_flags, workers=workers or default_workers())
+    model = load_model(model_dir)
+    stop_ids(model, settings)
+    check_label(model, settings.label)
+    job = Job(
+        model_dir=os.path.abspath(model_dir),
+        fingerprint=model.fingerprint,
+        out=os.path.abspath(out),
+        settings=settings,
+        plan=plan(prompts, settings),
+    )
+    check_free(job.out)
+    make_directory(job.out)
+    with _watch(job, progress):
+        _run(job, options)
+    return Outcome(read_manifest(out), time.monotonic() - started)
+
+
+def default_workers() -> int:
+    """One process a core; on a GPU one process in all, which owns it."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run(job: Job, options: Any) -> None:
+    import apache_beam as beam
+
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline, job)
+    try:
+        pipeline.run().wait_until_finish()
+    except TextmillError:
+        raise
+    except Exception as error:  # whatever a runner wraps a worker's error in
+        raise TextmillError(_first_cause(error)) from error
+
+
+def build(pipeline: Any, job: Job) -> None:
+    """The pipeline: shards are spread over the workers, each read, generated and written there.
+
+    Only shard descriptions and summaries travel between workers, never prompts or texts.
+    """
+    import apache_beam as beam
+    from apache_beam.ml.inference.base import RunInference
+
+    from pipeline.handler import GeneratedShard, TextModelHandler
+    from pipeline.prompts import LoadedShard, Shard, read_shard
+    from pipeline.shards import ShardSummary, write_manifest, write_shard
+
+    handler = TextModelHandler(
+        model_dir=job.model_dir, fingerprint=job.fingerprint, settings=job.settings
+    )
+
+    def load(shard: Shard) -> list[LoadedShard]:
+        return [read_shard(shard)]
+
+    out, header, rows, texts = job.out, job.header(), job.plan.rows, job.settings.texts
+
+    def write(done: GeneratedShard) -> ShardSummary:
+        return write_shard(done, out)
+
+    def finish(summaries: list[ShardSummary]) -> None:
+        write_manifest(summaries, out=out, header=header, rows=rows, texts=texts)
+
+    _ = (
+        pipeline
+        | "Plan" >> beam.Create(job.plan.shards)
+        # Without it the plan and all that follows would be fused onto one worker.
+        | "Spread" >> beam.Reshuffle()
+        | "Read" >> beam.Map(load)
+        | "Generate" >> RunInference(handler.with_no_batching())
+        | "Write" >> beam.Map(write)
+        | "Collect" >> beam.combiners.ToList()
+        | "Manifest" >> beam.Map(finish)
+    )
+
+
+def _first_cause(error: Exception) -> str:
+    """The line a worker's error was raised with, out of a runner's account of it."""
+    text = str(error)
+    found = re.findall(r"(?:TextmillError|SettingError|UsageError): (.+)", text)
+    if found:
+        return re.sub(r"\\?\s*\[while running .*", "", found[-1])
+    last = [line for line in text.strip().split("\n") if line.strip()][-1:]
+    return f"the run failed: {type(error).__name__}: {last[0] if last else 'no message'}"
+
+
+class _watch:
+    """Tells progress by the shards that stand in the output directory: true of any runner."""
+
+    def __init__(self, job: Job, progress: Progress | None):
+        self._job, self._progress = job, progress
+
+    def __enter__(self) -> None:
+        import threading
+
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        total = len(self._job.plan.shards)
+        while True:
+            over = self._over.wait(0.5)
+            self._progress(sum(1 for _ in Path(self._job.out).glob("shard-*")), total)
+            if over:
+                return

@@ -1,0 +1,99 @@
+"""RunInference's hold on the generator: one model a process, one shard a call."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apache_beam.ml.inference.base import ModelHandler
+
+from model.errors import TextmillError
+from model.generator import Generation, Generator, use_one_thread
+from model.saved import load_model
+from model.settings import GenerationSettings
+from pipeline.prompts import LoadedShard, Rejected, Shard
+
+
+@dataclass(frozen=True)
+class GeneratedShard:
+    """A shard's texts, its rejected rows, and what they were made with."""
+
+    shard: Shard
+    prompts: int
+    generations: list[Generation]
+    rejected: list[Rejected]
+    machine: str
+    tensorflow: str
+
+
+class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
+    """Loads a model directory once a process and generates whole shards.
+
+    Args:
+        model_dir: the directory.
+        fingerprint: of the model the run was planned with.
+        settings: what is drawn for each prompt.
+    """
+
+    def __init__(self, *, model_dir: str, fingerprint: str, settings: GenerationSettings):
+        super().__init__()
+        self._model_dir, self._fingerprint, self._settings = model_dir, fingerprint, settings
+
+    def load_model(self) -> Generator:
+        """The generator, on one thread.
+
+        Raises:
+            TextmillError: the directory is not the one the run was planned with.
+        """
+        use_one_thread()
+        model = load_model(self._model_dir)
+        if model.fingerprint != self._fingerprint:
+            raise TextmillError(
+                f"{self._model_dir} is another model than the one the run began with"
+            )
+        return Generator(model)
+
+    def run_inference(
+        self,
+        batch: Sequence[LoadedShard],
+        model: Generator,
+        inference_args: dict[str, Any] | None = None,
+    ) -> list[GeneratedShard]:
+        """One result for each shard: RunInference would lose the others without a word."""
+        results = [self._generate(loaded, model) for loaded in batch]
+        assert len(results) == len(batch)
+        return results
+
+    def _generate(self, loaded: LoadedShard, generator: Generator) -> GeneratedShard:
+        import tensorflow as tf
+
+        return GeneratedShard(
+            shard=loaded.shard,
+            prompts=len(loaded.prompts),
+            generations=list(generator.generate(loaded.prompts, self._settings)),
+            rejected=loaded.rejected,
+            machine=cpu_kind(),
+            tensorflow=tf.__version__,
+        )
+
+    def get_num_bytes(self, batch: Sequence[LoadedShard]) -> int:
+        """Size of the prompts; the default would pickle them all to find out."""
+        return sum(loaded.shard.end - loaded.shard.start for loaded in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Of the metrics that RunInference keeps."""
+        return "textmill"
+
+
+def cpu_kind() -> str:
+    """The processor's name: equal bits are promised on one kind of CPU."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

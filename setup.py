@@ -1,0 +1,46 @@
+"""Installs textmill: `pip install -c constraints.txt .` gives the tested versions."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="textmill",
+    version="0.1.0",
+    description="Trains an LSTM language model on any text and writes text with it in bulk",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=["model", "pipeline"],
+    python_requires=">=3.11,<3.14",
+    install_requires=[
+        "apache-beam>=2.77,<2.80",
+        "keras>=3.15,<4",
+        "numpy>=1.26",
+        "rich>=13",
+        "tensorflow>=2.21,<2.22",
+        # Its wheels follow TensorFlow's minor version and exist for Linux and macOS.
+        "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
+    ],
+    extras_require={
+        "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
+        "lab": ["jupytext>=1.16", "matplotlib>=3.8", "nbclient>=0.10"],
+        "test": [
+            "hypothesis>=6.100",
+            "jax>=0.5",
+            "mypy>=1.10",
+            "pytest>=8",
+            "ruff>=0.6",
+            "scipy>=1.11",
+        ],
+    },
+    entry_points={"console_scripts": ["textmill=pipeline.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Text Processing :: Linguistic",
+    ],
+)

@@ -193,7 +193,7 @@ def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
     else:
         used = encoding
     try:
-        text = codecs.decode(raw, used)
+        text = raw.decode(used)
     except LookupError:
         raise UsageError(
             f"--encoding: there is no text encoding '{encoding}'; try utf-8, latin-1 or cp1252"
@@ -204,8 +204,6 @@ def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
             f"{path} is not valid {used}{where}; say what it is with --encoding, such as "
             "--encoding latin-1"
         ) from None
-    if not isinstance(text, str):  # codecs such as "hex" or "base64" give bytes
-        raise UsageError(f"--encoding: '{encoding}' is no text encoding")
     _refuse_binary(text, path)
     return text
 

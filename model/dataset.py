@@ -49,9 +49,10 @@ class StreamBatches:
         return min(self.steps, self._rows_length() // 8)
 
     def _rows(self, epoch: int) -> np.ndarray:
-        offset = int(np.random.default_rng([self.seed, epoch]).integers(self._slack() + 1))
         text = np.concatenate([[EOS], self.ids])[: self._rows_length() * self.batch]
         length = self.windows * self.steps + 1
+        spare = self._rows_length() - length
+        offset = int(np.random.default_rng([self.seed, epoch]).integers(spare + 1))
         rows = text.reshape(self.batch, -1)[:, offset : offset + length]
         return rows.astype(np.int32)
 

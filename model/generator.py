@@ -139,10 +139,13 @@ class Generator:
 
     Args:
         model: from `load_model`.
-        slots: S, texts drawn at a time. Texts do not depend on it.
+        slots: S, texts drawn at a time, at least 2: with one, XLA takes the product of a matrix
+            and a vector, whose sums differ in the last bit. Texts do not depend on it otherwise.
     """
 
     def __init__(self, model: SavedModel, *, slots: int = SLOTS):
+        if slots < 2:
+            raise ValueError(f"slots must be at least 2. Received: {slots}")
         self.model, self.slots = model, slots
         self._graph = _Graph(model, slots)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from model.errors import TextmillError
+from model.errors import SettingError, TextmillError
 from model.settings import MODES, NetworkSettings
 from model.vocabulary import Vocabulary
 
@@ -180,7 +180,7 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
             arrays=_read_arrays(folder / "weights.npz"),
             training=json.loads((folder / "training.json").read_text("utf-8")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, SettingError) as error:
         raise TextmillError(f"{folder / _INDEX} does not describe a model: {error}") from None
     _check_whole(model, index, folder)
     return model

@@ -22,7 +22,8 @@ _ESCAPED = {ESCAPE: ESCAPE + "0", MARK: ESCAPE + "1"}
 
 # RE2 syntax. Its \s is ASCII only, hence the separators (Z) and control characters beside it.
 _SPACE = r"[\s\p{Z}\p{Cc}]"
-_DROPPED = r"[\x{FEFF}\x{200B}]"
+# The splitting op ends its input at a NUL, so that goes first.
+_DROPPED = r"[\x{00}\x{FEFF}\x{200B}]"
 # U+200C and U+200D shape words of Persian and Indic scripts: they belong to the word.
 _LETTER = r"[\p{L}\p{M}\p{N}\x{200C}\x{200D}]"
 # Scripts written without spaces: each character stands for itself.
@@ -42,14 +43,13 @@ def tokenize(texts: Any, level: str) -> Any:
         level: `word`, `char` or `whitespace`.
 
     Returns:
-        A ragged string tensor [N, (tokens)]. The text is put into NFC first, and byte-order marks
-        and zero-width spaces are dropped.
+        A ragged string tensor [N, (tokens)]. NUL, byte-order marks and zero-width spaces are
+        dropped and the text is put into NFC first.
     """
     import tensorflow as tf
     import tensorflow_text as tf_text
 
-    texts = tf_text.normalize_utf8(texts, "NFC")
-    texts = tf.strings.regex_replace(texts, _DROPPED, "")
+    texts = tf_text.normalize_utf8(tf.strings.regex_replace(texts, _DROPPED, ""), "NFC")
     if level == "char":
         return tf.strings.unicode_split(texts, "UTF-8")
     if level == "whitespace":

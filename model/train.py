@@ -206,11 +206,13 @@ def _tensorboard(folder: str | None) -> Callable[[int, dict[str, float]], None] 
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(folder)
+    # tf.summary.scalar would want TensorBoard itself installed; this is what it writes.
+    kind = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
 
     def watch(step: int, scalars: dict[str, float]) -> None:
         with writer.as_default(step=step):
             for name in ("train_perplexity", "valid_perplexity", "epoch"):
-                tf.summary.scalar(name, np.float32(scalars[name]))
+                tf.summary.write(name, np.float32(scalars[name]), metadata=kind)
             writer.flush()
 
     return watch

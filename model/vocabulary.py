@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from model.errors import TextmillError
-from model.quiet import load_tensorflow
 from model.settings import LEVELS, VocabularySettings
 from model.tokens import MARK, join, surface, tokenize
 
@@ -38,7 +37,6 @@ class TokenizedTexts:
 
 def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
     """Tokenises a corpus with tf.data; memory holds ids and distinct words, not strings."""
-    load_tensorflow()
     known: dict[bytes, int] = {}
     ids, lengths = [], []
     for flat, row_lengths in _token_batches(texts, level):
@@ -160,7 +158,6 @@ class Vocabulary:
 
     @cached_property
     def _tokenize(self) -> Any:
-        load_tensorflow()
         import tensorflow as tf
 
         spec = tf.TensorSpec([None], tf.string)

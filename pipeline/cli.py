@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from model.errors import SettingError, TextmillError
+from model.quiet import load_tensorflow
 from model.settings import (
     LEVELS,
     MODES,
@@ -70,6 +71,7 @@ def _fail(message: str, status: int) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    load_tensorflow()
     from model.train import CorpusSettings, train_model
     from pipeline.console import TrainingReport, table
 
@@ -111,6 +113,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    load_tensorflow()
     from pipeline.console import table
     from pipeline.evaluation import evaluate
 
@@ -186,6 +189,7 @@ def _generate(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    load_tensorflow()
     from pipeline.demo import demo
 
     demo(args.out, minutes=args.minutes, workers=args.workers, quiet=args.quiet)

@@ -1,0 +1,144 @@
+"""Fixtures: one thread for TensorFlow, a folder for stray files, a small trained model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+TEXT = "\n\n".join(
+    f"The {a} cat sat on the {b} mat, and the {c} dog said: “Stop {d}!”"
+    for a in ("old", "red", "small", "quick")
+    for b in ("green", "old", "wet", "soft")
+    for c in ("lazy", "red", "big", "old")
+    for d in ("it", "that", "him", "now")
+)
+
+
+def pytest_configure(config):
+    # Beam leaves files in the temporary folder.
+    folder = tempfile.mkdtemp(prefix="textmill-tests-")
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_unconfigure(config):
+    import shutil
+
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Equal bits need it, and it must be said before TensorFlow starts."""
+    from model.generator import use_one_thread
+
+    use_one_thread()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Books and corpora that are not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared data folder {SHARED} is absent")
+    return SHARED
+
+
+class Silent:
+    """A reporter that remembers."""
+
+    def __init__(self):
+        self.messages, self.perplexities = [], []
+
+    def message(self, text):
+        self.messages.append(text)
+
+    def progress(self, share, *, loss, rate):
+        assert 0 <= share <= 1
+
+    def validated(self, epoch, *, perplexity, best):
+        self.perplexities.append(perplexity)
+
+
+@pytest.fixture
+def silent() -> Silent:
+    return Silent()
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory) -> Path:
+    """A small text with structure enough to learn."""
+    path = tmp_path_factory.mktemp("book") / "book.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_dir(book, tmp_path_factory) -> Path:
+    """A model trained on `book`."""
+    from model.settings import TrainSettings, VocabularySettings
+    from model.train import CorpusSettings, train_model
+
+    out = tmp_path_factory.mktemp("models") / "book"
+    train_model(
+        str(out),
+        corpus=CorpusSettings(paths=(str(book),)),
+        vocabulary=VocabularySettings(),
+        preset="tiny",
+        train=TrainSettings(epochs=8, batch=8, steps=16),
+        report=Silent(),
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def labelled_dir(tmp_path_factory) -> Path:
+    """A model of two labels whose texts share no word."""
+    from model.settings import TrainSettings, VocabularySettings
+    from model.train import CorpusSettings, train_model
+
+    folder = tmp_path_factory.mktemp("labelled")
+    rows = [f"cats\tthe cat {verb} {times}" for verb in ("purrs", "sleeps") for times in range(40)]
+    rows += [f"dogs\ta dog {verb} {times}" for verb in ("barks", "runs") for times in range(40)]
+    (folder / "rows.tsv").write_text("\n".join(rows) + "\n")
+    train_model(
+        str(folder / "model"),
+        corpus=CorpusSettings(
+            paths=(str(folder / "rows.tsv"),), mode="lines", text="2", labels="1"
+        ),
+        vocabulary=VocabularySettings(),
+        preset="tiny",
+        train=TrainSettings(mode="lines", epochs=25, batch=8, patience=25),
+        report=Silent(),
+    )
+    return folder / "model"
+
+
+@pytest.fixture
+def make_model():
+    """Makes a saved model of random or given weights."""
+    from model.saved import SavedModel, weight_shapes
+    from model.settings import NetworkSettings
+    from model.vocabulary import RESERVED, Vocabulary
+
+    def make(words, *, seed=0, arrays=None, labels=(), scale=0.5, mode="stream", **sizes):
+        network = NetworkSettings(
+            vocabulary=len(words) + 3, context=len(labels), **{"embedding": 8, "hidden": 8, **sizes}
+        )
+        random = np.random.default_rng(seed)
+        weights = {
+            name: random.normal(scale=scale, size=shape).astype(np.float32)
+            for name, shape in weight_shapes(network).items()
+        }
+        weights.update(arrays or {})
+        vocabulary = Vocabulary(
+            level="word", words=[*RESERVED, *words], counts=range(len(words) + 3, 0, -1)
+        )
+        return SavedModel(network, vocabulary, mode, tuple(labels), weights, {"corpus": {}})
+
+    return make

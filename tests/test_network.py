@@ -1,0 +1,176 @@
+"""The network against its equations, on the backends that are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import reference
+from keras import ops
+
+from model.network import Judge, LanguageModel, Trainee
+from model.saved import weight_shapes
+from model.settings import NetworkSettings
+
+SIZES = [
+    {"embedding": 6, "hidden": 6, "layers": 1},
+    {"embedding": 5, "hidden": 7, "layers": 2},
+    {"embedding": 4, "hidden": 4, "layers": 3, "context": 2},
+]
+
+
+def network(seed=1, **sizes) -> LanguageModel:
+    made = LanguageModel(NetworkSettings(vocabulary=11, dropout=0.5, **sizes), seed=seed)
+    made.build()
+    made.assign_output_bias(tuple(range(11)))
+    return made
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_logits_follow_the_equations(sizes):
+    net = network(**sizes)
+    ids = np.random.default_rng(0).integers(0, 11, (2, 9))
+    context = np.eye(2, dtype=np.float32) if net.settings.context else None
+    logits, after = net(ids, net.initial_state(2, context))
+    arrays = net.arrays()
+    for row in range(2):
+        state = reference.zeros(net.settings)
+        if context is not None:
+            z = context[row] @ arrays["context_kernel"] + arrays["context_bias"]
+            chunks = np.split(z.astype(np.float64), 2 * net.settings.layers)
+            pairs = zip(chunks[::2], chunks[1::2], strict=True)
+            state = [(np.tanh(h), c) for h, c in pairs]
+        for t, token in enumerate(ids[row]):
+            expected, state = reference.step(arrays, net.settings.layers, token, state)
+            np.testing.assert_allclose(np.asarray(logits)[row, t], expected, atol=1e-5)
+        for (h, c), (ref_h, ref_c) in zip(after, state, strict=True):
+            np.testing.assert_allclose(np.asarray(h)[row], ref_h, atol=1e-5)
+            np.testing.assert_allclose(np.asarray(c)[row], ref_c, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_whole_sequence_equals_step_by_step(sizes):
+    net = network(**sizes)
+    ids = np.random.default_rng(0).integers(0, 11, (3, 12))
+    whole, _ = net(ids, net.initial_state(3))
+    state, steps = net.initial_state(3), []
+    for t in range(12):
+        logits, state = net(ids[:, t : t + 1], state)
+        steps.append(np.asarray(logits)[:, 0])
+    np.testing.assert_allclose(np.asarray(whole), np.stack(steps, 1), atol=1e-5)
+
+
+def test_arrays_are_all_the_weights():
+    for sizes in SIZES:
+        net = network(**sizes)
+        shapes = {name: array.shape for name, array in net.arrays().items()}
+        assert shapes == weight_shapes(net.settings)
+        assert sum(np.prod(s) for s in shapes.values()) == sum(
+            np.prod(w.shape) for w in net.weights if "seed" not in w.path
+        )
+        other = network(seed=2, **sizes)
+        other.assign_arrays(net.arrays())
+        for name, array in other.arrays().items():
+            np.testing.assert_array_equal(array, net.arrays()[name])
+
+
+def test_seed_decides_the_weights():
+    one, same, other = (network(seed, **SIZES[1]).arrays() for seed in (5, 5, 6))
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not np.array_equal(one["embedding"], other["embedding"])
+    assert not np.array_equal(one["lstm_0_kernel"], one["lstm_1_kernel"][:5])
+
+
+def test_dropout_is_the_same_at_every_time_step():
+    net = network(**SIZES[0])
+    ones = ops.ones((4, 10, 6))
+    dropped = np.asarray(net.dropouts[0](ones, training=True))
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    assert (dropped == dropped[:, :1]).all()
+    assert (np.asarray(net.dropouts[0](ones, training=False)) == 1).all()
+
+
+def test_output_bias_starts_at_word_frequencies():
+    bias = network(**SIZES[0]).arrays()["output_bias"].astype(np.float64)
+    np.testing.assert_allclose(np.exp(bias), np.arange(1, 12) / 66, rtol=1e-5)
+
+
+def test_state_is_carried_between_windows_and_forgotten():
+    net = network(**SIZES[1])
+    trainee = Trainee(net, batch=2)
+    ids = np.random.default_rng(0).integers(0, 11, (2, 8)).astype("int32")
+    whole, _ = net(ids, net.initial_state(2))
+    halves = [np.asarray(trainee({"ids": ids[:, a:b]})) for a, b in ((0, 4), (4, 8))]
+    np.testing.assert_allclose(np.concatenate(halves, 1), np.asarray(whole), atol=1e-5)
+    trainee.forget()
+    np.testing.assert_array_equal(np.asarray(trainee({"ids": ids[:, :4]})), halves[0])
+
+
+def test_judge_gives_the_negative_log_likelihood():
+    net = network(**SIZES[1])
+    ids = np.random.default_rng(0).integers(0, 11, (1, 7)).astype("int32")
+    state = np.zeros((1, 2, 7), np.float32)
+    out = Judge(net)({"ids": ids[:, :-1], "targets": ids[:, 1:], "h": state, "c": state})
+    walk, expected = reference.zeros(net.settings), []
+    for token, target in zip(ids[0, :-1], ids[0, 1:], strict=True):
+        logits, walk = reference.step(net.arrays(), 2, token, walk)
+        expected.append(-reference.log_softmax(logits)[target])
+    np.testing.assert_allclose(np.asarray(out["nll"])[0], expected, atol=1e-5)
+
+
+OTHER_BACKEND = """
+import sys, time
+import numpy as np
+from model.dataset import LineBatches, StreamBatches
+from model.fit import fit
+from model.network import Judge, LanguageModel
+from model.settings import NetworkSettings, TrainSettings
+
+class Report:
+    def message(self, text): pass
+    def progress(self, share, *, loss, rate): pass
+    def validated(self, epoch, *, perplexity, best): pass
+
+ids = np.tile(np.arange(3, 9), 120).astype(np.int32)
+contexts = np.ones((120, 2), np.float32)
+for feeder, context in (
+    (StreamBatches(ids, batch=4, steps=10, seed=0), 0),
+    (LineBatches(ids, np.full(120, 6), batch=8, seed=0, contexts=contexts), 2),
+):
+    net = LanguageModel(NetworkSettings(
+        vocabulary=9, embedding=16, hidden=16, layers=1, dropout=0.1, context=context))
+    net.build()
+    judge = Judge(net)
+    judge.compile(jit_compile=False)
+
+    def validate():
+        inputs, targets, weights = next(iter(feeder.batches(0)))
+        zeros = np.zeros((len(targets), 1, 16), np.float32)
+        start = {} if context else {"h": zeros, "c": zeros}
+        out = judge.predict_on_batch({**inputs, "targets": targets, **start})
+        return float(np.exp(np.sum(np.asarray(out["nll"]) * weights) / weights.sum()))
+
+    history = fit(net, feeder, validate, TrainSettings(epochs=20, learning_rate=0.05, clip=5.0),
+                  started=time.monotonic(), report=Report(), use_tf_data=False)
+    assert history.best_perplexity < 1.3, history.validations
+assert "tensorflow" not in sys.modules
+print("TRAINED")
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_trains_without_tensorflow(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_BACKEND],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "TRAINED" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,321 @@
+"""Training: it learns, keeps its budget, stops early, leaves a complete directory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+import reference
+
+from model.baselines import KneserNey, kneser_ney, unigram
+from model.corpus import read_corpus
+from model.dataset import StreamBatches
+from model.errors import SettingError, TextmillError
+from model.evaluate import Evaluator, one_hot
+from model.fit import _rate, fit
+from model.network import LanguageModel
+from model.saved import load_model
+from model.settings import NetworkSettings, TrainSettings, VocabularySettings
+from model.split import Part, split
+from model.train import CorpusSettings, make_feeder, tokenized_part, train_model
+from model.vocabulary import EOS
+
+IDS = np.tile(np.arange(3, 11), 200).astype(np.int32)
+
+
+def small_network(**sizes) -> LanguageModel:
+    net = LanguageModel(
+        NetworkSettings(vocabulary=11, **{"embedding": 8, "hidden": 8, "dropout": 0.0, **sizes})
+    )
+    net.build()
+    return net
+
+
+def run(validate, silent, *, net=None, started=None, **settings):
+    net = net or small_network()
+    feeder = StreamBatches(IDS, batch=4, steps=10, seed=0)
+    return net, fit(
+        net,
+        feeder,
+        validate,
+        TrainSettings(**settings),
+        started=time.monotonic() if started is None else started,
+        report=silent,
+        use_tf_data=True,
+    )
+
+
+def test_it_learns(model_dir):
+    metrics = load_model(model_dir).training["metrics"]
+    history = load_model(model_dir).training["history"]
+    assert metrics["test_perplexity"] < 6 < history[0]["valid_perplexity"]
+    assert metrics["valid_perplexity"] == min(row["valid_perplexity"] for row in history)
+
+
+def test_the_same_seed_gives_the_same_model(book, tmp_path, silent):
+    fingerprints = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        model = train_model(
+            str(tmp_path / name),
+            corpus=CorpusSettings(paths=(str(book),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=1, batch=8, steps=16, seed=seed),
+            report=silent,
+        )
+        fingerprints.append(model.fingerprint)
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+
+
+def test_best_weights_are_kept_and_patience_ends_it(silent):
+    results = iter([9.0, 5.0, 7.0, 8.0, 6.0])
+    states = []
+    net = small_network()
+
+    def validate():
+        states.append(net.arrays())
+        return next(results)
+
+    _, history = run(validate, silent, net=net, epochs=40, patience=3)
+    assert history.stopped == "patience"
+    assert len(history.validations) == 5
+    for name, array in net.arrays().items():
+        np.testing.assert_array_equal(array, states[1][name])
+
+
+def test_minutes_are_kept(silent):
+    started = time.monotonic()
+    _, history = run(lambda: 1.0, silent, minutes=0.1, started=started, patience=10**6)
+    assert history.stopped == "minutes"
+    assert 4 < history.seconds < 6.5
+    # A budget that is over when training starts still gives one step and one validation.
+    _, history = run(lambda: 1.0, silent, minutes=0.001, started=started)
+    assert len(history.validations) == 1
+
+
+def test_divergence_is_told(silent):
+    with pytest.raises(TextmillError, match=r"training diverged.*--learning-rate"):
+        run(lambda: 1.0, silent, epochs=2, learning_rate=1e38, clip=1e30)
+
+
+def test_interruption_keeps_the_best(silent):
+    calls = []
+
+    def validate():
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 10.0 - len(calls)
+
+    _, history = run(validate, silent, epochs=40)
+    assert history.stopped == "interrupted"
+    assert history.best_perplexity == 8.0
+
+
+def test_rate_warms_up_and_falls_to_nearly_zero():
+    shares = np.linspace(0, 1, 101)
+    rates = [_rate(share) for share in shares]
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert np.argmax(rates) == 3
+    assert rates[0] == 0.05
+    assert rates[-1] == pytest.approx(0.01)
+    assert all(a >= b for a, b in itertools.pairwise(rates[3:]))
+
+
+def test_a_corpus_of_less_than_a_batch(book, tmp_path, silent):
+    (tmp_path / "short.txt").write_text("word " * 600)
+    with pytest.raises(TextmillError, match="one batch of 32 x 32 needs at least"):
+        train_model(
+            str(tmp_path / "m"),
+            corpus=CorpusSettings(paths=(str(tmp_path / "short.txt"),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=1),
+            report=silent,
+        )
+    assert not (tmp_path / "m").exists()
+
+
+def test_tensorboard_logs(book, tmp_path, silent):
+    train_model(
+        str(tmp_path / "m"),
+        corpus=CorpusSettings(paths=(str(book),)),
+        vocabulary=VocabularySettings(),
+        preset="tiny",
+        train=TrainSettings(epochs=1, batch=8, steps=16),
+        report=silent,
+        tensorboard=str(tmp_path / "logs"),
+    )
+    (events,) = (tmp_path / "logs").iterdir()
+    assert b"valid_perplexity" in events.read_bytes()
+
+
+def test_labels_set_the_texts(labelled_dir):
+    model = load_model(labelled_dir)
+    assert model.labels == ("cats", "dogs")
+    assert model.training["metrics"]["test_perplexity"] < 6
+    assert model.training["corpus"]["labels"] == "1"
+    assert "paths" not in json.dumps(model.training)
+
+
+def test_settings_are_checked():
+    for bad in ({"minutes": 0}, {"epochs": 0}, {"mode": "x"}, {"seed": -1}, {"learning_rate": "a"}):
+        with pytest.raises(SettingError, match="must be"):
+            TrainSettings(**bad)
+    assert TrainSettings().epochs == 40
+    assert TrainSettings(minutes=1).epochs is None
+
+
+# -- evaluation ------------------------------------------------------------------------------------
+
+
+def reference_nats(model, ids, lines=None):
+    total = 0.0
+    for line in lines if lines is not None else [ids]:
+        state, token = reference.zeros(model.network), EOS
+        for target in line:
+            logits, state = reference.step(model.arrays, model.network.layers, token, state)
+            total -= reference.log_softmax(logits)[target]
+            token = target
+    return total
+
+
+def test_perplexity_by_its_definition(make_model):
+    model = make_model([f"w{i}" for i in range(20)], layers=2, embedding=5)
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    evaluator = Evaluator(network, model.vocabulary)
+    words = [f"w{i}" for i in range(25)]  # five are unknown
+    ids = np.random.default_rng(0).integers(-1, 25, 150).astype(np.int32)
+    part = Part(ids, None, None, words)
+    encoded = part.encode(model.vocabulary)
+    expected = math.exp(reference_nats(model, encoded) / 150)
+    assert evaluator(part).perplexity == pytest.approx(expected, rel=1e-5)
+    assert evaluator(part).bits_a_character(100) == pytest.approx(
+        math.log2(expected) * 150 / 100, rel=1e-5
+    )
+    lengths = np.array([1, 70, 9, 20])
+    lines = Part(np.abs(ids[:100]), lengths, None, words)
+    rows = np.split(lines.encode(model.vocabulary), np.cumsum(lengths)[:-1])
+    nats = reference_nats(model, None, [[*row.tolist(), EOS] for row in rows])
+    assert evaluator(lines).tokens == 104
+    assert evaluator(lines).nats == pytest.approx(nats, rel=1e-5)
+
+
+def test_long_texts_run_as_streams_side_by_side(make_model):
+    model = make_model(["a", "b"])
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    ids = np.random.default_rng(0).integers(0, 2, 4100).astype(np.int32)
+    part = Part(ids, None, None, ["a", "b"])
+    encoded = part.encode(model.vocabulary)
+    expected = sum(reference_nats(model, half) for half in (encoded[:2050], encoded[2050:]))
+    found = Evaluator(network, model.vocabulary)(part)
+    assert (found.nats, found.tokens) == (pytest.approx(expected, rel=1e-5), 4100)
+
+
+def test_one_hot():
+    assert one_hot(["b", "a"], ["a", "b"]).tolist() == [[0, 1], [1, 0]]
+
+
+# -- baselines -------------------------------------------------------------------------------------
+
+
+def brute_kneser_ney(train, order, vocabulary, *, lines):
+    """The model again with dictionaries, from the paper's recursion."""
+    grams = [{} for _ in range(order + 1)]
+    for i in range(len(train)):
+        for n in range(1, order + 1):
+            if i - n + 1 < 0:
+                break
+            gram = tuple(train[i - n + 1 : i + 1])
+            if lines and EOS in gram[1:-1]:
+                continue
+            grams[n][gram] = grams[n].get(gram, 0) + 1
+    counts = [None, *({} for _ in range(order))]
+    counts[order] = grams[order]
+    for n in range(1, order):
+        left = {}
+        for gram in grams[n + 1]:
+            left[gram[1:]] = left.get(gram[1:], 0) + 1
+        counts[n] = {gram: left.get(gram, count) for gram, count in grams[n].items()}
+    discounts = [None]
+    for n in range(1, order + 1):
+        of = [max(sum(c == k for c in counts[n].values()), 1) for k in range(5)]
+        y = of[1] / (of[1] + 2 * of[2])
+        raw = [k - (k + 1) * y * of[k + 1] / of[k] for k in (1, 2, 3)]
+        discounts.append([0, *(min(max(d, 0.05 * k), 0.95 * k) for k, d in enumerate(raw, 1))])
+
+    def probability(word, history):
+        p = 1 / (vocabulary - 1)
+        for n in range(1, order + 1):
+            if n - 1 > len(history):
+                break
+            context = tuple(history[len(history) - n + 1 :])
+            if lines and EOS in context[1:]:
+                break
+            rows = {g: c for g, c in counts[n].items() if g[:-1] == context}
+            if not rows:
+                break
+            total = sum(rows.values())
+            cut = {g: discounts[n][min(c, 3)] for g, c in rows.items()}
+            gram = (*context, word)
+            p = (rows.get(gram, 0) - cut.get(gram, 0)) / total + sum(cut.values()) / total * p
+        return p
+
+    return probability
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_kneser_ney_against_brute_force(lines):
+    random = np.random.default_rng(0)
+    train = np.concatenate(
+        [[EOS], random.choice(np.arange(1, 8), 400, p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05])]
+    )
+    test = np.concatenate([[EOS], random.integers(1, 9, 60)])
+    model = KneserNey(train, vocabulary=9, order=4, lines=lines)
+    brute = brute_kneser_ney(train.tolist(), 4, 9, lines=lines)
+    found = model.probabilities(test)
+    for i in range(1, len(test)):
+        history = test[max(0, i - 3) : i].tolist()
+        assert found[i] == pytest.approx(brute(int(test[i]), history), rel=1e-9), i
+
+
+def test_kneser_ney_sums_to_one():
+    train = np.concatenate([[EOS], np.random.default_rng(1).integers(1, 7, 300)])
+    model = KneserNey(train, vocabulary=7, order=5)
+    for history in ([EOS, 3, 4, 5], [EOS, 1, 1, 1], [EOS]):
+        total = sum(model.probabilities(np.array([*history, word]))[-1] for word in range(1, 7))
+        assert total == pytest.approx(1.0, rel=1e-9)
+
+
+def test_unigram(make_model):
+    model = make_model(["a", "b"])
+    words = ["a", "b", "c"]
+    train = Part(np.array([0, 0, 1, END_ID], np.int32), None, None, words)
+    test = Part(np.array([0, 2], np.int32), None, None, words)
+    # counts with one added, and the <eos> before the text: unk 1, eos 3, a 3, b 2
+    found = unigram(train, test, model.vocabulary)
+    assert found.nats == pytest.approx(-math.log(3 / 9) - math.log(1 / 9))
+
+
+END_ID = -1
+
+
+@pytest.mark.parametrize("name", ["alice"])
+def test_kneser_ney_on_a_book(shared, name):
+    corpus = read_corpus([str(shared / "books" / f"{name}.txt")], mode="stream")
+    parts = split(tokenized_part(corpus, level="word", mode="stream"))
+    from model.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.build(
+        parts["train"].words, parts["train"].counts(), VocabularySettings()
+    )
+    assert 60 < kneser_ney(parts["train"], parts["test"], vocabulary).perplexity < 80
+    assert make_feeder(parts["train"], vocabulary, TrainSettings(), ()).windows > 20

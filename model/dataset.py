@@ -75,7 +75,7 @@ class StreamBatches:
             )
             return {"ids": words[:, :-1]}, words[:, 1:], ones
 
-        return tf.data.Dataset.range(self.windows).map(window).prefetch(2)
+        return _feed(tf.data.Dataset.range(self.windows).map(window))
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,20 @@ class LineBatches:
                 inputs["context"] = tf.gather(contexts, lines[i] % tf.shape(contexts, tf.int64)[0])
             return inputs, words[:, 1:], tf.cast(at < lengths, tf.float32)
 
-        data = tf.data.Dataset.range(len(plan)).map(padded, num_parallel_calls=2)
-        return data.prefetch(2)
+        return _feed(tf.data.Dataset.range(len(plan)).map(padded, num_parallel_calls=2))
+
+
+def _feed(data: Any) -> Any:
+    """Keeps two batches ready. All parallelism is fixed, so tf.data need not tune itself.
+
+    Its tuning thread sleeps for ever longer times (10 ms, 20, 40 ...), and an iterator that ends
+    waits for it: after a minute of training that was 30 s of nothing.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.prefetch(2).with_options(options)
 
 
 Feeder = StreamBatches | LineBatches

@@ -58,9 +58,15 @@ def train_model(
     preset: str,
     train: TrainSettings,
     report: Reporter,
+    dropout: float | None = None,
     tensorboard: str | None = None,
 ) -> SavedModel:
     """Reads a corpus, trains a model on its first 90 %, saves it.
+
+    Args:
+        out: the directory to make.
+        preset: a name of `PRESETS`. dropout: another one than the preset's.
+        tensorboard: a folder for logs.
 
     Returns:
         The model as saved in `out`; `training["metrics"]` holds its perplexity on the last 5 %.
@@ -88,10 +94,9 @@ def train_model(
     from model.network import LanguageModel
 
     report.message(device_line())
-    sizes = PRESETS[preset]
+    sizes = asdict(PRESETS[preset]) | ({} if dropout is None else {"dropout": dropout})
     network = LanguageModel(
-        NetworkSettings(vocabulary=len(learned), context=len(labels), **asdict(sizes)),
-        seed=train.seed,
+        NetworkSettings(vocabulary=len(learned), context=len(labels), **sizes), seed=train.seed
     )
     network.build()
     network.assign_output_bias(learned.counts)

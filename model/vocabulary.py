@@ -60,8 +60,8 @@ def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarra
 
     with tf.device("CPU"):
         data = tf.data.Dataset.from_tensor_slices([text.encode() for text in texts])
-        data = data.batch(_TOKENIZE_BATCH).map(split, num_parallel_calls=2).prefetch(2)
-        yield from data.as_numpy_iterator()
+        data = data.batch(_TOKENIZE_BATCH).map(split, num_parallel_calls=2)
+        yield from data.prefetch(2).as_numpy_iterator()
 
 
 class Vocabulary:

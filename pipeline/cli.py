@@ -100,6 +100,7 @@ def _train(args: argparse.Namespace) -> int:
             corpus=corpus,
             vocabulary=vocabulary,
             preset=args.preset,
+            dropout=args.dropout,
             train=settings,
             report=report,
             tensorboard=args.tensorboard,
@@ -253,6 +254,7 @@ def _add_train(commands: Any) -> None:
         "whitespace 1)")  # fmt: skip
     add("--max-size", type=int, default=VocabularySettings.max_size, metavar="N",
         help="most entries of the vocabulary (default: %(default)s)")  # fmt: skip
+    add("--dropout", type=float, metavar="X", help="share of features dropped (default: by preset)")
     add("--learning-rate", type=float, metavar="X",
         help=f"peak rate (default: {TrainSettings.learning_rate:g})")  # fmt: skip
     add("--tensorboard", metavar="DIR", help="write TensorBoard logs")

@@ -9,10 +9,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from model.errors import UsageError
@@ -47,9 +48,19 @@ def runner_options(flags: Sequence[str], *, workers: int) -> PipelineOptions:
     """
     _refuse_unknown(flags)
     if any(flag == "--runner" or flag.startswith("--runner=") for flag in flags):
-        return PipelineOptions(list(flags))
+        options = PipelineOptions(list(flags))
+        _refuse_no_runner(options.view_as(StandardOptions).runner)
+        return options
     local = ["--runner=pipeline.runner.LocalRunner", f"--direct_num_workers={workers}"]
     return PipelineOptions([*local, *flags])
+
+
+def _refuse_no_runner(name: str) -> None:
+    try:
+        create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        reason = str(error).split(".")[0]
+        raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
 
 
 def _refuse_unknown(flags: Sequence[str]) -> None:

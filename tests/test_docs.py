@@ -1,0 +1,83 @@
+"""What the documents say, runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def options_of(command: str) -> set[str]:
+    (commands,) = (
+        action
+        for action in cli._parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    return {
+        option
+        for action in commands.choices[command]._actions
+        for option in action.option_strings
+        if option not in ("-h", "--help")
+    }
+
+
+def test_every_option_is_in_the_readme():
+    for command in ("train", "evaluate", "sample", "generate"):
+        for option in options_of(command):
+            assert f"`{option}" in README or f", {option}" in README or f" {option}`" in README, (
+                command,
+                option,
+            )
+
+
+def test_every_option_in_the_readme_exists():
+    known = {o for c in ("train", "evaluate", "sample", "generate", "demo") for o in options_of(c)}
+    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
+        assert option in known | {"--help", "--runner"}, option
+
+
+def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
+    shutil.copy(shared / "books" / "alice.txt", tmp_path)
+    lines = (shared / "prompts" / "headlines.txt").read_text("utf-8").splitlines()[:50]
+    (tmp_path / "headlines.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^textmill .*$", README, flags=re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        words = shlex.split(command)[1:]
+        if "--minutes" in words:
+            words[words.index("--minutes") + 1] = "0.1"
+        assert cli.main(words) == 0, command
+        assert capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("shard-*"))) >= 1
+
+
+def test_links_lead_somewhere():
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+            assert (document.parent / target).exists(), (document.name, target)
+
+
+@pytest.mark.parametrize("command", ["demo", "test"])
+def test_the_two_commands_exist(command):
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^{command}:", makefile, flags=re.MULTILINE)
+    assert f"make {command}" in README
+
+
+def test_ci_runs_the_readme_s_command():
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_no_placeholder_is_left():
+    assert "@@" not in README

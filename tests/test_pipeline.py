@@ -1,0 +1,277 @@
+"""A whole run: counts add up, bytes are equal, failures leave nothing that looks finished."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from model.errors import SettingError, TextmillError, UsageError
+from model.generator import Generator, Prompt
+from model.saved import load_model
+from model.settings import GenerationSettings
+from pipeline.files import write_once
+from pipeline.generate import default_workers, generate
+from pipeline.runner import runner_options
+from pipeline.shards import ShardSummary, read_manifest, write_manifest
+
+IN_PROCESS = ("--runner=FnApiRunner",)
+SETTINGS = GenerationSettings(samples=2, temperatures=(0.5, 1.0), max_words=30)
+
+
+@pytest.fixture(scope="module")
+def prompt_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("prompts") / "p.txt"
+    rows = [
+        ["the old", "a dog", "", "“", "\udcff bad", "zzz", "e\u0301 the"][i % 7] for i in range(140)
+    ]
+    path.write_bytes("\n".join(rows).encode("utf-8", "surrogateescape") + b"\n")
+    return path
+
+
+def run(model_dir, prompt_file, out, *, settings=SETTINGS, flags=IN_PROCESS, **more):
+    return generate(
+        str(model_dir),
+        prompts=[str(prompt_file)],
+        out=str(out),
+        settings=settings,
+        runner_flags=flags,
+        **more,
+    )
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def records(folder, pattern="shard-*.jsonl"):
+    for path in sorted(Path(folder).glob(pattern)):
+        for line in path.read_text("utf-8").splitlines():
+            yield json.loads(line)
+
+
+@pytest.fixture(scope="module")
+def output(model_dir, prompt_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "out"
+    return out, run(model_dir, prompt_file, out)
+
+
+def test_every_row_is_accounted_for(output):
+    out, outcome = output
+    manifest = outcome.manifest
+    assert manifest["counts"] == {
+        "rows": 140,
+        "prompts": 100,
+        "rejected": 40,
+        "records": 400,
+        "words": sum(row["words"] for row in records(out)),
+    }
+    assert outcome.rejected_share == 40 / 140
+    rejected = list(records(out, "rejected/*.jsonl"))
+    assert [row["line"] for row in rejected] == [i + 1 for i in range(140) if i % 7 in (2, 4)]
+    assert collections.Counter(row["reason"] for row in rejected) == {
+        "empty": 20,
+        "not valid UTF-8 at byte 0": 20,
+    }
+    ids = [row["id"] for row in records(out)]
+    assert len(set(ids)) == 400
+    assert ids[:5] == [f"p.txt:1#{n}" for n in (1, 2, 3, 4)] + ["p.txt:2#1"]
+
+
+def test_records_hold_what_the_generator_gives(output, model_dir, prompt_file):
+    out, _ = output
+    found = {row["id"]: row for row in records(out)}
+    (first,) = Generator(load_model(model_dir)).generate(
+        [Prompt("p.txt:7", "e\u0301 the")], GenerationSettings(temperatures=(0.5,), max_words=30)
+    )
+    assert found["p.txt:7#1"] == {
+        "id": "p.txt:7#1",
+        "prompt": "e\u0301 the",
+        "text": first.text,
+        "temperature": 0.5,
+        "words": first.words,
+        "finish": first.finish,
+        "logprob": first.logprob,
+    }
+    assert found["p.txt:7#3"]["temperature"] == 1.0
+
+
+def test_manifest_describes_the_files(output, model_dir, prompt_file):
+    out, outcome = output
+    manifest = outcome.manifest
+    assert manifest["model"] == load_model(model_dir).fingerprint
+    assert manifest["settings"]["temperatures"] == [0.5, 1.0]
+    raw = prompt_file.read_bytes()
+    assert manifest["prompts"] == [
+        {"name": "p.txt", "bytes": len(raw), "rows": 140, "sha256": hashlib.sha256(raw).hexdigest()}
+    ]
+    files = contents(out)
+    assert len(manifest["shards"]) > 10
+    for shard in manifest["shards"]:
+        assert shard["sha256"] == hashlib.sha256(files.pop(shard["name"])).hexdigest()
+        if shard["rejected"]:
+            rejected = files.pop(f"rejected/{shard['name']}")
+            assert shard["rejected_sha256"] == hashlib.sha256(rejected).hexdigest()
+    assert files.keys() == {"manifest.json"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_processes_give_the_same_bytes(output, model_dir, prompt_file, tmp_path, workers):
+    out, _ = output
+    told = []
+    run(
+        model_dir,
+        prompt_file,
+        tmp_path / "o",
+        flags=(),
+        workers=workers,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert contents(tmp_path / "o") == contents(out)
+    shards = len(read_manifest(out)["shards"])
+    assert told[-1] == (shards, shards)
+
+
+def test_direct_runner_gives_the_same_bytes(output, model_dir, prompt_file, tmp_path):
+    run(model_dir, prompt_file, tmp_path / "o", flags=("--runner=DirectRunner",))
+    assert contents(tmp_path / "o") == contents(output[0])
+
+
+def test_labels_reach_the_records(labelled_dir, tmp_path):
+    (tmp_path / "p.txt").write_text("the\na\n")
+    settings = GenerationSettings(label="dogs", max_words=5)
+    run(labelled_dir, tmp_path / "p.txt", tmp_path / "o", settings=settings)
+    assert {row["label"] for row in records(tmp_path / "o")} == {"dogs"}
+
+
+def test_a_python_file_of_the_user_does_not_stand_in(
+    output, model_dir, prompt_file, tmp_path, monkeypatch
+):
+    for name in ("model", "pipeline", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
+    monkeypatch.chdir(tmp_path)
+    run(model_dir, prompt_file, tmp_path / "o", flags=(), workers=1)
+    assert contents(tmp_path / "o") == contents(output[0])
+
+
+# -- what goes wrong -------------------------------------------------------------------------------
+
+
+def test_a_taken_directory_is_not_touched(output, model_dir, prompt_file):
+    out, _ = output
+    before = contents(out)
+    with pytest.raises(TextmillError, match="already exists"):
+        run(model_dir, prompt_file, out)
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"stop": ("zebra",)}, SettingError, "stop must be a word of the model's vocabulary"),
+        ({"label": "cats"}, SettingError, "label must be left out"),
+    ],
+)
+def test_bad_settings_make_no_directory(model_dir, prompt_file, tmp_path, change, error, message):
+    with pytest.raises(error, match=message):
+        run(model_dir, prompt_file, tmp_path / "o", settings=GenerationSettings(**change))
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("flags", [IN_PROCESS, ()], ids=["in process", "worker process"])
+def test_a_failing_worker_says_why_and_leaves_no_manifest(
+    model_dir, prompt_file, tmp_path, monkeypatch, flags
+):
+    # The model is whole when the run is planned and gone when the workers load it.
+    import pipeline.generate
+
+    copy = shutil.copytree(model_dir, tmp_path / "model")
+
+    def load_and_damage(path):
+        model = load_model(path)
+        (copy / "weights.npz").write_bytes(b"gone")
+        return model
+
+    monkeypatch.setattr(pipeline.generate, "load_model", load_and_damage)
+    with pytest.raises(TextmillError, match=r"^\S*weights\.npz is damaged: [^\n]*$"):
+        run(copy, prompt_file, tmp_path / "o", flags=flags, workers=2)
+    assert not (tmp_path / "o" / "manifest.json").exists()
+
+
+def test_a_full_disk_says_so_and_leaves_nothing_half_written(
+    model_dir, prompt_file, tmp_path, monkeypatch
+):
+    calls = []
+    real = os.fsync
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 5:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TextmillError, match=r"cannot write .*: No space left on device"):
+        run(model_dir, prompt_file, tmp_path / "o")
+    files = contents(tmp_path / "o")
+    assert "manifest.json" not in files
+    assert not [name for name in files if ".attempt" in name]
+
+
+def test_the_first_of_two_attempts_wins(tmp_path):
+    assert write_once(tmp_path / "f", b"one")
+    assert not write_once(tmp_path / "f", b"two")
+    assert contents(tmp_path) == {"f": b"one"}
+    with pytest.raises(TextmillError, match="cannot write"):
+        write_once(tmp_path / "no" / "f", b"x")
+
+
+def summary(**fields) -> ShardSummary:
+    base = {
+        "number": 0, "name": "s", "rows": 3, "prompts": 2, "rejected": 1, "records": 4, "words": 9,
+        "sha256": "", "rejected_sha256": None, "machine": "m", "tensorflow": "t",
+    }  # fmt: skip
+    return ShardSummary(**{**base, **fields})
+
+
+@pytest.mark.parametrize(
+    ("rows", "fields", "message"),
+    [
+        (4, {}, "rows are missing"),
+        (3, {"prompts": 1}, "rows are missing"),
+        (3, {"records": 3}, "texts are missing"),
+    ],
+)
+def test_counts_that_do_not_add_up_are_no_finished_run(tmp_path, rows, fields, message):
+    with pytest.raises(TextmillError, match=message):
+        write_manifest([summary(**fields)], out=str(tmp_path), header={}, rows=rows, texts=2)
+    assert contents(tmp_path) == {}
+    write_manifest([summary()], out=str(tmp_path), header={}, rows=3, texts=2)
+    with pytest.raises(TextmillError, match="holds no finished run"):
+        read_manifest(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--runnr=DirectRunner"], "Beam has no flag --runnr"),
+        (["stray"], "Beam has no flag stray"),
+        (["--direct_num_workers=two"], "invalid int value"),
+    ],
+)
+def test_unknown_runner_flags(flags, message):
+    with pytest.raises(UsageError, match=message):
+        runner_options(flags, workers=1)
+
+
+def test_workers_default_to_the_cores():
+    assert default_workers() in (1, len(os.sched_getaffinity(0)))

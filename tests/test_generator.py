@@ -124,12 +124,10 @@ def by_id(found):
     return {(g.prompt.id, g.sample, g.temperature): g for g in found}
 
 
-@pytest.mark.parametrize("slots", [2, 7, 64, 256])
+@pytest.mark.parametrize("slots", [128, 256])
 def test_slots_do_not_change_a_bit(model_dir, many, slots):
     other = Generator(load_model(model_dir), slots=slots)
-    count = 300 if slots == 2 else 2000
-    again = texts(other, prompts(count), temperatures=(0.9,), max_words=12)
-    assert again == many[:count]
+    assert texts(other, prompts(2000), temperatures=(0.9,), max_words=12) == many
 
 
 def test_order_and_neighbours_do_not_change_a_bit(generator, many):

@@ -1,0 +1,46 @@
+"""Texts at several numbers of slots, for order and speed: are they the same bits?
+
+    python benchmarks/bit_equality.py MODEL [--prompts 2000]
+
+Prints words a second of one process with one thread, and whether texts and log-probabilities equal
+those of the default slots.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from model.generator import SLOTS, Generator, Prompt, use_one_thread
+from model.saved import load_model
+from model.settings import GenerationSettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("--prompts", type=int, default=2000)
+    parser.add_argument("--max-words", type=int, default=12)
+    args = parser.parse_args()
+    use_one_thread()
+    model = load_model(args.model)
+    words = [word for word in model.vocabulary.words[3:] if word.isalpha()][:50]
+    prompts = [
+        Prompt(f"p:{i}", f"{words[i % 50]} {words[i * 7 % 50]}") for i in range(args.prompts)
+    ]
+    settings = GenerationSettings(temperatures=(0.8,), max_words=args.max_words)
+    reference = None
+    print("| slots | words/s | same as at 64 |\n|---|---|---|")
+    for slots in (SLOTS, 2, 7, 32, 128, 256):
+        generator = Generator(model, slots=slots)
+        list(generator.generate(prompts[:slots], settings))  # compiles
+        started = time.monotonic()
+        found = list(generator.generate(prompts, settings))
+        seconds = time.monotonic() - started
+        reference = reference or found
+        rate = sum(text.words for text in found) / seconds
+        print(f"| {slots} | {rate:,.0f} | {'yes' if found == reference else 'NO'} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

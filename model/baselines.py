@@ -87,6 +87,9 @@ class KneserNey:
                 table = np.unique(keys[keys >= 0])
                 self._tables.append(table)
             table = self._tables[n - 1]
+            if not len(table):  # no text is that long
+                out.append(np.full(len(words), -1))
+                continue
             at = np.minimum(np.searchsorted(table, keys), len(table) - 1)
             out.append(np.where(table[at] == keys, at, -1))
         return out
@@ -137,6 +140,8 @@ class _Level:
             self.left = np.where(self.totals > 0, taken / self.totals, 1.0)
 
     def interpolate(self, lower: np.ndarray, grams: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+        if not len(self.counts):
+            return lower
         known = contexts >= 0
         known &= self.totals[np.maximum(contexts, 0)] > 0
         context = np.where(known, contexts, 0)

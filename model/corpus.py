@@ -163,7 +163,7 @@ def find_files(patterns: Sequence[str]) -> list[str]:
     Raises:
         TextmillError: something named does not exist, or is a folder.
     """
-    found: list[str] = []
+    found: dict[str, str] = {}  # by absolute path: a file may be named in two ways
     for pattern in patterns:
         if os.path.isdir(pattern):
             raise TextmillError(f"{pattern} is a folder; name its files, such as '{pattern}/*.txt'")
@@ -174,8 +174,9 @@ def find_files(patterns: Sequence[str]) -> list[str]:
             raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
         if not matches:
             raise TextmillError(f"there is no file '{pattern}'; check the path")
-        found += [match for match in matches if match not in found]
-    return found
+        for match in matches:
+            found.setdefault(os.path.abspath(match), match)
+    return list(found.values())
 
 
 def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
@@ -221,16 +222,23 @@ def clean(text: str) -> str:
 def strip_gutenberg(text: str) -> str:
     """The book without Project Gutenberg's header, licence and credits; other text as it is."""
     end = _END.search(text)
-    body_end = end.start() if end else len(text)
-    # The START marker is the first of its kind; the licence of the 1990s may follow or precede it,
-    # and one after the end of the book belongs to the footer.
-    starts = [match.end() for match in [_START.search(text, 0, body_end)] if match]
-    starts += [match.end() for match in _SMALL_PRINT.finditer(text, 0, body_end)]
-    if not starts and end is None:
+    if end is None:
+        return _strip_book(text)
+    book, rest = _strip_book(text[: end.start()], ended=True), text[end.end() :]
+    if _START.search(rest):  # several books in one file
+        return f"{book}\n\n{strip_gutenberg(rest)}"
+    return book
+
+
+def _strip_book(text: str, *, ended: bool = False) -> str:
+    """A book without what stands before it, and without its closing line."""
+    # The licence of the 1990s may follow the START marker or stand in its place.
+    starts = [match.end() for match in [_START.search(text)] if match]
+    starts += [match.end() for match in _SMALL_PRINT.finditer(text)]
+    if not starts and not ended:
         return text
-    body = text[max(starts, default=0) : body_end]
-    tail = max(0, len(body) - 1000)
-    closing = _END_OF_BOOK.search(body, tail)
+    body = text[max(starts, default=0) :]
+    closing = _END_OF_BOOK.search(body, max(0, len(body) - 1000))
     if closing:
         body = body[: closing.start()]
     return _drop_credits(body)
@@ -265,7 +273,7 @@ def _rows(content: str, *, path: str, text: str, label: str) -> Iterator[tuple[s
     else:
         raise TextmillError(f"{path} is no table of a known kind; use .csv, .tsv or .jsonl")
     columns: list[int] | None = None
-    if text.isdigit() and label.isdigit():
+    if text.isdecimal() and label.isdecimal():
         columns = [int(text) - 1, int(label) - 1]
         if min(columns) < 0:
             raise UsageError("columns are counted from 1. Received: 0")
@@ -300,11 +308,16 @@ def _json_rows(content: str, *, path: str, text: str, label: str) -> Iterator[tu
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TextmillError(f"{path}:{number} is not valid JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:
+            raise TextmillError(f"{path}:{number} is not valid JSON: {error}") from None
         if not isinstance(row, dict) or text not in row or label not in row:
             raise TextmillError(f"{path}:{number} has no fields '{text}' and '{label}'")
-        yield str(row[text]), str(row[label])
+        yield _cell(row[text]), _cell(row[label])
+
+
+def _cell(value: object) -> str:
+    """A JSON value as text: nothing for null, half a surrogate pair replaced."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _read_bytes(path: str) -> bytes:

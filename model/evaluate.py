@@ -2,7 +2,7 @@
 
 Perplexity is exp of the mean negative log-likelihood over all words to predict: unknown words count
 as the word `<unk>`, each `<eos>` counts, padding does not. In `stream` mode the state is carried
-through the text from a zero state and an `<eos>`; a text of more than 4,000 words is cut into up to
+through the text from a zero state and an `<eos>`; a text of 4,000 words and more is cut into up to
 32 equal streams that run side by side, each starting so. In `lines` mode each line starts so.
 """
 
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.dataset import LineBatches
 from model.network import Judge, LanguageModel
 from model.split import Part
 from model.vocabulary import EOS, PAD, Vocabulary
 
 _STREAM_WORDS = 2_000  # at least so many words share one zero start
 _MOST_STREAMS = 32
+_LINES = 32
 _WINDOW = 64
 
 
@@ -59,23 +59,32 @@ class Evaluator:
         """Likelihood of a part under the network."""
         ids = part.encode(self.vocabulary)
         if part.lengths is None:
-            return self._stream(ids)
-        contexts = None if part.labels is None else one_hot(part.labels, self.labels)
-        return self._lines(ids, part.lengths, contexts)
+            streams = int(np.clip(len(ids) // _STREAM_WORDS, 1, _MOST_STREAMS))
+            rows = np.array_split(ids, streams)
+            return self._score(rows, np.zeros((streams, 0), np.float32))
+        rows = [np.append(row, EOS) for row in np.split(ids, np.cumsum(part.lengths)[:-1])]
+        contexts = np.zeros((len(rows), 0), np.float32)
+        if part.labels is not None:
+            contexts = one_hot(part.labels, self.labels)
+        # Lines of like length side by side, so that little is padded.
+        order = np.argsort(part.lengths, kind="stable")
+        batches = np.array_split(order, -(-len(order) // _LINES))
+        scores = [self._score([rows[i] for i in batch], contexts[batch]) for batch in batches]
+        return Likelihood(sum(s.nats for s in scores), sum(s.tokens for s in scores))
 
-    def _stream(self, ids: np.ndarray) -> Likelihood:
-        streams = int(np.clip(len(ids) // _STREAM_WORDS, 1, _MOST_STREAMS))
-        length = -(-len(ids) // streams)
-        windows = -(-length // _WINDOW)
-        targets = np.full((streams, windows * _WINDOW), PAD, np.int32)
+    def _score(self, rows: list[np.ndarray], contexts: np.ndarray) -> Likelihood:
+        """Likelihood of rows of words, each from its own start and an `<eos>`.
+
+        They are judged in windows, the state carried from one to the next: one shape, however
+        long the rows are.
+        """
+        windows = -(-max(len(row) for row in rows) // _WINDOW)
+        targets = np.full((len(rows), windows * _WINDOW), PAD, np.int32)
         real = np.zeros(targets.shape, bool)
-        for row in range(streams):
-            text = ids[row * length : (row + 1) * length]
-            targets[row, : len(text)] = text
-            real[row, : len(text)] = True
-        inputs = np.concatenate([np.full((streams, 1), EOS, np.int32), targets[:, :-1]], axis=1)
-        settings = self.network.settings
-        h = c = np.zeros((streams, settings.layers, settings.hidden), np.float32)
+        for i, row in enumerate(rows):
+            targets[i, : len(row)], real[i, : len(row)] = row, True
+        inputs = np.concatenate([np.full((len(rows), 1), EOS, np.int32), targets[:, :-1]], axis=1)
+        h, c = self._start(contexts)
         nats = 0.0
         for i in range(windows):
             window = slice(i * _WINDOW, (i + 1) * _WINDOW)
@@ -84,21 +93,14 @@ class Evaluator:
             )
             h, c = np.asarray(out["h"]), np.asarray(out["c"])
             nats += float(np.asarray(out["nll"], np.float64)[real[:, window]].sum())
-        return Likelihood(nats, len(ids))
+        return Likelihood(nats, int(real.sum()))
 
-    def _lines(
-        self, ids: np.ndarray, lengths: np.ndarray, contexts: np.ndarray | None
-    ) -> Likelihood:
-        batches = LineBatches(
-            ids, lengths, batch=32, seed=0, contexts=contexts, shuffle=False
-        ).batches(0)
+    def _start(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """h and c, each [rows, layers, H], set by the contexts [rows, C] (C = 0 for none)."""
         settings = self.network.settings
-        nats = tokens = 0.0
-        for inputs, targets, weights in batches:
-            if contexts is None:
-                zeros = np.zeros((len(targets), settings.layers, settings.hidden), np.float32)
-                inputs = {**inputs, "h": zeros, "c": zeros}
-            out = self._judge.predict_on_batch({**inputs, "targets": targets})
-            nats += float((np.asarray(out["nll"], np.float64) * weights).sum())
-            tokens += float(weights.sum())
-        return Likelihood(nats, int(tokens))
+        if not contexts.shape[1]:
+            zeros = np.zeros((len(contexts), settings.layers, settings.hidden), np.float32)
+            return zeros, zeros
+        state = self.network.initial_state(len(contexts), contexts)
+        h, c = (np.stack([np.asarray(pair[i]) for pair in state], axis=1) for i in (0, 1))
+        return h, c

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ class History:
     Attributes:
         validations: epoch, training perplexity since the last one, validation perplexity, seconds.
         words: words trained on. seconds: of training, validations included.
-        stopped: why it ended: `epochs`, `minutes`, `patience` or `interrupted`.
+        stopped: why it ended: `epochs`, `minutes`, `patience`, `diverged` or `interrupted`.
     """
 
     validations: list[dict[str, float]] = field(default_factory=list)
@@ -148,12 +148,8 @@ class _Fit:
             if self._time_is_up():
                 self._check(last=True)
                 raise _Stop("minutes")
-            if self.settings.minutes is not None and self._elapsed_share() > 0:
-                whole = i + 1 == self.windows
-                waited = time.monotonic() - self.last_check
-                tenth = waited > self.settings.minutes * 6
-                if tenth or (whole and waited * _VALIDATION_SHARE > self.check_seconds):
-                    self._check()
+            if self.settings.minutes is not None and self._check_is_due(i + 1 == self.windows):
+                self._check()
         self.history.epochs = epoch + 1
         if self.settings.minutes is None:
             self._check()
@@ -165,19 +161,22 @@ class _Fit:
         self.trainee.reset_metrics()
         loss = float(self.trainee.train_on_batch(inputs, targets, weights))
         if not math.isfinite(loss):
-            if self.best is None:
-                raise TextmillError(
-                    "training diverged: the loss is not a number. Give a lower --learning-rate "
-                    f"(it was {self.settings.learning_rate:g})"
-                )
-            self.report.message("training diverged; the best weights so far are kept")
-            raise _Stop("diverged")
+            self._diverged()
         self.step += 1
         self.losses.append(loss)
         words = int(np.sum(np.asarray(weights)))
         self.history.words += words
         rate = words / (time.monotonic() - before)
         self.report.progress(share, loss=float(np.mean(self.losses[-50:])), rate=rate)
+
+    def _diverged(self) -> NoReturn:
+        if self.best is None:
+            raise TextmillError(
+                "training diverged: the loss is not a number. Give a lower --learning-rate "
+                f"(it was {self.settings.learning_rate:g})"
+            )
+        self.report.message("training diverged; the best weights so far are kept")
+        raise _Stop("diverged")
 
     def _check(self, *, last: bool = False) -> None:
         """Validates, keeps the weights if they are the best, stops when patience is over."""
@@ -186,6 +185,8 @@ class _Fit:
         before = time.monotonic()
         perplexity = self.validate()
         self.check_seconds = time.monotonic() - before
+        if not math.isfinite(perplexity):
+            self._diverged()
         best = perplexity < self.history.best_perplexity
         if best:
             self.history.best_perplexity = perplexity
@@ -219,13 +220,25 @@ class _Fit:
             by_epochs = self.step / (self.settings.epochs * self.windows)
         return min(1.0, max(self._elapsed_share(), by_epochs))
 
+    def _seconds_left(self) -> float:
+        assert self.settings.minutes is not None
+        return self.settings.minutes * 60 - (time.monotonic() - self.started)
+
     def _time_is_up(self) -> bool:
-        if self.settings.minutes is None:
-            return False
-        # The last validation belongs to the budget, and so do the test and the saving after it.
-        reserve = 2 * self.check_seconds + 1.0
-        left = self.settings.minutes * 60 - (time.monotonic() - self.started)
-        return left < min(reserve, self.settings.minutes * 60 / 4)
+        # The last validation belongs to the budget.
+        return self.settings.minutes is not None and self._seconds_left() < (
+            1.5 * self.check_seconds + 0.5
+        )
+
+    def _check_is_due(self, epoch_ends: bool) -> bool:
+        """At an epoch's end or after a tenth of the budget, if it takes little of the time."""
+        assert self.settings.minutes is not None
+        waited = time.monotonic() - self.last_check
+        return (
+            (epoch_ends or waited > self.settings.minutes * 6)
+            and self.check_seconds < waited * _VALIDATION_SHARE
+            and self._seconds_left() > 4 * self.check_seconds
+        )
 
 
 def _rate(share: float) -> float:

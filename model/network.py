@@ -140,7 +140,6 @@ class LanguageModel(layers.Layer):
         self.output_bias.assign(np.log(smoothed / smoothed.sum()).astype(np.float32))
 
 
-@keras.saving.register_keras_serializable(package="textmill")
 class Trainee(keras.Model):
     """The language model as Keras trains it: inputs in, logits out, state kept between windows.
 
@@ -188,12 +187,11 @@ class Trainee(keras.Model):
             c.assign(ops.zeros(c.shape))
 
 
-@keras.saving.register_keras_serializable(package="textmill")
 class Judge(keras.Model):
     """Negative log-likelihood of each next word, for `predict_on_batch`.
 
-    Inputs: a dict of `ids` and `targets`, int32 [B, T], and either `context` [B, C] or `h` and
-    `c`, float32 [B, layers, H]. Outputs: a dict of `nll` [B, T] in nats and the state after.
+    Inputs: a dict of `ids` and `targets`, int32 [B, T], `h` and `c`, float32 [B, layers, H].
+    Outputs: a dict of `nll` [B, T] in nats, and `h` and `c` after the last word.
     """
 
     def __init__(self, network: LanguageModel, **kwargs: Any):
@@ -203,11 +201,8 @@ class Judge(keras.Model):
             network.build()
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        layers_ = range(self.network.settings.layers)
-        if "context" in inputs:
-            start = self.network.initial_state(ops.shape(inputs["ids"])[0], inputs["context"])
-        else:
-            start = [(inputs["h"][:, i], inputs["c"][:, i]) for i in layers_]
+        h, c = inputs["h"], inputs["c"]
+        start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
         logits, after = self.network(inputs["ids"], start)
         log_z = ops.logsumexp(logits, axis=-1)
         hit = ops.take_along_axis(logits, inputs["targets"][:, :, None], axis=-1)[:, :, 0]

@@ -6,7 +6,6 @@ Shapes: S slots, V words.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any
 
@@ -15,12 +14,6 @@ import tensorflow as tf
 # Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
-
-
-def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
-    """The 64-bit key of a prompt's random numbers, as two 32-bit words."""
-    digest = hashlib.blake2b(f"{seed}\n{prompt_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -98,13 +91,14 @@ def _largest(enough: Any, rows: Any) -> Any:
 
     Floats that are not negative order as their bits do, so 31 halvings find the threshold exactly.
     """
-    low = tf.zeros([rows], tf.int32)
-    high = tf.fill([rows], 0x3F800001)
-    for _ in range(31):
+
+    def halve(i: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
         middle = low + (high - low) // 2
         good = enough(middle)
-        low, high = tf.where(good, middle, low), tf.where(good, high, middle)
-    return low
+        return i + 1, tf.where(good, middle, low), tf.where(good, high, middle)
+
+    start = (0, tf.zeros([rows], tf.int32), tf.fill([rows], 0x3F800001))
+    return tf.while_loop(lambda i, *_: i < 31, halve, start)[1]
 
 
 def greedy(logits: Any) -> Any:

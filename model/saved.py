@@ -97,10 +97,10 @@ def check_free(path: str | os.PathLike[str]) -> None:
         TextmillError: something is there already, or the folder it goes into cannot be written.
     """
     target = Path(path)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise TextmillError(f"{target} already exists; name another place or remove it first")
     parent = target.absolute().parent
     try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise TextmillError(f"{target} already exists; name another place or remove it first")
         parent.mkdir(parents=True, exist_ok=True)
         probe = parent / f".{target.name}.{uuid.uuid4().hex}"
         probe.mkdir()
@@ -153,9 +153,9 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
             message names the file and what is wrong.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise TextmillError(f"there is no model directory '{folder}'; textmill train makes one")
-    if not (folder / _INDEX).is_file():
+    if not os.path.isfile(folder / _INDEX):
         raise TextmillError(f"{folder} is no textmill model: it has no {_INDEX}")
     index = _read_index(folder)
     for name in _FILES:

@@ -115,12 +115,14 @@ class TrainSettings:
     Attributes:
         mode: `stream` (one long text, state carried from window to window) or `lines`
             (each line its own sequence).
-        minutes: hard budget in minutes from the start of training to the last step; None for none.
+        minutes: hard budget, from reading the corpus to the last validation; None for none. The
+            measurement on the test part comes after it.
         epochs: at most so many passes over the training part; None means 40, or no limit
             where `minutes` is given.
         batch: B, parallel streams or lines.
         steps: T, time steps of a window (`stream` mode).
-        learning_rate: peak rate of AdamW; warmed up, then lowered to zero along a cosine.
+        learning_rate: peak rate of AdamW; warmed up, then lowered to a hundredth along a
+            cosine.
         weight_decay: AdamW's decoupled decay.
         clip: gradients are scaled so that their global norm is at most this.
         patience: stop after so many validations without a better perplexity.
@@ -169,7 +171,7 @@ class GenerationSettings:
         top_k: only the k most probable words (all that tie with the k-th stay); 0 is off.
         top_p: only the smallest set of most probable words that holds this share; 1 is off.
         min_p: only words at least this share as probable as the most probable; 0 is off.
-        min_words: the end of the text cannot be drawn before so many words.
+        min_words: neither the end of the text nor a stop word is drawn before so many words.
         max_words: a text ends after so many words (`finish` is then `length`).
         stop: a text ends before any of these words (`finish` is then `stop`).
         label: the label every text gets, for a model trained with labels.
@@ -195,7 +197,7 @@ class GenerationSettings:
             raise SettingError("temperature", TEMPERATURES, self.temperatures)
         for value in self.temperatures:
             _check_float("temperature", value, TEMPERATURES, lambda x: x == 0 or 1e-3 <= x <= 1e3)
-        _check_int("top_k", self.top_k, 0)
+        _check_int("top_k", self.top_k, 0, 2**31 - 1)
         _check_float("top_p", self.top_p, "a number in (0, 1]", lambda x: 0 < x <= 1)
         _check_float("min_p", self.min_p, "a number in [0, 1]", lambda x: 0 <= x <= 1)
         _check_int("max_words", self.max_words, 1, 100_000)

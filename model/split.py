@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,9 +46,31 @@ class Part:
 
     def characters(self, level: str) -> int:
         """Length of the text, one character counted for each `<eos>`."""
-        ends = np.sum(self.ids == END) if self.lengths is None else len(self.lengths)
-        tokens = [self.words[i] for i in self.ids[self.ids != END]]
-        return len(join(tokens, level)) + int(ends)
+        if self.lengths is None:
+            ends = np.flatnonzero(self.ids == END)
+            texts = np.split(self.ids, ends)
+        else:
+            ends = np.cumsum(self.lengths)
+            texts = np.split(self.ids, ends[:-1])
+        tokens = ([self.words[i] for i in text[text != END]] for text in texts)
+        return sum(len(join(words, level)) for words in tokens) + len(ends)
+
+    def head(self, tokens: int) -> Part:
+        """The first lines or words, about so many tokens of them."""
+        if self.lengths is None:
+            return replace(self, ids=self.ids[:tokens])
+        lines = max(1, int(np.searchsorted(np.cumsum(self.lengths + 1), tokens)))
+        return replace(
+            self,
+            ids=self.ids[: int(self.lengths[:lines].sum())],
+            lengths=self.lengths[:lines],
+            labels=None if self.labels is None else self.labels[:lines],
+        )
+
+    @property
+    def ends(self) -> int:
+        """How often `<eos>` is to be predicted."""
+        return int(np.sum(self.ids == END)) if self.lengths is None else len(self.lengths)
 
     @property
     def tokens(self) -> int:

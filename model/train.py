@@ -17,7 +17,11 @@ from model.fit import History, Reporter, fit
 from model.saved import SavedModel, check_free, save_model
 from model.settings import PRESETS, NetworkSettings, TrainSettings, VocabularySettings
 from model.split import Part, split, whole
-from model.vocabulary import Vocabulary, tokenize_texts
+from model.vocabulary import RESERVED, Vocabulary, tokenize_texts
+
+# With a budget, validation looks at so many words for each second of it at most: a tenth of the
+# time where 2,000 words a second are judged.
+_VALID_WORDS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,16 @@ def train_model(
         f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
     )
     parts = split(tokenized_part(text, level=vocabulary.level, mode=train.mode))
-    learned = Vocabulary.build(parts["train"].words, parts["train"].counts(), vocabulary)
+    learned = Vocabulary.build(
+        parts["train"].words, parts["train"].counts(), vocabulary, ends=parts["train"].ends
+    )
+    if len(learned) == len(RESERVED):
+        raise TextmillError(
+            f"no word is seen {vocabulary.min_count} times in the training part; give a lower "
+            "--min-count or more text"
+        )
+    if text.skipped:
+        report.message(f"{text.skipped:,} rows without a text or a label are left out")
     labels = tuple(sorted(set(text.labels or ())))
     report.message(
         f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
@@ -94,6 +107,7 @@ def train_model(
     from model.network import LanguageModel
 
     report.message(device_line())
+    watch = _tensorboard(tensorboard)
     sizes = asdict(PRESETS[preset]) | ({} if dropout is None else {"dropout": dropout})
     network = LanguageModel(
         NetworkSettings(vocabulary=len(learned), context=len(labels), **sizes), seed=train.seed
@@ -104,15 +118,18 @@ def train_model(
     feeder = make_feeder(parts["train"], learned, train, labels)
     if isinstance(feeder, LineBatches) and feeder.cut:
         report.message(f"{feeder.cut:,} lines are longer than 255 words and are cut there")
+    valid = parts["valid"]
+    if train.minutes is not None:
+        valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
     history = fit(
         network,
         feeder,
-        lambda: evaluator(parts["valid"]).perplexity,
+        lambda: evaluator(valid).perplexity,
         train,
         started=started,
         report=report,
         use_tf_data=keras.backend.backend() == "tensorflow",
-        watch=_tensorboard(tensorboard),
+        watch=watch,
     )
     model = SavedModel(
         network=network.settings,
@@ -202,7 +219,8 @@ def _metrics(
 def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
     record = asdict(settings)
     del record["paths"]  # names of folders are nobody's business
-    return {**record, "sources": [asdict(source) for source in corpus.sources]}
+    sources = [asdict(source) for source in corpus.sources]
+    return {**record, "sources": sources, "skipped": corpus.skipped}
 
 
 def _tensorboard(folder: str | None) -> Callable[[int, dict[str, float]], None] | None:
@@ -210,7 +228,10 @@ def _tensorboard(folder: str | None) -> Callable[[int, dict[str, float]], None] 
         return None
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(folder)
+    try:
+        writer = tf.summary.create_file_writer(folder)
+    except tf.errors.OpError as error:
+        raise TextmillError(f"cannot write TensorBoard logs to {folder}: {error.message}") from None
     # tf.summary.scalar would want TensorBoard itself installed; this is what it writes.
     kind = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
 

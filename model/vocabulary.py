@@ -87,13 +87,19 @@ class Vocabulary:
 
     @classmethod
     def build(
-        cls, words: Sequence[str], counts: np.ndarray, settings: VocabularySettings
+        cls,
+        words: Sequence[str],
+        counts: np.ndarray,
+        settings: VocabularySettings,
+        *,
+        ends: int = 0,
     ) -> Vocabulary:
         """The most frequent words within the settings' limits.
 
         Args:
             words: distinct tokens.
             counts: int [words], how often each was seen in the training part.
+            ends: how often `<eos>` was.
         """
         assert settings.min_count is not None
         reserved = set(RESERVED)
@@ -105,7 +111,7 @@ class Vocabulary:
         return cls(
             level=settings.level,
             words=[*RESERVED, *(w for _, w in kept)],
-            counts=[0, unknown, 0, *(-c for c, _ in kept)],
+            counts=[0, unknown, ends, *(-c for c, _ in kept)],
         )
 
     def lookup(self, words: Iterable[str]) -> np.ndarray:

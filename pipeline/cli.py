@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from model.errors import SettingError, TextmillError
+from model.errors import SettingError, TextmillError, UsageError
 from model.quiet import load_tensorflow
 from model.settings import (
     LEVELS,
@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(arguments)
         args.runner_flags = runner_flags
-        return args.run(args)
+        status = args.run(args)
+        sys.stdout.flush()  # a full disk shows here, where it can be told
+        return status
     except SettingError as error:
         option = "--" + error.field.replace("_", "-")
         return _fail(f"{option} must be {error.allowed}. Received: {error.received}", error.status)
@@ -55,11 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone; Python would complain once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return _stdout_is_gone()
+    except UnicodeEncodeError as error:
+        what = error.object[max(0, error.start - 20) : error.end + 20]
+        return _fail(f"{what!r} cannot be written in {error.encoding}", FAILED)
+    except OSError as error:
+        return _fail(f"{error.filename or 'the output'}: {error.strerror or error}", FAILED)
     except SystemExit as stop:  # argparse's way out
         return stop.code if isinstance(stop.code, int) else FAILED
+
+
+def _stdout_is_gone() -> int:
+    # The reader has gone; Python would complain once more when it flushes at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
 
 
 def _fail(message: str, status: int) -> int:
@@ -76,7 +87,7 @@ def _train(args: argparse.Namespace) -> int:
     from pipeline.console import TrainingReport, table
 
     if args.labels is not None and args.mode == "stream":
-        raise TextmillError("--labels needs --mode lines: each row is a text of its own")
+        raise UsageError("--labels needs --mode lines: each row is a text of its own")
     mode = args.mode or ("lines" if args.labels is not None else "stream")
     corpus = CorpusSettings(
         paths=tuple(args.corpus),

@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
+
 from model.corpus import built_in_corpus
 from model.errors import SettingError
 from model.saved import check_free
@@ -89,11 +91,11 @@ def _free_place(out: str) -> Path:
 
 
 def _beginnings() -> list[str]:
-    """First words of paragraphs of the built-in text's last 5 %, each beginning once."""
+    """First words of paragraphs that training does not see, each beginning once."""
     texts = built_in_corpus().texts
-    unseen = (
-        texts[len(texts) * 95 // 100 :] + texts[len(texts) * 90 // 100 : len(texts) * 95 // 100]
-    )
+    # The last tenth is held out by words; by characters that is not quite the same place.
+    lengths = np.cumsum([len(text) for text in texts])
+    unseen = texts[int(np.searchsorted(lengths, 0.92 * lengths[-1])) :]
     beginnings = dict.fromkeys(" ".join(text.split()[:_PROMPT_WORDS]) for text in unseen)
     return list(beginnings)[:_PROMPTS]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from model.corpus import Corpus
-from model.errors import TextmillError
+from model.errors import TextmillError, UsageError
 from model.saved import SavedModel, load_model
 from model.split import Part, split
 from model.train import CorpusSettings, tokenized_part
@@ -29,7 +29,8 @@ def evaluate(
         baselines: adds a Kneser-Ney 5-gram and a unigram model, trained on the texts' first 90 %.
 
     Raises:
-        TextmillError: model or texts are of no use, or baselines would be tested on what they saw.
+        TextmillError: model or texts are of no use.
+        UsageError: baselines would be tested on what they saw.
     """
     model = load_model(model_dir)
     corpus = _corpus_settings(model, paths, encoding).read()
@@ -38,9 +39,7 @@ def evaluate(
     ]
     part = part or ("test" if own or baselines else "all")
     if baselines and part in ("all", "train"):
-        raise TextmillError(
-            f"--baselines are trained on what --part {part} holds; use test or valid"
-        )
+        raise UsageError(f"--baselines are trained on what --part {part} holds; use test or valid")
     whole = tokenized_part(corpus, level=model.vocabulary.level, mode=model.mode)
     parts = {"all": whole} if part == "all" else split(whole)
     result = {"part": part, "own_corpus": own, **_measure(model, parts[part], corpus)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -12,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.errors import TextmillError
+from model.errors import TextmillError, UsageError
 from model.generator import check_label, stop_ids
 from model.saved import check_free, load_model
 from model.settings import GenerationSettings
-from pipeline.files import make_directory
+from pipeline.files import make_directory, write_once
 from pipeline.prompts import Plan, plan
-from pipeline.shards import read_manifest
+from pipeline.shards import RUN, read_manifest
 
 # Says how many shards of how many stand, as often as it likes.
 Progress = Callable[[int, int], None]
@@ -82,10 +83,10 @@ def generate(
     Raises:
         TextmillError: model, prompts or output are of no use, or a worker failed.
     """
-    from pipeline.runner import runner_options  # Beam loads only from here on
+    from pipeline.runner import runner_of  # Beam loads only from here on
 
     started = time.monotonic()
-    options = runner_options(runner_flags, workers=workers or default_workers())
+    runner, options = runner_of(runner_flags, workers=workers)
     model = load_model(model_dir)
     stop_ids(model, settings)
     check_label(model, settings.label)
@@ -96,29 +97,45 @@ def generate(
         settings=settings,
         plan=plan(prompts, settings),
     )
-    check_free(job.out)
-    make_directory(job.out)
+    pipeline = _pipeline(job, runner, options)
+    _claim(job)
     with _watch(job, progress):
-        _run(job, options)
+        _run(pipeline)
     return Outcome(read_manifest(out), time.monotonic() - started)
 
 
-def default_workers() -> int:
-    """One process a core; on a GPU one process in all, which owns it."""
-    if any(Path("/dev").glob("nvidia[0-9]*")):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _claim(job: Job) -> None:
+    """Makes the output directory this run's own; of two runs at once one gets it."""
+    check_free(job.out)
+    make_directory(job.out)
+    claim = json.dumps(job.header(), indent=2, ensure_ascii=False) + "\n"
+    if not write_once(Path(job.out) / RUN, claim.encode()):
+        raise TextmillError(f"{job.out} is in use by another run; name another place")
 
 
-def _run(job: Job, options: Any) -> None:
+def _pipeline(job: Job, runner: Any, options: Any) -> Any:
     import apache_beam as beam
 
-    pipeline = beam.Pipeline(options=options)
-    build(pipeline, job)
+    try:
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        build(pipeline, job)
+    except ValueError as error:  # options that do not go together
+        reason = " ".join(str(error).split())
+        raise UsageError(f"after --: {reason}") from None
+    return pipeline
+
+
+def _run(pipeline: Any) -> None:
+    from pipeline.runner import WorkerDied
+
     try:
         pipeline.run().wait_until_finish()
     except TextmillError:
         raise
+    except WorkerDied as error:
+        raise TextmillError(
+            f"a worker process died ({error}), perhaps for want of memory; try fewer --workers"
+        ) from error
     except Exception as error:  # whatever a runner wraps a worker's error in
         raise TextmillError(_first_cause(error)) from error
 
@@ -131,9 +148,9 @@ def build(pipeline: Any, job: Job) -> None:
     import apache_beam as beam
     from apache_beam.ml.inference.base import RunInference
 
-    from pipeline.handler import GeneratedShard, TextModelHandler
+    from pipeline.handler import TextModelHandler
     from pipeline.prompts import LoadedShard, Shard, read_shard
-    from pipeline.shards import ShardSummary, write_manifest, write_shard
+    from pipeline.shards import GeneratedShard, ShardSummary, write_manifest, write_shard
 
     handler = TextModelHandler(
         model_dir=job.model_dir, fingerprint=job.fingerprint, settings=job.settings

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
 
 from model.errors import TextmillError
-from model.generator import Generation, Generator, use_one_thread
+from model.generator import Generator, use_one_thread
 from model.saved import load_model
 from model.settings import GenerationSettings
-from pipeline.prompts import LoadedShard, Rejected, Shard
-
-
-@dataclass(frozen=True)
-class GeneratedShard:
-    """A shard's texts, its rejected rows, and what they were made with."""
-
-    shard: Shard
-    prompts: int
-    generations: list[Generation]
-    rejected: list[Rejected]
-    machine: str
-    tensorflow: str
+from pipeline.prompts import LoadedShard
+from pipeline.shards import GeneratedShard
 
 
 class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):

@@ -21,7 +21,8 @@ MOST_BYTES = 65_536
 _RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
 _BLANK = "".join(chr(c) for c in range(0x3001) if chr(c).isspace() or c < 32) + "\u200b\ufeff"
 _BLOCK = 1 << 20
-_MOST_MARKS = 1 << 16
+# Row offsets kept, of all files together and of each: memory must not grow with the job.
+_MOST_MARKS, _LEAST_MARKS = 1 << 16, 64
 
 # A run is cut into some tens of shards, none of them shorter or longer than this many words.
 _SHARDS = 40
@@ -105,7 +106,8 @@ def plan(patterns: Sequence[str], settings: GenerationSettings) -> Plan:
     """
     paths = find_files(patterns)
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-    scans = [_scan(path, root) for path in paths]
+    most = max(_MOST_MARKS // len(paths), _LEAST_MARKS)
+    scans = [_scan(path, root, most) for path in paths]
     rows = sum(scan.file.rows for scan in scans)
     if rows == 0:
         raise TextmillError(f"no prompts: {', '.join(patterns)} holds no line")
@@ -122,7 +124,7 @@ class _Scan:
 
     path: str
     file: PromptFile
-    marks: list[int]
+    marks: np.ndarray
     every: int
 
     def ranges(self, rows: int) -> Iterator[dict[str, Any]]:
@@ -131,20 +133,21 @@ class _Scan:
         for i in range(0, len(self.marks), step):
             first = i * self.every
             last = min(first + step * self.every, self.file.rows)
-            end = self.marks[i + step] if i + step < len(self.marks) else self.file.bytes
+            last_range = i + step >= len(self.marks)
+            end = self.file.bytes if last_range else int(self.marks[i + step])
             yield {
                 "path": self.path,
                 "name": self.file.name,
-                "start": self.marks[i],
+                "start": int(self.marks[i]),
                 "end": end,
                 "first": first + 1,
                 "rows": last - first,
             }
 
 
-def _scan(path: str, root: str) -> _Scan:
+def _scan(path: str, root: str, most: int) -> _Scan:
     digest, size, rows, every = hashlib.sha256(), 0, 0, 1
-    marks: list[int] = []
+    marks = np.zeros(0, np.int64)
     open_row = False  # whether the bytes so far end inside a row
     try:
         with open(path, "rb") as file:
@@ -156,10 +159,10 @@ def _scan(path: str, root: str) -> _Scan:
                 if not open_row:
                     starts = starts[:-1]  # what starts after the last byte is not there yet
                 offset = -rows % every
-                marks += (size + starts[offset::every]).tolist()
+                marks = np.append(marks, size + starts[offset::every])
                 rows += len(starts)
                 size += len(block)
-                while len(marks) > _MOST_MARKS:
+                while len(marks) > most:
                     marks, every = marks[::2], every * 2
     except OSError as error:
         raise TextmillError(f"cannot read {path}: {error.strerror}") from None

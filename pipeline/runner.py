@@ -5,59 +5,134 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+)
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from apache_beam.runners.runner import create_runner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from model.errors import UsageError
 
+_END_SECONDS = 15.0  # that worker processes have to end once the run is over
+
+
+class WorkerDied(Exception):
+    """A worker process ended before its work did."""
+
 
 class LocalRunner(fn_runner.FnApiRunner):
-    """Beam's FnApiRunner with worker processes of our own making that get the pipeline's options.
+    """Beam's FnApiRunner with worker processes of our own making.
 
     DirectRunner would choose among three engines by what it finds and what the pipeline holds;
-    FnApiRunner alone gives worker processes no options. `--direct_num_workers` says how many.
+    FnApiRunner alone gives worker processes no options, waits for ever for one that died, and
+    leaves the others behind. `--direct_num_workers` says how many.
     """
 
     def __init__(self) -> None:
-        # A shell reads the command. -P keeps the current folder off the path.
-        command = f"{shlex.quote(sys.executable)} -P -m pipeline.worker"
-        super().__init__(SubprocessSDKEnvironment.from_command_string(command_string=command))
+        descriptor, self._leash = tempfile.mkstemp(prefix="textmill-leash-")
+        os.close(descriptor)
+        # A shell reads the command; exec makes the worker our own child.
+        command = shlex.join([sys.executable, "-P", "-m", "pipeline.worker", self._leash])
+        super().__init__(SubprocessSDKEnvironment.from_command_string(f"exec {command}"))
 
-    def run_pipeline(self, pipeline, options):
-        """See the base class."""
+    def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
+        """Runs the pipeline to its end.
+
+        Raises:
+            WorkerDied: a worker process ended by itself; the others are ended too.
+        """
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
         self._provision_info = fn_runner.ExtendedProvisionInfo(
             beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
         )
-        return super().run_pipeline(pipeline, options)
+        outcome: Future[Any] = Future()
+        before = set(threading.enumerate())
+
+        def run() -> None:
+            try:
+                result = super(LocalRunner, self).run_pipeline(pipeline, options)
+            except BaseException as error:
+                _settle(outcome.set_exception, error)
+            else:
+                _settle(outcome.set_result, result)
+
+        def thread_failed(args: threading.ExceptHookArgs) -> None:
+            # Beam waits for each worker in a thread of this name, which raises when one has died.
+            # What other threads then say of closed channels is no news.
+            if args.thread is not None and args.thread.name == "run_worker":
+                _settle(outcome.set_exception, WorkerDied(str(args.exc_value)))
+
+        hook, threading.excepthook = threading.excepthook, thread_failed
+        try:
+            # In a thread, so that neither a dead worker nor a signal has to wait for the run.
+            threading.Thread(target=run, daemon=True).start()
+            return outcome.result()
+        finally:
+            os.unlink(self._leash)
+            until = time.monotonic() + _END_SECONDS
+            for thread in set(threading.enumerate()) - before:
+                if not thread.daemon:
+                    thread.join(max(0.0, until - time.monotonic()))
+            threading.excepthook = hook
 
 
-def runner_options(flags: Sequence[str], *, workers: int) -> PipelineOptions:
-    """Pipeline options of the flags after `--`; without `--runner`, of the local runner.
+def _settle(settle: Callable[[Any], None], value: Any) -> None:
+    with contextlib.suppress(InvalidStateError):  # the other thread was first
+        settle(value)
+
+
+def runner_of(
+    flags: Sequence[str], *, workers: int | None
+) -> tuple[PipelineRunner, PipelineOptions]:
+    """The runner that the flags after `--` name, or the local one, and its options.
+
+    Args:
+        workers: local processes; None means the cores, or one where there is a GPU.
 
     Raises:
-        UsageError: Beam knows no such flag, or not with that value.
+        UsageError: Beam knows no such flag, not with that value, or not together.
     """
     _refuse_unknown(flags)
-    if any(flag == "--runner" or flag.startswith("--runner=") for flag in flags):
-        options = PipelineOptions(list(flags))
-        _refuse_no_runner(options.view_as(StandardOptions).runner)
-        return options
-    local = ["--runner=pipeline.runner.LocalRunner", f"--direct_num_workers={workers}"]
-    return PipelineOptions([*local, *flags])
+    options = PipelineOptions(list(flags))
+    name = options.view_as(StandardOptions).runner
+    direct = options.view_as(DirectOptions)
+    if name is not None:
+        if workers is not None:
+            raise UsageError(f"--workers is for local runs; --runner={name} has flags of its own")
+        return _named_runner(name), options
+    if direct.direct_running_mode != "in_memory":
+        raise UsageError("after --: --direct_running_mode needs --runner=DirectRunner")
+    if not any(flag.startswith("--direct_num_workers") for flag in flags):
+        direct.direct_num_workers = workers or default_workers()
+    return LocalRunner(), options
 
 
-def _refuse_no_runner(name: str) -> None:
+def default_workers() -> int:
+    """One process a core; on a GPU one process in all, which owns it."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _named_runner(name: str) -> PipelineRunner:
     try:
-        create_runner(name)
+        return create_runner(name)
     except (ValueError, ImportError, AttributeError) as error:
         reason = str(error).split(".")[0]
         raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
@@ -65,10 +140,9 @@ def _refuse_no_runner(name: str) -> None:
 
 def _refuse_unknown(flags: Sequence[str]) -> None:
     # Beam itself drops what it does not know with a line in the log.
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
-        with contextlib.suppress(argparse.ArgumentError):  # two classes may share a flag
-            options._add_argparse_args(parser)  # type: ignore[arg-type]
+        options._add_argparse_args(parser)  # type: ignore[arg-type]
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

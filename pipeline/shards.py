@@ -11,11 +11,24 @@ from typing import Any
 from model.errors import TextmillError
 from model.generator import Generation
 from pipeline.files import make_directory, sha256, write_once
-from pipeline.handler import GeneratedShard
+from pipeline.prompts import Rejected, Shard
 
 MANIFEST = "manifest.json"
+RUN = "run.json"  # what the run is; the first file in the directory, and its claim on it
 REJECTED = "rejected"
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class GeneratedShard:
+    """A shard's texts, its rejected rows, and what they were made with."""
+
+    shard: Shard
+    prompts: int
+    generations: list[Generation]
+    rejected: list[Rejected]
+    machine: str
+    tensorflow: str
 
 
 @dataclass(frozen=True)
@@ -63,21 +76,32 @@ def write_shard(done: GeneratedShard, out: str) -> ShardSummary:
     rejected = _jsonl([asdict(row) for row in done.rejected])
     if rejected:
         make_directory(Path(out) / REJECTED)
-        write_once(Path(out) / REJECTED / name, rejected)
-    write_once(Path(out) / name, data)
+        rejected = _commit(Path(out) / REJECTED / name, rejected)
+    data = _commit(Path(out) / name, data)
+    rows = [json.loads(line) for line in data.splitlines()]
     return ShardSummary(
         number=done.shard.number,
         name=name,
         rows=done.shard.rows,
         prompts=done.prompts,
         rejected=len(done.rejected),
-        records=len(done.generations),
-        words=sum(generation.words for generation in done.generations),
+        records=len(rows),
+        words=sum(row["words"] for row in rows),
         sha256=sha256(data),
         rejected_sha256=sha256(rejected) if rejected else None,
         machine=done.machine,
         tensorflow=done.tensorflow,
     )
+
+
+def _commit(path: Path, data: bytes) -> bytes:
+    """Writes a file unless another attempt's stands already; the bytes that stand."""
+    if write_once(path, data):
+        return data
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TextmillError(f"cannot read {path}: {error.strerror}") from None
 
 
 def write_manifest(
@@ -112,7 +136,8 @@ def write_manifest(
         "shards": [_shard_row(summary) for summary in summaries],
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_once(Path(out) / MANIFEST, text.encode())
+    if not write_once(Path(out) / MANIFEST, text.encode()):
+        raise TextmillError(f"{out} holds the manifest of another run")
 
 
 def _shard_row(summary: ShardSummary) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The interpreter of a local worker process: Beam's SDK harness, without its chatter.
+"""The interpreter of a local worker process: Beam's SDK harness on a leash, without its chatter.
 
-Started by `LocalRunner` with `python -P`, so that a `model.py` in the user's folder cannot stand in
-for the package.
+Started by `LocalRunner` as `python -P -m pipeline.worker LEASH`: -P keeps the current folder off
+the path, so that a `model.py` of the user cannot stand in for the package.
 """
 
 from __future__ import annotations
@@ -9,15 +9,28 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+import time
+
+_LOOK_SECONDS = 0.5
 
 
 def main() -> None:
     """Runs the harness until the runner closes it. Errors reach the runner, not this log."""
+    leash, parent = sys.argv.pop(1), os.getppid()
+    threading.Thread(target=_hold, args=(leash, parent), daemon=True).start()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.disable(logging.CRITICAL)
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv)
+
+
+def _hold(leash: str, parent: int) -> None:
+    """Ends the process when the launcher is gone or has let go of the leash file."""
+    while os.getppid() == parent and os.path.exists(leash):
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 if __name__ == "__main__":

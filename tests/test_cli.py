@@ -42,6 +42,7 @@ def files(tmp_path, model_dir):
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "few.txt").write_text("only a few words")
     (tmp_path / "less.txt").write_text("word " * 500)
+    (tmp_path / "long.txt").write_text("word " * 3000)
     (tmp_path / "binary.bin").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "latin.txt").write_bytes("für ".encode("latin-1") * 500)
     (tmp_path / "p.txt").write_text("the old\n")
@@ -73,11 +74,12 @@ BAD_TRAINING = {
     "level": (["p.txt", "--out", "m", "--level", "x"], 2, ["--level"]),
     "no table": (["p.txt", "--out", "m", "--labels", "1", "--text", "2"], 1, ["p.txt", ".csv"]),
     "labels need lines": (
-        ["p.txt", "--out", "m", "--labels", "a", "--mode", "stream"],
-        1,
-        ["lines"],
+        ["p.txt", "--out", "m", "--labels", "a", "--mode", "stream"], 2, ["--mode lines"],
     ),
-}
+    "no word": (["less.txt", "--out", "m", "--min-count", "999"], 1, ["--min-count"]),
+    "no column": (["p.txt", "--out", "m", "--labels", "1", "--text", "²"], 1, ["p.txt"]),
+    "tensorboard": (["long.txt", "--out", "m", "--tensorboard", "p.txt/x"], 1, ["p.txt/x"]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD_TRAINING)
@@ -107,6 +109,22 @@ BAD_GENERATION = {
     "rejected": (["whole", *ASK, "--max-rejected", "2"], 2, ["--max-rejected must be"]),
     "unknown flag": (["whole", *ASK, "--sample", "3"], 2, ["--sample"]),
     "unknown runner flag": (["whole", *ASK, "--", "--runnr=X"], 2, ["Beam has no flag --runnr"]),
+    "workers and runner": (
+        ["whole", *ASK, "--workers", "2", "--", "--runner=DirectRunner"],
+        2,
+        ["--workers is for local runs"],
+    ),
+    "options that do not fit": (
+        ["whole", *ASK, "--", "--type_check_additional=zz"],
+        2,
+        ["after --", "type_check"],
+    ),
+    "huge top-k": (["whole", *ASK, "--top-k", "3000000000"], 2, ["--top-k must be"]),
+    "long name": (
+        ["whole", "--prompts", "p.txt", "--out", "a" * 300],
+        1,
+        ["File name too long"],
+    ),
     "unknown runner": (["whole", *ASK, "--", "--runner=Nope"], 2, ["Nope"]),
 }
 
@@ -126,7 +144,24 @@ def test_other_commands_check_their_model(command, files, capsys):
 
 def test_baselines_are_not_tested_on_what_they_saw(model_dir, book, capsys):
     arguments = ["evaluate", model_dir, book, "--baselines", "--part", "train"]
-    fails(capsys, arguments, 1, "--part train", "use test or valid")
+    fails(capsys, arguments, 2, "--part train", "use test or valid")
+
+
+def test_arguments_that_are_no_unicode(model_dir, capsys):
+    fails(capsys, ["sample", model_dir, "caf\udce9"], 1, "cannot be written in utf-8")
+
+
+def test_a_full_output(model_dir):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", "sample", str(model_dir), "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "textmill: error: the output: No space left on device\n"
 
 
 def test_no_command(capsys):

@@ -92,6 +92,11 @@ def test_other_texts_are_left_alone():
     assert strip_gutenberg(text) == text
 
 
+def test_several_books_in_one_file():
+    one, two = (HEADERS[h] + BOOK + FOOTERS[f] for h, f in (("old", "old"), ("new", "new")))
+    assert strip_gutenberg(one + two).split() == (BOOK + "\n\n" + BOOK).split()
+
+
 def test_unwrap():
     assert unwrap_paragraphs(BOOK) == [
         "Chapter I", "It was a dark night. It rained.", "The end of it."
@@ -113,6 +118,7 @@ def test_files_and_patterns(tmp_path):
         (tmp_path / name).write_text("x")
     a, b = str(tmp_path / "a.txt"), str(tmp_path / "b.txt")
     assert find_files([b, str(tmp_path / "*.txt")]) == [b, a]
+    assert find_files([b, f"{tmp_path}/./b.txt"]) == [b]
     with pytest.raises(TextmillError, match="no file matches"):
         find_files([str(tmp_path / "*.md")])
     with pytest.raises(TextmillError, match="there is no file"):
@@ -131,7 +137,12 @@ def test_empty_corpus(tmp_path):
 TABLES = {
     "a.tsv": ("1", "2", 'x\tShe said "no\ny\t\tskipped? no\n'),
     "b.csv": ("label", "text", 'text,label\n"two\nlines",x\n,x\n"q ""u"" q",y\n'),
-    "c.jsonl": ("label", "text", '{"text": "a\u2028b", "label": 3, "more": 1}\n\n'),
+    "c.jsonl": (
+        "label",
+        "text",
+        '{"text": "a\u2028b", "label": 3}\n\n{"text": null, "label": 3}\n'
+        '{"text": "cut \\ud83d", "label": 4}\n',
+    ),
 }
 
 
@@ -143,7 +154,7 @@ def test_tables(tmp_path):
         found[name] = (corpus.texts, corpus.labels, corpus.skipped)
     assert found["a.tsv"] == (['She said "no'], ["x"], 1)
     assert found["b.csv"] == (["two lines", 'q "u" q'], ["x", "y"], 1)
-    assert found["c.jsonl"] == (["a b"], ["3"], 0)
+    assert found["c.jsonl"] == (["a b", "cut ?"], ["3", "4"], 1)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +165,8 @@ def test_tables(tmp_path):
         ("a.jsonl", '{"text": 1}\n', "a.jsonl:1 has no fields"),
         ("a.jsonl", "[]\n", "a.jsonl:1 has no fields"),
         ("a.jsonl", "{\n", "a.jsonl:1 is not valid JSON"),
+        ("a.jsonl", "[" * 99999 + "\n", "a.jsonl:1 is not valid JSON"),
+        ("a.jsonl", "9" * 9999 + "\n", "a.jsonl:1 is not valid JSON"),
         ("a.txt", "x\n", "no table of a known kind"),
     ],
 )

@@ -133,10 +133,23 @@ def test_too_small_a_corpus(mode, lengths):
 
 
 def test_encode_counts_and_characters():
-    part = Part(np.array([0, 1, 1, END, 2, END], np.int32), None, None, ["a", "b", "■c"])
+    part = Part(np.array([0, 1, 1, END, 2, END], np.int32), None, None, ["a", "b", "c"])
     vocabulary = Vocabulary(level="word", words=["<pad>", "<unk>", "<eos>", "b"], counts=[0] * 4)
     assert part.encode(vocabulary).tolist() == [UNKNOWN, 3, 3, EOS, UNKNOWN, EOS]
     assert part.counts().tolist() == [1, 2, 1]
     assert part.unknown_rate(vocabulary) == 0.5
-    assert part.characters("word") == len("a b bc") + 2
+    assert part.characters("word") == len("a b b\nc\n")
     assert part.tokens == 6
+    lines = Part(np.array([0, 1, 1], np.int32), np.array([1, 2]), ["x", "y"], ["a", "b"])
+    assert lines.characters("word") == len("a\nb b\n")
+    assert lines.ends == part.ends == 2
+
+
+def test_the_head_of_a_part():
+    part = whole(texts([300, 500]), mode="stream")
+    assert part.head(400).ids.tolist() == part.ids[:400].tolist()
+    lines = whole(texts([3, 4, 5]), mode="lines", labels=["a", "b", "c"])
+    head = lines.head(10)
+    assert head.ids.tolist() == list(range(7))
+    assert (head.lengths.tolist(), head.labels) == ([3, 4], ["a", "b"])
+    assert lines.head(1).lengths.tolist() == [3]

@@ -8,7 +8,7 @@ import reference
 from scipy import stats
 
 from model.errors import SettingError, TextmillError
-from model.generator import Generation, Generator, Prompt, stop_ids
+from model.generator import Generation, Generator, Prompt, prompt_key, stop_ids
 from model.saved import load_model
 from model.settings import GenerationSettings
 from model.vocabulary import EOS, PAD, UNKNOWN
@@ -138,6 +138,13 @@ def test_order_and_neighbours_do_not_change_a_bit(generator, many):
     assert few == [many[37]]
 
 
+def test_filters_of_neighbours_do_not_change_a_bit(generator, many):
+    """A filter that keeps everything runs its passes and must leave the weights as they are."""
+    for open_filter in ({"top_k": 10**6}, {"min_p": 1e-30}, {"top_k": 10**6, "min_p": 1e-30}):
+        found = texts(generator, prompts(500), temperatures=(0.9,), max_words=12, **open_filter)
+        assert found == many[:500]
+
+
 def test_samples_and_temperatures_do_not_disturb_one_another(generator):
     more = by_id(texts(generator, prompts(20), samples=3, temperatures=(0.9, 0.3), max_words=12))
     less = by_id(texts(generator, prompts(20), samples=2, temperatures=(0.9,), max_words=12))
@@ -153,6 +160,12 @@ def test_seed_id_and_sample_decide(generator):
     assert len({draw(), draw(seed=1), draw(seed=2**63), draw(id="b")}) == 4
     two = texts(generator, [Prompt("a", "the")], samples=2, max_words=30)
     assert two[0].text == draw() != two[1].text
+
+
+def test_keys_differ_by_seed_and_prompt():
+    keys = {prompt_key(seed, name) for seed in (0, 1) for name in ("a:1", "a:2", "1")}
+    assert len(keys) == 6
+    assert prompt_key(0, "a:1") == prompt_key(0, "a:1")
 
 
 def test_greedy_is_the_same_for_all_samples(generator):
@@ -189,6 +202,9 @@ def test_stop_words_in_all_their_forms(make_model):
     (found,) = texts(generator, [Prompt("x", "a")], stop=(".",))
     assert (found.text, found.finish, found.words) == (" b", "stop", 1)
     assert stop_ids(model, GenerationSettings(stop=(".", "a"))) == {7, 3}
+    (found,) = texts(generator, [Prompt("x", "a")], stop=(".",), min_words=2, max_words=2)
+    assert (found.finish, found.words) == ("length", 2)
+    assert "." not in found.text
     with pytest.raises(SettingError, match="stop must be a word of the model's vocabulary"):
         texts(generator, prompts(1), stop=("zebra",))
 

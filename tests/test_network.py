@@ -150,8 +150,11 @@ for feeder, context in (
     def validate():
         inputs, targets, weights = next(iter(feeder.batches(0)))
         zeros = np.zeros((len(targets), 1, 16), np.float32)
-        start = {} if context else {"h": zeros, "c": zeros}
-        out = judge.predict_on_batch({**inputs, "targets": targets, **start})
+        start = {"h": zeros, "c": zeros}
+        if context:
+            ((h, c),) = net.initial_state(len(targets), inputs["context"])
+            start = {"h": np.asarray(h)[:, None], "c": np.asarray(c)[:, None]}
+        out = judge.predict_on_batch({"ids": inputs["ids"], "targets": targets, **start})
         return float(np.exp(np.sum(np.asarray(out["nll"]) * weights) / weights.sum()))
 
     history = fit(net, feeder, validate, TrainSettings(epochs=20, learning_rate=0.05, clip=5.0),

@@ -7,18 +7,28 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from model.errors import SettingError, TextmillError, UsageError
-from model.generator import Generator, Prompt
+from model.generator import Generation, Generator, Prompt
 from model.saved import load_model
 from model.settings import GenerationSettings
 from pipeline.files import write_once
-from pipeline.generate import default_workers, generate
-from pipeline.runner import runner_options
-from pipeline.shards import ShardSummary, read_manifest, write_manifest
+from pipeline.generate import generate
+from pipeline.prompts import Rejected, Shard
+from pipeline.runner import default_workers, runner_of
+from pipeline.shards import (
+    GeneratedShard,
+    ShardSummary,
+    read_manifest,
+    write_manifest,
+    write_shard,
+)
 
 IN_PROCESS = ("--runner=FnApiRunner",)
 SETTINGS = GenerationSettings(samples=2, temperatures=(0.5, 1.0), max_words=30)
@@ -121,7 +131,9 @@ def test_manifest_describes_the_files(output, model_dir, prompt_file):
         if shard["rejected"]:
             rejected = files.pop(f"rejected/{shard['name']}")
             assert shard["rejected_sha256"] == hashlib.sha256(rejected).hexdigest()
-    assert files.keys() == {"manifest.json"}
+    assert files.keys() == {"manifest.json", "run.json"}
+    run = json.loads(files["run.json"])
+    assert run == {key: manifest[key] for key in run}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -203,8 +215,59 @@ def test_a_failing_worker_says_why_and_leaves_no_manifest(
 
     monkeypatch.setattr(pipeline.generate, "load_model", load_and_damage)
     with pytest.raises(TextmillError, match=r"^\S*weights\.npz is damaged: [^\n]*$"):
-        run(copy, prompt_file, tmp_path / "o", flags=flags, workers=2)
+        run(copy, prompt_file, tmp_path / "o", flags=flags)
     assert not (tmp_path / "o" / "manifest.json").exists()
+
+
+def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
+    """Killed from outside as soon as it has written something; the others end too."""
+    out, found = tmp_path / "o", {}
+
+    def watch(done, total):
+        if done and not found:
+            workers = subprocess.run(
+                ["pgrep", "-f", "pipeline.worker"], capture_output=True, text=True, check=True
+            )
+            found["workers"] = [int(pid) for pid in workers.stdout.split()]
+            os.kill(found["workers"][0], signal.SIGKILL)
+
+    settings = GenerationSettings(samples=200, max_words=60)
+    with pytest.raises(TextmillError, match=r"a worker process died .*exit.* code -9.*--workers"):
+        run(model_dir, prompt_file, out, flags=(), workers=2, settings=settings, progress=watch)
+    assert not (out / "manifest.json").exists()
+    for _ in range(50):
+        alive = [pid for pid in found["workers"] if Path(f"/proc/{pid}").exists()]
+        if not alive:
+            break
+        time.sleep(0.1)
+    assert not alive
+
+
+def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path, monkeypatch):
+    import pipeline.generate
+
+    monkeypatch.setattr(pipeline.generate, "check_free", lambda path: None)
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "run.json").write_text("the other's")
+    with pytest.raises(TextmillError, match="in use by another run"):
+        run(model_dir, prompt_file, tmp_path / "o")
+    assert contents(tmp_path / "o") == {"run.json": b"the other's"}
+
+
+def test_a_second_attempt_tells_of_the_first_one_s_file(tmp_path):
+    """Also on another kind of CPU, where its bytes differ."""
+    shard = Shard(number=0, of=1, path="p", name="p", start=0, end=9, first=1, rows=2)
+    rejected = [Rejected("p", 2, "empty", "")]
+
+    def attempt(text, words):
+        generation = Generation(Prompt("p:1", "a"), 1, text, None, 1.0, words, "eos", -1.0)
+        return write_shard(
+            GeneratedShard(shard, 1, [generation], rejected, "cpu", "2"), str(tmp_path)
+        )
+
+    first, second = attempt(" one", 1), attempt(" two words", 2)
+    assert first == second
+    assert first.sha256 == hashlib.sha256((tmp_path / first.name).read_bytes()).hexdigest()
 
 
 def test_a_full_disk_says_so_and_leaves_nothing_half_written(
@@ -266,11 +329,13 @@ def test_counts_that_do_not_add_up_are_no_finished_run(tmp_path, rows, fields, m
         (["--runnr=DirectRunner"], "Beam has no flag --runnr"),
         (["stray"], "Beam has no flag stray"),
         (["--direct_num_workers=two"], "invalid int value"),
+        (["--direct_running_mode=multi_processing"], "needs --runner=DirectRunner"),
+        (["--runner=Nope"], "there is no runner 'Nope'"),
     ],
 )
 def test_unknown_runner_flags(flags, message):
     with pytest.raises(UsageError, match=message):
-        runner_options(flags, workers=1)
+        runner_of(flags, workers=None)
 
 
 def test_workers_default_to_the_cores():

@@ -107,14 +107,17 @@ def test_every_row_is_somewhere_once(tmp_path_factory, rows, ended, max_words, m
     (folder / "p.txt").write_bytes(content)
     if count == 0:
         return
-    before = prompts._MOST_MARKS, prompts._BLOCK, prompts._LEAST_WORDS
+    names = ("_MOST_MARKS", "_LEAST_MARKS", "_BLOCK", "_LEAST_WORDS")
+    before = [getattr(prompts, name) for name in names]
     # Small limits make a small file cross them all.
-    prompts._MOST_MARKS, prompts._BLOCK, prompts._LEAST_WORDS = marks, 7, 1
+    for name, value in zip(names, (marks, 1, 7, 1), strict=True):
+        setattr(prompts, name, value)
     try:
         planned = plan([str(folder / "p.txt")], GenerationSettings(max_words=max_words))
         good, bad = rows_of(planned)
     finally:
-        prompts._MOST_MARKS, prompts._BLOCK, prompts._LEAST_WORDS = before
+        for name, value in zip(names, before, strict=True):
+            setattr(prompts, name, value)
     assert planned.rows == count == len(good) + len(bad)
     lines = sorted([int(id.split(":")[1]) for id, _ in good] + [line for _, line, _, _ in bad])
     assert lines == list(range(1, count + 1))

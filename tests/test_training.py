@@ -97,6 +97,26 @@ def test_minutes_are_kept(silent):
     assert len(history.validations) == 1
 
 
+@pytest.mark.parametrize(("cost", "most"), [(0.2, 8), (1.0, 3), (3.0, 2)])
+def test_slow_validation_does_not_eat_the_budget(silent, cost, most):
+    def validate():
+        time.sleep(cost)
+        return 1.0
+
+    started = time.monotonic()
+    _, history = run(validate, silent, minutes=0.15, started=started)
+    assert 1 <= len(history.validations) <= most
+    assert history.seconds < 9.8
+
+
+def test_weights_that_are_no_numbers_are_not_kept(silent):
+    results = iter([9.0, math.nan])
+    _, history = run(lambda: next(results), silent, epochs=40)
+    assert history.stopped == "diverged"
+    assert history.best_perplexity == 9.0
+    assert len(history.validations) == 1
+
+
 def test_divergence_is_told(silent):
     with pytest.raises(TextmillError, match=r"training diverged.*--learning-rate"):
         run(lambda: 1.0, silent, epochs=2, learning_rate=1e38, clip=1e30)
@@ -199,7 +219,7 @@ def test_perplexity_by_its_definition(make_model):
     assert evaluator(part).bits_a_character(100) == pytest.approx(
         math.log2(expected) * 150 / 100, rel=1e-5
     )
-    lengths = np.array([1, 70, 9, 20])
+    lengths = np.array([1, 70, 9, 20])  # one of them longer than a window
     lines = Part(np.abs(ids[:100]), lengths, None, words)
     rows = np.split(lines.encode(model.vocabulary), np.cumsum(lengths)[:-1])
     nats = reference_nats(model, None, [[*row.tolist(), EOS] for row in rows])
@@ -287,6 +307,12 @@ def test_kneser_ney_against_brute_force(lines):
         assert found[i] == pytest.approx(brute(int(test[i]), history), rel=1e-9), i
 
 
+def test_kneser_ney_of_lines_too_short_for_its_order():
+    train = np.array([EOS, 3, EOS, 4, EOS, 3, EOS])
+    found = KneserNey(train, vocabulary=6, order=5, lines=True).probabilities(train)
+    assert ((found > 0) & (found < 1)).all()
+
+
 def test_kneser_ney_sums_to_one():
     train = np.concatenate([[EOS], np.random.default_rng(1).integers(1, 7, 300)])
     model = KneserNey(train, vocabulary=7, order=5)
@@ -301,6 +327,7 @@ def test_unigram(make_model):
     train = Part(np.array([0, 0, 1, END_ID], np.int32), None, None, words)
     test = Part(np.array([0, 2], np.int32), None, None, words)
     # counts with one added, and the <eos> before the text: unk 1, eos 3, a 3, b 2
+    assert train.ends == 1
     found = unigram(train, test, model.vocabulary)
     assert found.nats == pytest.approx(-math.log(3 / 9) - math.log(1 / 9))
 

@@ -1,0 +1,151 @@
+"""The network as a generator runs it: TensorFlow, compiled by XLA for a fixed number of slots.
+
+Shapes: S slots, V words, H hidden units.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from model.sampling import (
+    draw,
+    greedy,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    threefry,
+    uniform,
+    weights_of,
+)
+from model.saved import SavedModel
+from model.vocabulary import PAD
+
+READ = 16  # prompt words read in one call
+CHUNK = 4  # words drawn in one call, between which slots are refilled
+
+
+class Graph:
+    """The network in TensorFlow, compiled for S slots. Gates stand in Keras's order i, f, c, o."""
+
+    def __init__(self, model: SavedModel, slots: int):
+        self.model, self.slots = model, slots
+        self.layers, self.hidden = model.network.layers, model.network.hidden
+        self.weights = {name: tf.constant(array) for name, array in model.arrays.items()}
+        self.read_chunk = tf.function(self._read_chunk, jit_compile=True, autograph=False)
+        self.draw_chunk = tf.function(self._draw_chunk, jit_compile=True, autograph=False)
+
+    def step(self, tokens: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+        """One time step.
+
+        Args:
+            tokens: int32 [S]. h, c: float32 [layers, S, H].
+
+        Returns:
+            The last layer's output [S, H], and h and c after the step.
+        """
+        w = self.weights
+        x = tf.gather(w["embedding"], tokens)
+        new_h, new_c = [], []
+        for i in range(self.layers):
+            z = tf.matmul(x, w[f"lstm_{i}_kernel"]) + tf.matmul(h[i], w[f"lstm_{i}_recurrent"])
+            gates = tf.split(z + w[f"lstm_{i}_bias"], 4, axis=1)
+            cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
+            x = tf.sigmoid(gates[3]) * tf.tanh(cell)
+            new_h.append(x)
+            new_c.append(cell)
+        return x, tf.stack(new_h), tf.stack(new_c)
+
+    def logits(self, output: Any) -> Any:
+        """Logits [S, V] of the last layer's output."""
+        w = self.weights
+        if "projection" in w:
+            output = tf.matmul(output, w["projection"])
+        return tf.matmul(output, w["embedding"], transpose_b=True) + w["output_bias"]
+
+    def start(self, label: str | None) -> np.ndarray:
+        """The state [layers, 2, H] before the first word."""
+        if label is None:
+            return np.zeros((self.layers, 2, self.hidden), np.float32)
+        arrays = self.model.arrays
+        row = arrays["context_kernel"][self.model.labels.index(label)] + arrays["context_bias"]
+        state = row.reshape(self.layers, 2, self.hidden).copy()
+        state[:, 0] = np.tanh(state[:, 0])
+        return state
+
+    def read(self, ids: list[np.ndarray], labels: list[str | None]) -> np.ndarray:
+        """States [prompts, layers, 2, H] after reading up to S prompts."""
+        start = np.zeros((self.slots, self.layers, 2, self.hidden), np.float32)
+        for row, label in enumerate(labels):
+            start[row] = self.start(label)
+        h, c = (np.ascontiguousarray(start[:, :, i].transpose(1, 0, 2)) for i in (0, 1))
+        lengths = np.zeros(self.slots, np.int32)
+        lengths[: len(ids)] = [len(row) for row in ids]
+        for begin in range(0, int(lengths.max(initial=0)), READ):
+            words = np.full((self.slots, READ), PAD, np.int32)
+            for row, prompt in enumerate(ids):
+                piece = prompt[begin : begin + READ]
+                words[row, : len(piece)] = piece
+            h, c = self.read_chunk(words, lengths - begin, h, c)
+        return np.stack([np.asarray(h), np.asarray(c)], axis=2).transpose(1, 0, 2, 3)[: len(ids)]
+
+    def _read_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any]:
+        def body(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+            _, new_h, new_c = self.step(words[:, t], h, c)
+            on = (t < lengths)[None, :, None]
+            return t + 1, tf.where(on, new_h, h), tf.where(on, new_c, c)
+
+        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, h, c))
+        return h, c
+
+    def _draw_chunk(
+        self,
+        token: Any,
+        h: Any,
+        c: Any,
+        drawn: Any,
+        key: Any,
+        sample: Any,
+        min_words: Any,
+        temperature: Any,
+        top_k: Any,
+        top_p: Any,
+        min_p: Any,
+        never: Any,
+        ending: Any,
+    ) -> tuple[Any, ...]:
+        """Feeds each slot its last word and draws the next, `CHUNK` times."""
+
+        def filtered(logits: Any) -> Any:
+            weights = weights_of(logits, temperature)
+            for wanted, keep, setting in (
+                (top_k > 0, keep_top_k, top_k),
+                (top_p < 1, keep_top_p, top_p),
+                (min_p > 0, keep_min_p, min_p),
+            ):
+                kept = functools.partial(keep, weights, setting)
+                weights = tf.cond(tf.reduce_any(wanted), kept, lambda weights=weights: weights)
+            return weights
+
+        def body(
+            i: Any, token: Any, h: Any, c: Any, drawn: Any, tokens: Any, nats: Any
+        ) -> tuple[Any, ...]:
+            output, h, c = self.step(token, h, c)
+            logits = self.logits(output)
+            too_early = (drawn < min_words)[:, None]
+            allowed = logits + never + tf.where(too_early, ending, 0.0)
+            bits = threefry((key[:, 0], key[:, 1]), (tf.cast(drawn, tf.uint32), sample))
+            word = draw(filtered(allowed), *(uniform(b) for b in bits))
+            token = tf.where(temperature > 0, word, greedy(allowed))
+            own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
+            tokens = tf.tensor_scatter_nd_update(tokens, [[i]], token[None])
+            nats = tf.tensor_scatter_nd_update(nats, [[i]], own[None])
+            return i + 1, token, h, c, drawn + 1, tokens, nats
+
+        tokens = tf.zeros([CHUNK, self.slots], tf.int32)
+        nats = tf.zeros([CHUNK, self.slots], tf.float32)
+        state = (0, token, h, c, drawn, tokens, nats)
+        return tf.while_loop(lambda i, *_: i < CHUNK, body, state)[1:]

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint long-test clean
+.PHONY: demo test lint fault-test clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -16,9 +16,9 @@ lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The tests that take minutes each; `make test` leaves them out.
-long-test: $(VENV)/.tested
-	$(BIN)/python -m pytest -m long
+# Kills 20 runs at random moments and resumes them: some minutes, so `make test` leaves it out.
+fault-test: $(VENV)/.tested
+	$(BIN)/python -m pytest -m fault
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)

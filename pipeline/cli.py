@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -43,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.getLogger().setLevel(logging.CRITICAL)  # Beam logs a failure before it raises it
+    with contextlib.suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGTERM, _interrupt)  # ends as Ctrl-C does
     try:
         args = _parser().parse_args(arguments)
         args.runner_flags = runner_flags
@@ -65,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'the output'}: {error.strerror or error}", FAILED)
     except SystemExit as stop:  # argparse's way out
         return stop.code if isinstance(stop.code, int) else FAILED
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _stdout_is_gone() -> int:
@@ -161,7 +169,7 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from pipeline.console import shard_progress, table
+    from pipeline.console import shard_progress, stderr, table
     from pipeline.generate import generate
 
     settings = _generation_settings(args)
@@ -177,7 +185,9 @@ def _generate(args: argparse.Namespace) -> int:
             settings=settings,
             workers=args.workers,
             runner_flags=args.runner_flags,
+            resume=args.resume,
             progress=progress,
+            warn=lambda text: stderr().print(text, markup=False),
         )
     counts = outcome.manifest["counts"]
     rows = [
@@ -197,6 +207,23 @@ def _generate(args: argparse.Namespace) -> int:
             f"{args.max_rejected:.1%} allowed; the reasons are in {args.out}/rejected",
             TOO_MANY_REJECTED,
         )
+    return DONE
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from pipeline.console import table
+    from pipeline.verify import verify
+
+    verdict = verify(args.directory)
+    if args.json:
+        print(json.dumps({**verdict.counts, "problems": verdict.problems}))
+    else:
+        rows = [*verdict.counts.items(), ("ids twice", verdict.duplicate_ids)]
+        table(f"{args.directory} against its manifest", rows)
+        for problem in verdict.problems:
+            print(problem, file=sys.stderr)
+    if verdict.problems:
+        return _fail(f"{args.directory} is not what its manifest says", FAILED)
     return DONE
 
 
@@ -237,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_sample(commands)
     _add_generate(commands)
+    _add_verify(commands)
     _add_demo(commands)
     return parser
 
@@ -305,6 +333,7 @@ def _add_generate(commands: Any) -> None:
     add("--out", required=True, metavar="DIR", help="directory to make")
     _add_drawing(add, many=True)
     add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--resume", action="store_true", help="go on with a stopped run in DIR")
     add("--max-rejected", type=float, default=0.01, metavar="SHARE",
         help="of rows, above which the exit status is 3 (default: 0.01)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress")
@@ -335,6 +364,12 @@ def _add_drawing(add: Any, *, many: bool) -> None:
 class _OneTemperature(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, [values])
+
+
+def _add_verify(commands: Any) -> None:
+    add = _command(commands, "verify", _verify, "an output against its manifest").add_argument
+    add("directory", metavar="DIR", help="directory that generate made")
+    add("--json", action="store_true", help="print JSON")
 
 
 def _add_demo(commands: Any) -> None:

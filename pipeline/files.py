@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.errors import TextmillError
 
-_ATTEMPT = ".attempt-"
+ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
 
 
 def sha256(data: bytes) -> str:
@@ -29,7 +29,7 @@ def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
         TextmillError: it cannot be written; no part of it stands under `path`.
     """
     target = Path(path)
-    attempt = target.parent / f"{_ATTEMPT}{uuid.uuid4().hex}"
+    attempt = target.parent / f"{ATTEMPT}{uuid.uuid4().hex}"
     try:
         with open(attempt, "xb") as file:
             file.write(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -15,11 +14,17 @@ from typing import Any
 
 from model.errors import TextmillError, UsageError
 from model.generator import check_label, stop_ids
-from model.saved import check_free, load_model
+from model.saved import load_model
 from model.settings import GenerationSettings
-from pipeline.files import make_directory, write_once
-from pipeline.prompts import Plan, plan
-from pipeline.shards import RUN, read_manifest
+from pipeline.directory import RunDirectory, note_done, note_start
+from pipeline.prompts import LoadedShard, Plan, Shard, plan, read_shard
+from pipeline.shards import (
+    GeneratedShard,
+    ShardSummary,
+    read_manifest,
+    write_manifest,
+    write_shard,
+)
 
 # Says how many shards of how many stand, as often as it likes.
 Progress = Callable[[int, int], None]
@@ -43,9 +48,10 @@ class Job:
             "prompts": [asdict(file) for file in self.plan.files],
             "versions": {
                 name: importlib.metadata.version(name)
-                for name in ("textmill", "apache-beam", "tensorflow-text", "numpy")
+                for name in ("textmill", "apache-beam", "tensorflow", "tensorflow-text", "numpy")
             }
             | {"python": platform.python_version()},
+            "shard_count": len(self.plan.shards),
         }
 
 
@@ -71,22 +77,30 @@ def generate(
     settings: GenerationSettings,
     workers: int | None = None,
     runner_flags: Sequence[str] = (),
+    resume: bool = False,
     progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
-    """Generates texts for every prompt into a new directory.
+    """Generates texts for every prompt into a new directory, or goes on with a stopped run.
 
     Args:
         prompts: text files or patterns, a prompt a line.
         workers: local worker processes; None means the cores, or one where there is a GPU.
         runner_flags: Beam's, as after `--`.
+        resume: `out` may hold a stopped run of the same model, prompts and settings; only what is
+            missing of it is done.
+        progress: is told of shards done. warn: is told what is worth knowing and no error.
 
     Raises:
+        Interrupted: by Ctrl-C; what is finished stands.
         TextmillError: model, prompts or output are of no use, or a worker failed.
     """
+    from pipeline.handler import cpu_kind
     from pipeline.runner import runner_of  # Beam loads only from here on
 
     started = time.monotonic()
     runner, options = runner_of(runner_flags, workers=workers)
+    pipeline = _pipeline(runner, options)
     model = load_model(model_dir)
     stop_ids(model, settings)
     check_label(model, settings.label)
@@ -97,51 +111,71 @@ def generate(
         settings=settings,
         plan=plan(prompts, settings),
     )
-    pipeline = _pipeline(job, runner, options)
-    _claim(job)
-    with _watch(job, progress):
-        _run(pipeline)
-    return Outcome(read_manifest(out), time.monotonic() - started)
+    directory = RunDirectory(job.out, job.header(), resume=resume, warn=warn)
+    try:
+        if not directory.finished:
+            done = directory.done(job.plan.shards, machine=cpu_kind())
+            build(pipeline, job, done)
+            with _watch(job, progress):
+                _run(pipeline, directory)
+        manifest = read_manifest(out)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; {directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
+        ) from None
+    except TextmillError as error:
+        raise TextmillError(f"{error}. {_GO_ON}") from error
+    finally:
+        directory.release(finished=directory.finished)
+    return Outcome(manifest, time.monotonic() - started)
 
 
-def _claim(job: Job) -> None:
-    """Makes the output directory this run's own; of two runs at once one gets it."""
-    check_free(job.out)
-    make_directory(job.out)
-    claim = json.dumps(job.header(), indent=2, ensure_ascii=False) + "\n"
-    if not write_once(Path(job.out) / RUN, claim.encode()):
-        raise TextmillError(f"{job.out} is in use by another run; name another place")
+_GO_ON = "The same command with --resume goes on"
 
 
-def _pipeline(job: Job, runner: Any, options: Any) -> Any:
+class Interrupted(TextmillError):
+    """The run was stopped from outside and can go on."""
+
+    status = 130
+
+
+def _pipeline(runner: Any, options: Any) -> Any:
     import apache_beam as beam
 
     try:
-        pipeline = beam.Pipeline(runner=runner, options=options)
-        build(pipeline, job)
+        return beam.Pipeline(runner=runner, options=options)
     except ValueError as error:  # options that do not go together
         reason = " ".join(str(error).split())
         raise UsageError(f"after --: {reason}") from None
-    return pipeline
 
 
-def _run(pipeline: Any) -> None:
-    from pipeline.runner import WorkerDied
+def _run(pipeline: Any, directory: RunDirectory) -> None:
+    from pipeline.runner import LocalRunner, WorkerDied
 
+    dead: list[str] = []
+    if isinstance(pipeline.runner, LocalRunner):
+        pipeline.runner.on_death = lambda: dead.extend(directory.working_on())
     try:
         pipeline.run().wait_until_finish()
     except TextmillError:
         raise
     except WorkerDied as error:
+        shard = f" at {' or '.join(dead)}" if dead else ""
         raise TextmillError(
-            f"a worker process died ({error}), perhaps for want of memory; try fewer --workers"
+            f"a worker process died{shard} ({error}), perhaps for want of memory; try fewer "
+            "--workers"
         ) from error
     except Exception as error:  # whatever a runner wraps a worker's error in
+        if str(error).startswith("KeyboardInterrupt"):  # while a step ran in this process
+            raise KeyboardInterrupt from error
         raise TextmillError(_first_cause(error)) from error
 
 
-def build(pipeline: Any, job: Job) -> None:
+def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
     """The pipeline: shards are spread over the workers, each read, generated and written there.
+
+    Args:
+        done: shards that a run before this one has finished.
 
     Only shard descriptions and summaries travel between workers, never prompts or texts.
     """
@@ -149,27 +183,31 @@ def build(pipeline: Any, job: Job) -> None:
     from apache_beam.ml.inference.base import RunInference
 
     from pipeline.handler import TextModelHandler
-    from pipeline.prompts import LoadedShard, Shard, read_shard
-    from pipeline.shards import GeneratedShard, ShardSummary, write_manifest, write_shard
 
     handler = TextModelHandler(
         model_dir=job.model_dir, fingerprint=job.fingerprint, settings=job.settings
     )
 
     def load(shard: Shard) -> list[LoadedShard]:
+        note_start(shard, out)
         return [read_shard(shard)]
 
+    kept = list(done)
+    numbers = {summary.number for summary in kept}
+    missing = [shard for shard in job.plan.shards if shard.number not in numbers]
     out, header, rows, texts = job.out, job.header(), job.plan.rows, job.settings.texts
 
     def write(done: GeneratedShard) -> ShardSummary:
-        return write_shard(done, out)
+        summary = write_shard(done, out)
+        note_done(summary, done.shard, out)
+        return summary
 
     def finish(summaries: list[ShardSummary]) -> None:
-        write_manifest(summaries, out=out, header=header, rows=rows, texts=texts)
+        write_manifest([*kept, *summaries], out=out, header=header, rows=rows, texts=texts)
 
     _ = (
         pipeline
-        | "Plan" >> beam.Create(job.plan.shards)
+        | "Plan" >> beam.Create(missing)
         # Without it the plan and all that follows would be fused onto one worker.
         | "Spread" >> beam.Reshuffle()
         | "Read" >> beam.Map(load)

@@ -45,11 +45,8 @@ class LocalRunner(fn_runner.FnApiRunner):
     """
 
     def __init__(self) -> None:
-        descriptor, self._leash = tempfile.mkstemp(prefix="textmill-leash-")
-        os.close(descriptor)
-        # A shell reads the command; exec makes the worker our own child.
-        command = shlex.join([sys.executable, "-P", "-m", "pipeline.worker", self._leash])
-        super().__init__(SubprocessSDKEnvironment.from_command_string(f"exec {command}"))
+        self.on_death: Callable[[], None] = lambda: None  # called while the others still live
+        super().__init__()
 
     def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
         """Runs the pipeline to its end.
@@ -57,6 +54,11 @@ class LocalRunner(fn_runner.FnApiRunner):
         Raises:
             WorkerDied: a worker process ended by itself; the others are ended too.
         """
+        descriptor, leash = tempfile.mkstemp(prefix="textmill-leash-")
+        os.close(descriptor)
+        # A shell reads the command; exec makes the worker our own child.
+        command = shlex.join([sys.executable, "-P", "-m", "pipeline.worker", leash])
+        self._default_environment = SubprocessSDKEnvironment.from_command_string(f"exec {command}")
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
         self._provision_info = fn_runner.ExtendedProvisionInfo(
             beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
@@ -76,6 +78,8 @@ class LocalRunner(fn_runner.FnApiRunner):
             # Beam waits for each worker in a thread of this name, which raises when one has died.
             # What other threads then say of closed channels is no news.
             if args.thread is not None and args.thread.name == "run_worker":
+                if not outcome.done():
+                    self.on_death()
                 _settle(outcome.set_exception, WorkerDied(str(args.exc_value)))
 
         hook, threading.excepthook = threading.excepthook, thread_failed
@@ -84,12 +88,14 @@ class LocalRunner(fn_runner.FnApiRunner):
             threading.Thread(target=run, daemon=True).start()
             return outcome.result()
         finally:
-            os.unlink(self._leash)
+            os.unlink(leash)
+            mine = set(threading.enumerate()) - before
             until = time.monotonic() + _END_SECONDS
-            for thread in set(threading.enumerate()) - before:
-                if not thread.daemon:
+            for thread in mine:
+                if thread.name == "run_worker":
                     thread.join(max(0.0, until - time.monotonic()))
-            threading.excepthook = hook
+            # Threads of a broken run may still find their channels closed: that is no news either.
+            threading.excepthook = lambda args: None if args.thread in mine else hook(args)
 
 
 def _settle(settle: Callable[[Any], None], value: Any) -> None:

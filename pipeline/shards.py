@@ -16,6 +16,7 @@ from pipeline.prompts import Rejected, Shard
 MANIFEST = "manifest.json"
 RUN = "run.json"  # what the run is; the first file in the directory, and its claim on it
 REJECTED = "rejected"
+DONE = ".done"  # notes on finished shards, while the run lasts
 FORMAT = 1
 
 
@@ -65,13 +66,18 @@ def record(generation: Generation) -> dict[str, Any]:
     return row
 
 
+def shard_file(shard: Shard) -> str:
+    """Name of a shard's output file."""
+    return f"{shard.file_name}.jsonl"
+
+
 def write_shard(done: GeneratedShard, out: str) -> ShardSummary:
     """Writes a shard's rejected rows, then its texts: when those stand, the shard is done.
 
     Raises:
         TextmillError: a file cannot be written.
     """
-    name = f"{done.shard.file_name}.jsonl"
+    name = shard_file(done.shard)
     data = _jsonl([record(generation) for generation in done.generations])
     rejected = _jsonl([asdict(row) for row in done.rejected])
     if rejected:

@@ -33,6 +33,12 @@ def pytest_unconfigure(config):
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter):
+    if terminalreporter.config.getoption("markexpr") == "fault":
+        counts = {name: len(terminalreporter.getreports(name)) for name in ("passed", "failed")}
+        terminalreporter.write_line(f"{counts['passed']} passed, {counts['failed']} failed")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Equal bits need it, and it must be said before TensorFlow starts."""

@@ -244,14 +244,14 @@ def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
 
 
 def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path, monkeypatch):
-    import pipeline.generate
+    import pipeline.directory
 
-    monkeypatch.setattr(pipeline.generate, "check_free", lambda path: None)
+    monkeypatch.setattr(pipeline.directory, "check_free", lambda path: None)
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "run.json").write_text("the other's")
     with pytest.raises(TextmillError, match="in use by another run"):
         run(model_dir, prompt_file, tmp_path / "o")
-    assert contents(tmp_path / "o") == {"run.json": b"the other's"}
+    assert contents(tmp_path / "o")["run.json"] == b"the other's"
 
 
 def test_a_second_attempt_tells_of_the_first_one_s_file(tmp_path):

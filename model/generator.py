@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from model.graph import Graph
 
 SLOTS = 64
+MOST_STOPS = 63  # ids that end a text, beside <eos>
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Prompt:
     Attributes:
         id: names the prompt in the run; its random numbers hang on it.
         text: as it came; may be empty.
-        label: for a model trained with labels; None takes the settings' label.
+        settings: of this prompt; None takes the run's. Seed and `unknown` are always the run's.
     """
 
     id: str
     text: str
-    label: str | None = None
+    settings: GenerationSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
     """Ids of the settings' stop words, in all their forms.
 
     Raises:
-        SettingError: a word that the vocabulary does not hold, which could never stop a text.
+        SettingError: a word that the vocabulary does not hold, which could never stop a text, or
+            words of more than `MOST_STOPS` forms.
     """
     ids: list[int] = []
     for word in settings.stop:
@@ -104,6 +106,8 @@ def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
         if not known:
             raise SettingError("stop", "a word of the model's vocabulary", word)
         ids += known
+    if len(set(ids)) > MOST_STOPS:
+        raise SettingError("stop", f"words of at most {MOST_STOPS} forms in all", settings.stop)
     return frozenset(ids)
 
 
@@ -133,8 +137,9 @@ class _Text:
 
     number: int  # position among all texts asked for
     prompt: Prompt
+    settings: GenerationSettings
+    stops: frozenset[int]
     sample: int
-    label: str | None
     glued: bool
     token: int
     state: np.ndarray  # [layers, 2, H]
@@ -160,7 +165,7 @@ class Generator:
     def generate(
         self, prompts: Iterable[Prompt], settings: GenerationSettings
     ) -> Iterator[Generation]:
-        """Texts in the order of the prompts, `settings.texts` for each.
+        """Texts in the order of the prompts, for each as many as its settings say.
 
         Prompts are taken as slots become free, so the iterable may be long.
 
@@ -168,12 +173,11 @@ class Generator:
             SettingError: a stop word or a label that the model does not know, or no label where
                 it needs one.
         """
-        stops = stop_ids(self.model, settings)
         waiting = self._texts(prompts, settings)
         running: list[_Text | None] = [None] * self.slots
         done: dict[int, Generation] = {}
         next_out = 0
-        slots = _Slots(self._graph, settings, stops)
+        slots = _Slots(self._graph, settings)
         while True:
             for slot in range(self.slots):
                 if running[slot] is None:
@@ -188,7 +192,7 @@ class Generator:
             for slot, text in enumerate(running):
                 if text is None:
                     continue
-                ended = self._take(text, tokens[:, slot], nats[:, slot], settings, stops)
+                ended = self._take(text, tokens[:, slot], nats[:, slot])
                 if ended is not None:
                     done[text.number] = ended
                     running[slot] = None
@@ -201,19 +205,22 @@ class Generator:
         source, number = iter(prompts), 0
         while batch := [p for _, p in zip(range(self.slots), source, strict=False)]:
             encoded = self.model.vocabulary.encode_prompts([prompt.text for prompt in batch])
-            labels = [settings.label if p.label is None else p.label for p in batch]
-            for label in set(labels):
-                check_label(self.model, label)
+            own = [prompt.settings or settings for prompt in batch]
+            stops = {}
+            for s in set(own):
+                check_label(self.model, s.label)
+                stops[s] = stop_ids(self.model, s)
             # The last word is not read but fed to the first drawing step, which needs its logits.
             ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
-            states = self._graph.read([words[:-1] for words in ids], labels)
+            states = self._graph.read([words[:-1] for words in ids], [s.label for s in own])
             for i, prompt in enumerate(batch):
-                for sample in range(1, settings.texts + 1):
+                for sample in range(1, own[i].texts + 1):
                     yield _Text(
                         number=number,
                         prompt=prompt,
+                        settings=own[i],
+                        stops=stops[own[i]],
                         sample=sample,
-                        label=labels[i],
                         glued=encoded[i][1],
                         token=int(ids[i][-1]),
                         state=states[i],
@@ -221,34 +228,27 @@ class Generator:
                     )
                     number += 1
 
-    def _take(
-        self,
-        text: _Text,
-        tokens: np.ndarray,
-        nats: np.ndarray,
-        settings: GenerationSettings,
-        stops: frozenset[int],
-    ) -> Generation | None:
+    def _take(self, text: _Text, tokens: np.ndarray, nats: np.ndarray) -> Generation | None:
         """Adds a slot's newly drawn tokens to its text; the generation, if that ends it."""
         for token, nat in zip(tokens.tolist(), nats.tolist(), strict=True):
             text.nats += nat
             if token == EOS:
-                return self._finish(text, "eos", settings)
-            if token in stops:
-                return self._finish(text, "stop", settings)
+                return self._finish(text, "eos")
+            if token in text.stops:
+                return self._finish(text, "stop")
             text.tokens.append(token)
-            if len(text.tokens) == settings.max_words:
-                return self._finish(text, "length", settings)
+            if len(text.tokens) == text.settings.max_words:
+                return self._finish(text, "length")
         return None
 
-    def _finish(self, text: _Text, finish: str, settings: GenerationSettings) -> Generation:
+    def _finish(self, text: _Text, finish: str) -> Generation:
         drawn = len(text.tokens) + (finish != "length")
         return Generation(
             prompt=text.prompt,
             sample=text.sample,
             text=self.model.vocabulary.decode(text.tokens, glued=text.glued),
-            label=text.label,
-            temperature=float(settings.temperature_of(text.sample)),
+            label=text.settings.label,
+            temperature=float(text.settings.temperature_of(text.sample)),
             words=len(text.tokens),
             finish=finish,
             logprob=round(text.nats / drawn, 5),
@@ -262,39 +262,43 @@ class _Slots:
     some slot wants it, and leave the weights of the other slots as they are, to the bit.
     """
 
-    def __init__(self, graph: Graph, settings: GenerationSettings, stops: frozenset[int]):
-        self.graph, self.settings = graph, settings
-        words, slots = graph.model.network.vocabulary, graph.slots
-        shape = (graph.layers, slots, graph.hidden)
+    def __init__(self, graph: Graph, settings: GenerationSettings):
+        self.graph, self.seed = graph, settings.seed
+        slots, shape = graph.slots, (graph.layers, graph.slots, graph.hidden)
         self.h, self.c = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.token = np.full(slots, EOS, np.int32)
         self.drawn = np.zeros(slots, np.int32)
         self.key = np.zeros((slots, 2), np.uint32)
         self.sample = np.zeros(slots, np.uint32)
-        self.min_words = np.full(slots, settings.min_words, np.int32)
+        self.min_words = np.zeros(slots, np.int32)
+        self.stops = np.full((slots, MOST_STOPS + 1), EOS, np.int32)
         self.temperature = np.ones(slots, np.float32)
-        self.top_k = np.full(slots, settings.top_k, np.int32)
-        self.top_p = np.full(slots, settings.top_p, np.float32)
-        self.min_p = np.full(slots, settings.min_p, np.float32)
-        # Added to the logits: of words never drawn, and of those that would end a text too early.
-        self.never = np.zeros(words, np.float32)
+        self.top_k = np.zeros(slots, np.int32)
+        self.top_p = np.ones(slots, np.float32)
+        self.min_p = np.zeros(slots, np.float32)
+        # Added to the logits.
+        self.never = np.zeros(graph.model.network.vocabulary, np.float32)
         self.never[[PAD] if settings.unknown else [PAD, UNKNOWN]] = -np.inf
-        self.ending = np.zeros(words, np.float32)
-        self.ending[[EOS, *stops]] = -np.inf
 
     def fill(self, slot: int, text: _Text) -> None:
         """Puts a text into a slot."""
+        settings = text.settings
         self.h[:, slot], self.c[:, slot] = text.state[:, 0], text.state[:, 1]
         self.token[slot], self.drawn[slot] = text.token, 0
-        self.key[slot] = prompt_key(self.settings.seed, text.prompt.id)
+        self.key[slot] = prompt_key(self.seed, text.prompt.id)
         self.sample[slot] = text.sample
-        self.temperature[slot] = self.settings.temperature_of(text.sample)
+        self.min_words[slot] = settings.min_words
+        self.stops[slot] = EOS
+        self.stops[slot, : len(text.stops)] = sorted(text.stops)
+        self.temperature[slot] = settings.temperature_of(text.sample)
+        self.top_k[slot], self.top_p[slot] = settings.top_k, settings.top_p
+        self.min_p[slot] = settings.min_p
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Draws `CHUNK` words in every slot: tokens int32 and log-probabilities [CHUNK, S]."""
         token, h, c, drawn, tokens, nats = self.graph.draw_chunk(
             self.token, self.h, self.c, self.drawn, self.key, self.sample, self.min_words,
-            self.temperature, self.top_k, self.top_p, self.min_p, self.never, self.ending,
+            self.stops, self.temperature, self.top_k, self.top_p, self.min_p, self.never,
         )  # fmt: skip
         # Copies, as the next texts are written into them.
         self.token, self.h, self.c, self.drawn = (np.array(x) for x in (token, h, c, drawn))

@@ -110,14 +110,25 @@ class Graph:
         key: Any,
         sample: Any,
         min_words: Any,
+        stops: Any,
         temperature: Any,
         top_k: Any,
         top_p: Any,
         min_p: Any,
         never: Any,
-        ending: Any,
     ) -> tuple[Any, ...]:
         """Feeds each slot its last word and draws the next, `CHUNK` times."""
+
+        def without_end(logits: Any, too_early: Any) -> Any:
+            """Blocks <eos> and the stop words in slots whose text is too short to end."""
+
+            def blocked() -> Any:
+                rows = tf.broadcast_to(tf.range(self.slots)[:, None], tf.shape(stops))
+                places = tf.reshape(tf.stack([rows, stops], axis=2), [-1, 2])
+                ends = tf.scatter_nd(places, tf.ones([tf.size(stops)]), tf.shape(logits))
+                return tf.where((ends > 0) & too_early[:, None], -np.inf, logits)
+
+            return tf.cond(tf.reduce_any(too_early), blocked, lambda: logits)
 
         def filtered(logits: Any) -> Any:
             weights = weights_of(logits, temperature)
@@ -135,8 +146,7 @@ class Graph:
         ) -> tuple[Any, ...]:
             output, h, c = self.step(token, h, c)
             logits = self.logits(output)
-            too_early = (drawn < min_words)[:, None]
-            allowed = logits + never + tf.where(too_early, ending, 0.0)
+            allowed = without_end(logits + never, drawn < min_words)
             bits = threefry((key[:, 0], key[:, 1]), (tf.cast(drawn, tf.uint32), sample))
             word = draw(filtered(allowed), *(uniform(b) for b in bits))
             token = tf.where(temperature > 0, word, greedy(allowed))

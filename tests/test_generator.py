@@ -152,6 +152,35 @@ def test_samples_and_temperatures_do_not_disturb_one_another(generator):
     assert all(more[key] == text for key, text in less.items())
 
 
+def test_prompts_with_settings_of_their_own_share_slots(generator):
+    """Each text is, to the bit, what a run with that prompt's settings alone gives."""
+    own = [
+        GenerationSettings(max_words=12, temperatures=(0.9,), samples=2),
+        GenerationSettings(max_words=7, temperatures=(0.0, 1.2), stop=("mat",)),
+        GenerationSettings(max_words=20, top_k=3, min_words=15, stop=("the", ",")),
+        GenerationSettings(max_words=9, top_p=0.8, min_p=0.05, temperatures=(0.7,)),
+        None,
+    ]
+    mixed = [Prompt(prompt.id, prompt.text, own[i % 5]) for i, prompt in enumerate(prompts(300))]
+    found = by_id(texts(generator, mixed, max_words=5))
+    alone = {}
+    for i, settings in enumerate(own):
+        some = [Prompt(prompt.id, prompt.text) for prompt in mixed[i::5]]
+        settings = settings or GenerationSettings(max_words=5)
+        alone |= by_id(generator.generate(some, settings))
+    assert found.keys() == alone.keys()
+    for key, text in found.items():
+        same = alone[key]
+        assert (text.text, text.finish, text.logprob) == (same.text, same.finish, same.logprob)
+    assert {text.finish for text in found.values()} == {"eos", "length", "stop"}
+
+
+def test_too_many_stop_words(generator, make_model):
+    words = [f"w{i}" for i in range(70)]
+    with pytest.raises(SettingError, match="words of at most 63 forms"):
+        stop_ids(make_model(words), GenerationSettings(stop=tuple(words)))
+
+
 def test_seed_id_and_sample_decide(generator):
     def draw(id="a", **settings):
         return texts(generator, [Prompt(id, "the")], max_words=30, **settings)[0].text
@@ -211,8 +240,9 @@ def test_stop_words_in_all_their_forms(make_model):
 
 def test_labels(labelled_dir):
     generator = Generator(load_model(labelled_dir))
-    mixed = [Prompt(f"p:{i}", "", label=("cats", "dogs")[i % 2]) for i in range(40)]
-    for found in texts(generator, mixed, temperatures=(0.5,)):
+    own = [GenerationSettings(label=name, temperatures=(0.5,)) for name in ("cats", "dogs")]
+    mixed = [Prompt(f"p:{i}", "", own[i % 2]) for i in range(40)]
+    for found in texts(generator, mixed):
         word = {"cats": "cat", "dogs": "dog"}[found.label]
         assert word in found.text.split(), found
     assert {g.label for g in texts(generator, prompts(3), label="dogs")} == {"dogs"}

@@ -20,6 +20,7 @@ setup(
         "apache-beam>=2.77,<2.80",
         "keras>=3.15,<4",
         "numpy>=1.26",
+        "pyarrow>=17",
         "rich>=13",
         "tensorflow>=2.21,<2.22",
         # Its wheels follow TensorFlow's minor version and exist for Linux and macOS.

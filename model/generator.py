@@ -12,9 +12,9 @@ stands in the other rows: so is the text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,11 +39,13 @@ class Prompt:
         id: names the prompt in the run; its random numbers hang on it.
         text: as it came; may be empty.
         settings: of this prompt; None takes the run's. Seed and `unknown` are always the run's.
+        extra: what came with it, carried through to the output.
     """
 
     id: str
     text: str
     settings: GenerationSettings | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -190,12 +190,12 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
 
     def load(shard: Shard) -> list[LoadedShard]:
         note_start(shard, out)
-        return [read_shard(shard)]
+        return [read_shard(shard, settings)]
 
     kept = list(done)
     numbers = {summary.number for summary in kept}
     missing = [shard for shard in job.plan.shards if shard.number not in numbers]
-    out, header, rows, texts = job.out, job.header(), job.plan.rows, job.settings.texts
+    out, header, rows, settings = job.out, job.header(), job.plan.rows, job.settings
 
     def write(done: GeneratedShard) -> ShardSummary:
         summary = write_shard(done, out)
@@ -203,7 +203,7 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
         return summary
 
     def finish(summaries: list[ShardSummary]) -> None:
-        write_manifest([*kept, *summaries], out=out, header=header, rows=rows, texts=texts)
+        write_manifest([*kept, *summaries], out=out, header=header, rows=rows)
 
     _ = (
         pipeline

@@ -8,11 +8,11 @@ from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
 
-from model.errors import TextmillError
-from model.generator import Generator, use_one_thread
-from model.saved import load_model
+from model.errors import SettingError, TextmillError
+from model.generator import Generator, Prompt, check_label, stop_ids, use_one_thread
+from model.saved import SavedModel, load_model
 from model.settings import GenerationSettings
-from pipeline.prompts import LoadedShard
+from pipeline.prompts import RAW_KEPT, LoadedShard, Rejected
 from pipeline.shards import GeneratedShard
 
 
@@ -57,14 +57,34 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
     def _generate(self, loaded: LoadedShard, generator: Generator) -> GeneratedShard:
         import tensorflow as tf
 
+        prompts, rejected = [], list(loaded.rejected)
+        for prompt, number in zip(loaded.prompts, loaded.numbers, strict=True):
+            reason = self._unfit(prompt, generator.model)
+            if reason is None:
+                prompts.append(prompt)
+            else:
+                rejected.append(Rejected(loaded.shard.name, number, reason, prompt.text[:RAW_KEPT]))
         return GeneratedShard(
             shard=loaded.shard,
-            prompts=len(loaded.prompts),
-            generations=list(generator.generate(loaded.prompts, self._settings)),
-            rejected=loaded.rejected,
+            prompts=len(prompts),
+            texts=sum((prompt.settings or self._settings).texts for prompt in prompts),
+            generations=list(generator.generate(prompts, self._settings)),
+            rejected=sorted(rejected, key=lambda row: row.line),
             machine=cpu_kind(),
             tensorflow=tf.__version__,
         )
+
+    @staticmethod
+    def _unfit(prompt: Prompt, model: SavedModel) -> str | None:
+        """Why the model cannot do what a row asks of it."""
+        if prompt.settings is None:
+            return None
+        try:
+            check_label(model, prompt.settings.label)
+            stop_ids(model, prompt.settings)
+        except SettingError as error:
+            return f"{error.field} must be {error.allowed}. Received: {error.received!r}"
+        return None
 
     def get_num_bytes(self, batch: Sequence[LoadedShard]) -> int:
         """Size of the prompts; the default would pickle them all to find out."""

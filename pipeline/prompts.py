@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
+import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,20 @@ from model.corpus import find_files
 from model.errors import TextmillError
 from model.generator import Prompt
 from model.settings import GenerationSettings
+from pipeline.inputs import (
+    MOST_BYTES,
+    TABLES,
+    Input,
+    csv_fields,
+    csv_records,
+    digest_of,
+    kind_of,
+    lines,
+    record_starts,
+)
+from pipeline.rows import BadRow, csv_prompt, json_prompt, text_prompt
 
-# A prompt line of more bytes is rejected; the longest paragraph of a book is a tenth of it.
-MOST_BYTES = 65_536
-_RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
-_BLANK = "".join(chr(c) for c in range(0x3001) if chr(c).isspace() or c < 32) + "\u200b\ufeff"
-_BLOCK = 1 << 20
+RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
 # Row offsets kept, of all files together and of each: memory must not grow with the job.
 _MOST_MARKS, _LEAST_MARKS = 1 << 16, 64
 
@@ -31,7 +39,12 @@ _LEAST_WORDS, _MOST_WORDS = 1_000, 200_000
 
 @dataclass(frozen=True)
 class PromptFile:
-    """A planned input: `name` is its path from the common root of all inputs."""
+    """A planned input.
+
+    Attributes:
+        name: its path from the common root of all inputs.
+        bytes: decompressed. rows: records. sha256: of the file as it lies there.
+    """
 
     name: str
     bytes: int
@@ -45,7 +58,8 @@ class Shard:
 
     Attributes:
         number: from 0. of: shards in the run.
-        path: of the input. name: its path from the common root.
+        path: of the input. name: its path from the common root. kind: see `inputs.kind_of`.
+        columns: of a table.
         start, end: byte offsets. first: number of the first row, from 1. rows: how many.
     """
 
@@ -53,6 +67,8 @@ class Shard:
     of: int
     path: str
     name: str
+    kind: str
+    columns: tuple[str, ...]
     start: int
     end: int
     first: int
@@ -76,10 +92,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class LoadedShard:
-    """A shard's rows: every one is a prompt or rejected."""
+    """A shard's rows: every one is a prompt or rejected. `numbers` are the prompts' rows."""
 
     shard: Shard
     prompts: list[Prompt]
+    numbers: list[int]
     rejected: list[Rejected]
 
 
@@ -124,6 +141,8 @@ class _Scan:
 
     path: str
     file: PromptFile
+    kind: str
+    columns: tuple[str, ...]
     marks: np.ndarray
     every: int
 
@@ -138,6 +157,8 @@ class _Scan:
             yield {
                 "path": self.path,
                 "name": self.file.name,
+                "kind": self.kind,
+                "columns": self.columns,
                 "start": int(self.marks[i]),
                 "end": end,
                 "first": first + 1,
@@ -146,86 +167,90 @@ class _Scan:
 
 
 def _scan(path: str, root: str, most: int) -> _Scan:
-    digest, size, rows, every = hashlib.sha256(), 0, 0, 1
+    kind, rows, every = kind_of(path), 0, 1
+    columns: tuple[str, ...] = ()
     marks = np.zeros(0, np.int64)
-    open_row = False  # whether the bytes so far end inside a row
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
-                starts = ends if open_row else np.concatenate([[0], ends])
-                open_row = not block.endswith(b"\n")
-                if not open_row:
-                    starts = starts[:-1]  # what starts after the last byte is not there yet
-                offset = -rows % every
-                marks = np.append(marks, size + starts[offset::every])
-                rows += len(starts)
-                size += len(block)
-                while len(marks) > most:
-                    marks, every = marks[::2], every * 2
-    except OSError as error:
-        raise TextmillError(f"cannot read {path}: {error.strerror}") from None
+    with Input(path) as file:
+        for starts in record_starts(file, kind):
+            if kind in TABLES and not columns and len(starts):
+                columns, starts = _columns(path, kind), starts[1:]
+            marks = np.append(marks, starts[-rows % every :: every])
+            rows += len(starts)
+            while len(marks) > most:
+                marks, every = marks[::2], every * 2
+        size = file.position
     name = os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
-    return _Scan(path, PromptFile(name, size, rows, digest.hexdigest()), marks, every)
+    return _Scan(path, PromptFile(name, size, rows, digest_of(path)), kind, columns, marks, every)
 
 
-def read_shard(shard: Shard) -> LoadedShard:
+def _columns(path: str, kind: str) -> tuple[str, ...]:
+    """The header of a table.
+
+    Raises:
+        TextmillError: it has no column `prompt`, or a name twice.
+    """
+    with Input(path) as file:
+        _, raw, _ = next(csv_records(file, kind))
+    try:
+        columns = csv_fields(raw.decode("utf-8-sig"), kind)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TextmillError(f"{path}: the header is no row of a table: {error}") from None
+    if "prompt" not in columns or len(set(columns)) != len(columns):
+        raise TextmillError(
+            f"{path}: the header must name a column 'prompt', and none twice. Columns: "
+            + ", ".join(columns)[:200]
+        )
+    return tuple(columns)
+
+
+def read_shard(shard: Shard, settings: GenerationSettings) -> LoadedShard:
     """Reads a shard's byte range.
+
+    Args:
+        settings: the command's, which a row's own fields override.
 
     Raises:
         TextmillError: the file is gone or has other rows than were planned.
     """
     prompts: list[Prompt] = []
+    numbers: list[int] = []
     rejected: list[Rejected] = []
-    for line, (raw, whole) in enumerate(_lines(shard), start=shard.first):
-        if line == 1:
-            raw = raw.removeprefix(codecs.BOM_UTF8)
-        text, reason = _prompt_text(raw, whole=whole)
-        if reason is None:
-            prompts.append(Prompt(id=f"{shard.name}:{line}", text=text))
-        else:
-            shown = raw.decode("utf-8", "backslashreplace")[:_RAW_KEPT]
-            rejected.append(Rejected(shard.name, line, reason, shown))
+    for line, (raw, wrong) in enumerate(_records(shard), start=shard.first):
+        try:
+            if wrong is not None:
+                raise BadRow(wrong)
+            prompts.append(_prompt(raw, shard, f"{shard.name}:{line}", settings))
+            numbers.append(line)
+        except BadRow as reason:
+            shown = raw.decode("utf-8", "backslashreplace")[:RAW_KEPT]
+            rejected.append(Rejected(shard.name, line, str(reason), shown))
     if len(prompts) + len(rejected) != shard.rows:
         raise TextmillError(
             f"{shard.path} changed while it was read: {len(prompts) + len(rejected)} rows instead "
             f"of {shard.rows} from line {shard.first}; start the run again in a new directory"
         )
-    return LoadedShard(shard, prompts, rejected)
+    return LoadedShard(shard, prompts, numbers, rejected)
 
 
-def _lines(shard: Shard) -> Iterator[tuple[bytes, bool]]:
-    """Rows without their line end, each with whether it is whole (a huge one is cut)."""
-    try:
-        with open(shard.path, "rb") as file:
-            file.seek(shard.start)
-            while (left := shard.end - file.tell()) > 0:
-                row = file.readline(min(left, MOST_BYTES + 2))
-                if not row:
-                    return
-                whole = row.endswith(b"\n") or file.tell() == shard.end
-                if not whole:
-                    _skip_line(file, shard.end)
-                yield row.removesuffix(b"\n").removesuffix(b"\r"), whole
-    except OSError as error:
-        raise TextmillError(f"cannot read {shard.path}: {error.strerror}") from None
-
-
-def _skip_line(file: BinaryIO, end: int) -> None:
-    while file.tell() < end:
-        if file.readline(min(end - file.tell(), _BLOCK)).endswith(b"\n"):
+def _records(shard: Shard) -> Iterator[tuple[bytes, str | None]]:
+    """Records of a shard, each with what is wrong with its form, or None."""
+    with Input(shard.path, start=shard.start) as file:
+        if shard.kind in TABLES:
+            for _, raw, wrong in csv_records(file, shard.kind, shard.end):
+                yield raw, wrong
             return
+        for i, (raw, whole) in enumerate(lines(file, shard.end)):
+            long = not whole or len(raw) > MOST_BYTES
+            if shard.start == 0 and i == 0:
+                raw = raw.removeprefix(codecs.BOM_UTF8)
+            yield raw, f"longer than {MOST_BYTES:,} bytes" if long else None
 
 
-def _prompt_text(raw: bytes, *, whole: bool) -> tuple[str, str | None]:
-    """The prompt, or why the row is none."""
-    if not whole or len(raw) > MOST_BYTES:
-        return "", f"longer than {MOST_BYTES:,} bytes"
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return "", f"not valid UTF-8 at byte {error.start}"
-    if not text.strip(_BLANK):
-        return "", "empty"
-    return text, None
+def _prompt(raw: bytes, shard: Shard, row_id: str, settings: GenerationSettings) -> Prompt:
+    if shard.kind == "jsonl":
+        return json_prompt(raw, row_id=row_id, settings=settings)
+    if shard.kind in TABLES:
+        return csv_prompt(
+            raw, kind=shard.kind, columns=shard.columns, row_id=row_id, settings=settings
+        )
+    return text_prompt(raw, row_id=row_id)

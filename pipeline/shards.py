@@ -22,10 +22,14 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class GeneratedShard:
-    """A shard's texts, its rejected rows, and what they were made with."""
+    """A shard's texts, its rejected rows, and what they were made with.
+
+    `texts` is how many were asked for.
+    """
 
     shard: Shard
     prompts: int
+    texts: int
     generations: list[Generation]
     rejected: list[Rejected]
     machine: str
@@ -63,6 +67,8 @@ def record(generation: Generation) -> dict[str, Any]:
     }
     if generation.label is None:
         del row["label"]
+    for name, value in generation.prompt.extra.items():
+        row[f"input_{name}" if name in row else name] = value
     return row
 
 
@@ -75,8 +81,12 @@ def write_shard(done: GeneratedShard, out: str) -> ShardSummary:
     """Writes a shard's rejected rows, then its texts: when those stand, the shard is done.
 
     Raises:
-        TextmillError: a file cannot be written.
+        TextmillError: texts are missing, or a file cannot be written.
     """
+    if len(done.generations) != done.texts:
+        raise TextmillError(
+            f"{done.shard.file_name}: {len(done.generations)} texts instead of {done.texts}"
+        )
     name = shard_file(done.shard)
     data = _jsonl([record(generation) for generation in done.generations])
     rejected = _jsonl([asdict(row) for row in done.rejected])
@@ -111,13 +121,13 @@ def _commit(path: Path, data: bytes) -> bytes:
 
 
 def write_manifest(
-    summaries: list[ShardSummary], *, out: str, header: dict[str, Any], rows: int, texts: int
+    summaries: list[ShardSummary], *, out: str, header: dict[str, Any], rows: int
 ) -> None:
     """Checks that every row is accounted for and writes the manifest, the last file of a run.
 
     Args:
         header: fingerprint of the model, settings, prompt files, versions.
-        rows: of all inputs. texts: for each prompt.
+        rows: of all inputs.
 
     Raises:
         TextmillError: the counts do not add up, or it cannot be written.
@@ -131,8 +141,6 @@ def write_manifest(
         raise TextmillError(
             f"rows are missing: {counts} do not add up to {rows} rows; not finished"
         )
-    if counts["records"] != counts["prompts"] * texts:
-        raise TextmillError(f"texts are missing: {counts} are not {texts} for each prompt")
     manifest = {
         "format": FORMAT,
         **header,

@@ -256,13 +256,15 @@ def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path
 
 def test_a_second_attempt_tells_of_the_first_one_s_file(tmp_path):
     """Also on another kind of CPU, where its bytes differ."""
-    shard = Shard(number=0, of=1, path="p", name="p", start=0, end=9, first=1, rows=2)
+    shard = Shard(
+        number=0, of=1, path="p", name="p", kind="text", columns=(), start=0, end=9, first=1, rows=2
+    )
     rejected = [Rejected("p", 2, "empty", "")]
 
     def attempt(text, words):
         generation = Generation(Prompt("p:1", "a"), 1, text, None, 1.0, words, "eos", -1.0)
         return write_shard(
-            GeneratedShard(shard, 1, [generation], rejected, "cpu", "2"), str(tmp_path)
+            GeneratedShard(shard, 1, 1, [generation], rejected, "cpu", "2"), str(tmp_path)
         )
 
     first, second = attempt(" one", 1), attempt(" two words", 2)
@@ -306,21 +308,48 @@ def summary(**fields) -> ShardSummary:
     return ShardSummary(**{**base, **fields})
 
 
-@pytest.mark.parametrize(
-    ("rows", "fields", "message"),
-    [
-        (4, {}, "rows are missing"),
-        (3, {"prompts": 1}, "rows are missing"),
-        (3, {"records": 3}, "texts are missing"),
-    ],
-)
-def test_counts_that_do_not_add_up_are_no_finished_run(tmp_path, rows, fields, message):
-    with pytest.raises(TextmillError, match=message):
-        write_manifest([summary(**fields)], out=str(tmp_path), header={}, rows=rows, texts=2)
+@pytest.mark.parametrize(("rows", "fields"), [(4, {}), (3, {"prompts": 1}), (3, {"rejected": 2})])
+def test_counts_that_do_not_add_up_are_no_finished_run(tmp_path, rows, fields):
+    with pytest.raises(TextmillError, match="rows are missing"):
+        write_manifest([summary(**fields)], out=str(tmp_path), header={}, rows=rows)
     assert contents(tmp_path) == {}
-    write_manifest([summary()], out=str(tmp_path), header={}, rows=3, texts=2)
+    write_manifest([summary()], out=str(tmp_path), header={}, rows=3)
     with pytest.raises(TextmillError, match="holds no finished run"):
         read_manifest(tmp_path / "other")
+
+
+def test_missing_texts_are_no_finished_shard(tmp_path):
+    shard = Shard(
+        number=0, of=1, path="p", name="p", kind="text", columns=(), start=0, end=9, first=1, rows=1
+    )
+    with pytest.raises(TextmillError, match="0 texts instead of 2"):
+        write_shard(GeneratedShard(shard, 1, 2, [], [], "cpu", "2"), str(tmp_path))
+    assert contents(tmp_path) == {}
+
+
+def test_rows_with_settings_of_their_own(labelled_dir, tmp_path):
+    rows = [
+        {"prompt": "the", "label": "cats", "samples": 2, "source": "<b>", "text": "mine"},
+        {"prompt": "a", "temperature": [0, 0.5], "id": "mine"},
+        {"prompt": "a", "label": "birds"},
+        {"prompt": "a", "stop": "zebra"},
+        {"prompt": "a", "max_words": 1},
+    ]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = GenerationSettings(label="dogs", max_words=5)
+    outcome = run(labelled_dir, path, tmp_path / "o", settings=settings)
+    found = {row["id"]: row for row in records(tmp_path / "o")}
+    assert outcome.manifest["counts"]["records"] == len(found) == 5
+    assert found["p.jsonl:1#2"]["label"] == "cats"
+    assert (found["p.jsonl:1#1"]["source"], found["p.jsonl:1#1"]["input_text"]) == ("<b>", "mine")
+    assert [found[f"mine#{n}"]["temperature"] for n in (1, 2)] == [0.0, 0.5]
+    assert found["p.jsonl:5#1"]["words"] <= 1
+    rejected = list(records(tmp_path / "o", "rejected/*.jsonl"))
+    assert [(row["line"], row["reason"].split(" must")[0]) for row in rejected] == [
+        (3, "label"),
+        (4, "stop"),
+    ]
 
 
 @pytest.mark.parametrize(

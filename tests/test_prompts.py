@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from model.errors import TextmillError
 from model.settings import GenerationSettings
-from pipeline import prompts
-from pipeline.prompts import MOST_BYTES, plan, read_shard
+from pipeline import inputs, prompts
+from pipeline.inputs import MOST_BYTES
+from pipeline.prompts import plan, read_shard
 
 SETTINGS = GenerationSettings(max_words=10)
 
 
 def rows_of(planned):
-    loaded = [read_shard(shard) for shard in planned.shards]
+    loaded = [read_shard(shard, SETTINGS) for shard in planned.shards]
     good = [(p.id, p.text) for shard in loaded for p in shard.prompts]
     bad = [(r.file, r.line, r.reason, r.raw) for shard in loaded for r in shard.rejected]
     return good, bad
@@ -107,17 +108,18 @@ def test_every_row_is_somewhere_once(tmp_path_factory, rows, ended, max_words, m
     (folder / "p.txt").write_bytes(content)
     if count == 0:
         return
-    names = ("_MOST_MARKS", "_LEAST_MARKS", "_BLOCK", "_LEAST_WORDS")
-    before = [getattr(prompts, name) for name in names]
+    places = [(prompts, "_MOST_MARKS"), (prompts, "_LEAST_MARKS"), (prompts, "_LEAST_WORDS")]
+    places.append((inputs, "BLOCK"))
+    before = [getattr(*place) for place in places]
     # Small limits make a small file cross them all.
-    for name, value in zip(names, (marks, 1, 7, 1), strict=True):
-        setattr(prompts, name, value)
+    for place, value in zip(places, (marks, 1, 1, 7), strict=True):
+        setattr(*place, value)
     try:
         planned = plan([str(folder / "p.txt")], GenerationSettings(max_words=max_words))
         good, bad = rows_of(planned)
     finally:
-        for name, value in zip(names, before, strict=True):
-            setattr(prompts, name, value)
+        for place, value in zip(places, before, strict=True):
+            setattr(*place, value)
     assert planned.rows == count == len(good) + len(bad)
     lines = sorted([int(id.split(":")[1]) for id, _ in good] + [line for _, line, _, _ in bad])
     assert lines == list(range(1, count + 1))
@@ -154,3 +156,160 @@ def test_a_file_that_changed_is_told(tmp_path):
     (tmp_path / "p.txt").unlink()
     with pytest.raises(TextmillError, match=r"cannot read .*p\.txt"):
         rows_of(planned)
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+
+def loaded_rows(tmp_path, content, name):
+    planned = written(tmp_path, content, name)
+    good, bad = {}, {}
+    for shard in planned.shards:
+        loaded = read_shard(shard, SETTINGS)
+        good |= dict(zip(loaded.numbers, loaded.prompts, strict=True))
+        bad |= {row.line: row.reason for row in loaded.rejected}
+    assert sorted([*good, *bad]) == list(range(1, planned.rows + 1))
+    return good, bad
+
+
+JSON_ROWS = {
+    '{"prompt": "a"}': None,
+    '{"prompt": "b", "id": "x", "samples": 3, "temperature": [0, 1.5], "top_k": 5, "top_p": 0.5,'
+    ' "min_p": 0.1, "max_words": 7, "stop": ["."], "label": "l", "more": {"k": [1]}}': None,
+    '{"prompt": "c", "id": 7, "temperature": 0.5, "stop": "!", "top_k": null}': None,
+    "": "empty",
+    "[1]": "not a JSON object",
+    "{": "not valid JSON",
+    '{"text": "a"}': "no field 'prompt'",
+    '{"prompt": 3}': "prompt must be a text. Received: 3",
+    '{"prompt": " "}': "empty",
+    '{"prompt": "a", "temperature": "hot"}': "temperature must be 0 (greedy)",
+    '{"prompt": "a", "temperature": -1}': "temperature must be 0 (greedy)",
+    '{"prompt": "a", "samples": 0}': "samples must be a whole number from 1 to 100000",
+    '{"prompt": "a", "samples": 10000000}': "samples must be a whole number from 1 to 100000",
+    '{"prompt": "a", "samples": "2"}': "samples must be a whole number",
+    '{"prompt": "a", "stop": [["x"]]}': "stop must be words",
+    '{"prompt": "a", "id": ""}': "id must be a text of 1 to 500",
+    '{"prompt": "cut \\ud83d"}': "half a surrogate pair",
+    "[" * 9999: "not valid JSON",
+}
+
+
+def test_json_lines(tmp_path):
+    good, bad = loaded_rows(tmp_path, "\n".join(JSON_ROWS).encode() + b"\n\xff\n", "p.jsonl")
+    assert [prompt.text for prompt in good.values()] == ["a", "b", "c"]
+    assert (good[1].id, good[1].settings, good[1].extra) == ("p.jsonl:1", None, {})
+    assert good[2].id == "x"
+    assert good[2].extra == {"more": {"k": [1]}}
+    assert good[2].settings == GenerationSettings(
+        samples=3, temperatures=(0, 1.5), top_k=5, top_p=0.5, min_p=0.1, max_words=7,
+        stop=(".",), label="l",
+    )  # fmt: skip
+    assert (good[3].id, good[3].settings.temperatures, good[3].settings.stop) == (
+        "7",
+        (0.5,),
+        ("!",),
+    )
+    for line, (_, reason) in enumerate(JSON_ROWS.items(), start=1):
+        assert (reason is None) == (line in good)
+        assert reason is None or bad[line].startswith(reason), bad[line]
+    assert bad[len(JSON_ROWS) + 1] == "not valid UTF-8 at byte 0"
+
+
+def test_csv(tmp_path):
+    content = (
+        "\ufeffid,prompt,temperature,note\r\n"
+        '1,"two\nlines, and ""quotes""",0.5,=cmd()\r\n'
+        "\r\n"
+        ",plain,,\n"
+        "x,hot,warm,\n"
+        "x,too,few\n"
+        '3,5" pipe,1,<script>\n'
+        '2,"never closed,1,\n'
+        ",,1,\n"
+        f"4,{'y' * MOST_BYTES},1,\n"
+        "5,last,1,end"
+    )
+    good, bad = loaded_rows(tmp_path, content.encode(), "p.csv")
+    assert {line: (p.id, p.text) for line, p in good.items()} == {
+        1: ("1", 'two\nlines, and "quotes"'),
+        2: ("p.csv:2", "plain"),
+        5: ("3", '5" pipe'),
+        9: ("5", "last"),
+    }
+    assert good[1].extra == {"note": "=cmd()"}
+    assert good[1].settings.temperatures == (0.5,)
+    assert good[2].settings is None
+    assert bad == {
+        3: "temperature must be a number. Received: 'warm'",
+        4: "3 columns instead of 4",
+        6: "a quote is not closed",
+        7: "empty",
+        8: "longer than 65,536 bytes",
+    }
+    tsv, _ = loaded_rows(tmp_path, b"prompt\tn\na, b\t1\n", "p.tsv")
+    assert (tsv[1].text, tsv[1].extra) == ("a, b", {"n": "1"})
+
+
+@pytest.mark.parametrize("header", ["text,id", "prompt,prompt", "\xff,prompt"])
+def test_bad_headers(tmp_path, header):
+    with pytest.raises(TextmillError, match=r"p\.csv: the header"):
+        written(tmp_path, header.encode("latin-1") + b"\na,b\n", "p.csv")
+
+
+@pytest.mark.parametrize("name", ["p.txt", "p.jsonl", "p.csv"])
+def test_ten_megabytes_in_one_line(tmp_path, name):
+    rows = {"p.txt": b"a", "p.jsonl": b'{"prompt": "a"}', "p.csv": b"a"}[name]
+    head = b"prompt\n" if name == "p.csv" else b""
+    content = head + rows + b"\n" + b"x" * 10_000_000 + b"\n" + rows + b"\n"
+    good, bad = loaded_rows(tmp_path, content, name)
+    assert (list(good), bad) == ([1, 3], {2: "longer than 65,536 bytes"})
+
+
+def compress(data: bytes, ending: str) -> bytes:
+    import bz2
+    import gzip
+
+    import zstandard
+
+    half = len(data) // 2
+    if ending == ".zst":  # two frames
+        make = zstandard.ZstdCompressor().compress
+        return make(data[:half]) + make(data[half:])
+    make = {".gz": gzip.compress, ".bz2": bz2.compress}[ending]
+    return make(data[:half]) + make(data[half:])
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".zst"])
+def test_compressed_files(tmp_path, ending):
+    rows = [f'{{"prompt": "row {i}"}}' for i in range(3000)]
+    data = compress("\n".join(rows).encode(), ending)
+    planned = written(tmp_path, data, f"p.jsonl{ending}")
+    assert len(planned.shards) > 10
+    assert planned.files[0].sha256 == hashlib.sha256(data).hexdigest()
+    good, bad = rows_of(planned)
+    assert [text for _, text in good] == [f"row {i}" for i in range(3000)]
+    assert good[0][0] == f"p.jsonl{ending}:1"
+    assert bad == []
+    for broken in (data[: len(data) // 2 + 20], b"no archive"):
+        with pytest.raises(TextmillError, match=r"cannot read .*p\.jsonl"):
+            written(tmp_path, broken, f"p.jsonl{ending}")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(['"', "a", ",", "\n", "\r\n", '""', ",\n", 'x"y', "é"]), max_size=50),
+    st.sampled_from(["p.csv", "p.jsonl", "p.tsv"]),
+    st.integers(1, 9),
+)
+def test_any_bytes_of_any_format_add_up(tmp_path_factory, pieces, name, most):
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / name).write_text("prompt\n" + "".join(pieces) + "\nend\n")
+    before = prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS
+    prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS = 1, most, 1
+    try:
+        planned = plan([str(folder / name)], GenerationSettings(max_words=1))
+        good, bad = rows_of(planned)
+    finally:
+        prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS = before
+    assert len(good) + len(bad) == planned.rows

@@ -25,7 +25,6 @@ MOST_BYTES = 65_536
 BLOCK = 1 << 20
 
 TABLES = ("csv", "tsv")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 
@@ -37,10 +36,7 @@ def kind_of(path: str) -> str:
     for ending in (".jsonl", ".ndjson"):
         if name.endswith(ending):
             return "jsonl"
-    for ending in _DELIMITERS:
-        if name.endswith(ending):
-            return ending[1:]
-    return "text"
+    return next((kind for kind in TABLES if name.endswith(f".{kind}")), "text")
 
 
 class Input:
@@ -163,8 +159,8 @@ def csv_records(
 ) -> Iterator[tuple[int, bytes, str | None]]:
     """Records of a CSV file: offset, bytes, and what is wrong with its form, or None.
 
-    A quoted field may hold newlines. A quote that is not closed within `MOST_BYTES` costs its line
-    only: the next line starts the next record. Blank lines are no records.
+    In a .csv a quoted field may hold newlines. A quote that is not closed within `MOST_BYTES` costs
+    its line only: the next line starts the next record. Blank lines are no records.
     """
     ahead: deque[tuple[int, bytes, bool]] = deque()
 
@@ -177,43 +173,48 @@ def csv_records(
 
     while (first := next_line()) is not None:
         start, data, whole = first
-        taken = []
-        while whole and len(data) <= MOST_BYTES and _open_quote(data, kind):
+        taken = [first]
+        size, is_open = len(data), whole and _open_quote(data, kind)
+        while is_open and whole and size <= MOST_BYTES:
             more = next_line()
             if more is None:
                 break
             taken.append(more)
-            data += more[1]
-            whole = more[2]
-        if taken and (not whole or len(data) > MOST_BYTES or _open_quote(data, kind)):
-            ahead.extendleft(reversed(taken))
-            data, whole = first[1], True
+            size, whole = size + len(more[1]), more[2]
+            if b'"' in more[1]:  # nothing else can close it
+                is_open = _open_quote(b"".join(line for _, line, _ in taken), kind)
+        if is_open and len(taken) > 1:
+            ahead.extendleft(reversed(taken[1:]))
+            size, whole = len(data), first[2]
+        elif not is_open:
+            data = b"".join(line for _, line, _ in taken)
         data = data.removesuffix(b"\n").removesuffix(b"\r")
         if not whole or len(data) > MOST_BYTES:
             yield start, data, f"longer than {MOST_BYTES:,} bytes"
         elif data:
-            yield start, data, "a quote is not closed" if _open_quote(data, kind) else None
+            yield start, data, "a quote is not closed" if is_open else None
 
 
 def _open_quote(data: bytes, kind: str) -> bool:
     """Whether a record's bytes end inside a quoted field."""
-    if data.count(b'"') == 0:
+    if kind != "csv" or b'"' not in data:
         return False
-    reader = csv.reader([data.decode("latin-1")], delimiter=_DELIMITERS[f".{kind}"], strict=True)
     try:
-        next(reader, None)
+        next(csv.reader([data.decode("latin-1")], strict=True), None)
     except csv.Error as error:
         return "unexpected end of data" in str(error)
     return False
 
 
 def csv_fields(record: str, kind: str) -> list[str]:
-    """The fields of one record.
+    """The fields of one record; in a .tsv a quote is a character like any other.
 
     Raises:
         csv.Error: it is not one record.
     """
-    rows = list(csv.reader(io.StringIO(record, newline=""), delimiter=_DELIMITERS[f".{kind}"]))
+    if kind == "tsv":
+        return record.split("\t")
+    rows = list(csv.reader(io.StringIO(record, newline="")))
     if len(rows) != 1:
         raise csv.Error(f"{len(rows)} records in one")
     return rows[0]

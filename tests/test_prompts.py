@@ -247,8 +247,16 @@ def test_csv(tmp_path):
         7: "empty",
         8: "longer than 65,536 bytes",
     }
-    tsv, _ = loaded_rows(tmp_path, b"prompt\tn\na, b\t1\n", "p.tsv")
+    tsv, _ = loaded_rows(tmp_path, b'prompt\tn\na, b\t1\n"open\t"2"\n', "p.tsv")
     assert (tsv[1].text, tsv[1].extra) == ("a, b", {"n": "1"})
+    assert (tsv[2].text, tsv[2].extra) == ('"open', {"n": '"2"'})
+
+
+def test_many_open_quotes_cost_no_quadratic_time(tmp_path):
+    rows = b"".join(b'"open %d,x\n' % i if i % 2 else b"fine,x\n" for i in range(3001))
+    good, bad = loaded_rows(tmp_path, b"prompt,n\n" + rows + b"last,x\n", "p.csv")
+    assert len(good) + len(bad) == len({*good, *bad})
+    assert good[max(good)].text == "last"
 
 
 @pytest.mark.parametrize("header", ["text,id", "prompt,prompt", "\xff,prompt"])

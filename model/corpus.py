@@ -106,14 +106,14 @@ def read_corpus(
     return Corpus(texts, tuple(sources))
 
 
-def read_labelled(
+def read_table(
     paths: Sequence[str],
     *,
     text: str,
-    label: str,
+    label: str | None = None,
     encoding: str | None = None,
 ) -> Corpus:
-    """Reads tables of text and label: .csv, .tsv (no quoting) or .jsonl.
+    """Reads tables of text, with labels or without: .csv, .tsv (no quoting) or .jsonl.
 
     Args:
         text, label: a column's name (the first row is then the header) or its number from 1
@@ -127,7 +127,7 @@ def read_labelled(
         raw = _read_bytes(path)
         sources.append(_source(path, raw))
         content = decode(raw, path=path, encoding=encoding)
-        for row_text, row_label in _rows(content, path=path, text=text, label=label):
+        for row_text, row_label in _rows(content, path=path, text=text, label=label or text):
             row_text, row_label = " ".join(clean(row_text).split()), row_label.strip()
             if row_text and row_label:
                 texts.append(row_text)
@@ -135,7 +135,7 @@ def read_labelled(
             else:
                 skipped += 1
     _refuse_empty(texts, paths)
-    return Corpus(texts, tuple(sources), labels, skipped)
+    return Corpus(texts, tuple(sources), None if label is None else labels, skipped)
 
 
 def built_in_corpus() -> Corpus:

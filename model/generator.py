@@ -12,6 +12,7 @@ stands in the other rows: so is the text.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,8 @@ def use_one_thread() -> None:
     Raises:
         TextmillError: TensorFlow runs already, with other threads.
     """
+    # Texts are TensorFlow's work, whatever backend a model is trained on.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     load_tensorflow()
     import tensorflow as tf
 
@@ -119,6 +122,10 @@ def check_label(model: SavedModel, label: str | None) -> None:
     Raises:
         SettingError: as said.
     """
+    if label is None and model.labels:
+        raise SettingError(
+            "label", f"given, as the model has labels: {', '.join(model.labels)}", None
+        )
     if label not in (model.labels or (None,)):
         known = ", ".join(model.labels)
         allowed = (

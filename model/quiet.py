@@ -7,19 +7,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from model.errors import TextmillError
+
 
 def load_tensorflow() -> None:
     """Imports TensorFlow and its text operations; what they print while they load goes nowhere.
 
     They write some lines to the standard error's descriptor before any log level is read, and a
-    person takes them for something gone wrong. A failed import still raises.
+    person takes them for something gone wrong.
+
+    Raises:
+        TextmillError: Keras, which comes with them, cannot load its backend.
     """
     if "tensorflow_text" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _no_stderr():
-        import tensorflow  # noqa: F401
-        import tensorflow_text  # noqa: F401
+    try:
+        with _no_stderr():
+            import tensorflow  # noqa: F401
+            import tensorflow_text  # noqa: F401
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND")
+        hint = f"; KERAS_BACKEND is '{backend}': install it or unset that" if backend else ""
+        raise TextmillError(f"TensorFlow and Keras cannot be loaded: {error}{hint}") from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from model.corpus import Corpus, built_in_corpus, read_corpus, read_labelled
+from model.corpus import Corpus, built_in_corpus, read_corpus, read_table
 from model.dataset import Feeder, LineBatches, StreamBatches
 from model.errors import TextmillError
 from model.fit import History, Reporter, fit
@@ -33,7 +34,7 @@ class CorpusSettings:
         mode: `stream` or `lines`.
         encoding: of the files; None is UTF-8, or what a byte-order mark says.
         unwrap: join the lines of a paragraph (`stream` mode).
-        text, labels: columns of a table, by name or by number; None for plain text.
+        text, labels: columns of a table, by name or by number; no text for plain text.
     """
 
     paths: tuple[str, ...] = ()
@@ -47,10 +48,8 @@ class CorpusSettings:
         """The corpus."""
         if not self.paths:
             return built_in_corpus()
-        if self.labels is not None:
-            return read_labelled(
-                self.paths, text=self.text or "text", label=self.labels, encoding=self.encoding
-            )
+        if self.text is not None:
+            return read_table(self.paths, text=self.text, label=self.labels, encoding=self.encoding)
         return read_corpus(self.paths, mode=self.mode, encoding=self.encoding, unwrap=self.unwrap)
 
 
@@ -229,9 +228,11 @@ def _tensorboard(folder: str | None) -> Callable[[int, dict[str, float]], None] 
     import tensorflow as tf
 
     try:
+        os.makedirs(folder, exist_ok=True)
         writer = tf.summary.create_file_writer(folder)
-    except tf.errors.OpError as error:
-        raise TextmillError(f"cannot write TensorBoard logs to {folder}: {error.message}") from None
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or "TensorFlow cannot open it"
+        raise TextmillError(f"cannot write TensorBoard logs to {folder}: {reason}") from None
     # tf.summary.scalar would want TensorBoard itself installed; this is what it writes.
     kind = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
 

@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(arguments)
         args.runner_flags = runner_flags
         status = args.run(args)
-        sys.stdout.flush()  # a full disk shows here, where it can be told
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk shows here, where it can be told
         return status
     except SettingError as error:
         option = "--" + error.field.replace("_", "-")
@@ -94,16 +95,20 @@ def _train(args: argparse.Namespace) -> int:
     from model.train import CorpusSettings, train_model
     from pipeline.console import TrainingReport, table
 
-    if args.labels is not None and args.mode == "stream":
-        raise UsageError("--labels needs --mode lines: each row is a text of its own")
-    mode = args.mode or ("lines" if args.labels is not None else "stream")
+    table_asked = args.labels is not None or args.text is not None
+    tables = [path for path in args.corpus if path.endswith((".csv", ".tsv", ".jsonl"))]
+    if tables and not table_asked:
+        raise UsageError(f"{tables[0]} is a table; name its column with --text, or also --labels")
+    if table_asked and args.mode == "stream":
+        raise UsageError("tables need --mode lines: each row is a text of its own")
+    mode = args.mode or ("lines" if table_asked else "stream")
     corpus = CorpusSettings(
         paths=tuple(args.corpus),
         mode=mode,
         encoding=args.encoding,
         # A tokenised corpus has a sentence or a paragraph a line, blank lines included.
         unwrap=args.unwrap and args.level != "whitespace",
-        text=args.text if args.labels is not None else None,
+        text=args.text or ("text" if args.labels is not None else None),
         labels=args.labels,
     )
     vocabulary = VocabularySettings(
@@ -129,6 +134,8 @@ def _train(args: argparse.Namespace) -> int:
     else:
         rows = [(name.replace("_", " "), v) for name, v in model.training["metrics"].items()]
         table(f"model {args.out}", rows)
+    if model.training["metrics"]["stopped"] == "interrupted":
+        return _fail(f"interrupted; the best weights so far are in {args.out}", INTERRUPTED)
     return DONE
 
 
@@ -279,11 +286,12 @@ def _add_train(commands: Any) -> None:
     add = _command(commands, "train", _train, "train a model on texts").add_argument
     add("corpus", nargs="+", metavar="CORPUS", help="text files or patterns; tables with --labels")
     add("--out", required=True, metavar="MODEL", help="directory to make")
-    add("--mode", choices=MODES, help="stream: one long text (default); lines: each line its own")
+    add("--mode", choices=MODES, help="stream: one long text (default); lines: each line its own "
+        "(default for tables)")  # fmt: skip
     add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
     add("--preset", choices=list(PRESETS), default="small", help="network size (default: small)")
     add("--labels", metavar="COLUMN", help="column of labels, by name or number: table, not text")
-    add("--text", metavar="COLUMN", default="text", help="column of texts (default: text)")
+    add("--text", metavar="COLUMN", help="column of texts (default: text): table, not text")
     add("--minutes", type=float, metavar="N", help="hard budget in minutes")
     add("--epochs", type=int, metavar="N", help="passes at most (default: 40, none with --minutes)")
     add("--seed", type=int, default=0, metavar="N", help="of weights, dropout, order (default: 0)")
@@ -354,7 +362,8 @@ def _add_drawing(add: Any, *, many: bool) -> None:
     add("--min-words", type=int, default=0, metavar="N", help="no end before N words (default: 0)")
     add("--max-words", type=int, default=default.max_words, metavar="N",
         help="cut after N words (default: %(default)s)")  # fmt: skip
-    add("--stop", nargs="+", default=[], metavar="WORD", help="end before any of these words")
+    add("--stop", action="append", default=[], metavar="WORD", help="end before this word of the "
+        "vocabulary; may be given several times")  # fmt: skip
     add("--label", metavar="NAME", help="for a model trained with labels")
     add("--unknown", action="store_true", help="let <unk> be drawn")
     add("--seed", type=int, default=0, metavar="N", help="of the run (default: 0)")

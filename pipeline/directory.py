@@ -58,6 +58,10 @@ class RunDirectory:
         self._header = json.loads(json.dumps(header))
         holds_run = os.path.isfile(self.out / RUN)
         if not (resume and holds_run):
+            if resume and any(self.out.glob("shard-*")):
+                raise TextmillError(
+                    f"{out} holds shards but no {RUN}: there is no going on with it"
+                )
             check_free(out)
         make_directory(out)
         self._lock = self._acquire()
@@ -141,7 +145,7 @@ class RunDirectory:
         try:
             stands = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise TextmillError(f"{path} cannot be read: {error}") from None
+            raise TextmillError(f"{path} is damaged, so there is no going on: {error}") from None
         for record in (stands, wanted := dict(self._header)):
             versions = record.get("versions", {})
             record["versions"] = {"tensorflow": versions.get("tensorflow")}

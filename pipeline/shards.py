@@ -169,8 +169,11 @@ def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(out) / MANIFEST
     try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+        manifest = json.loads(path.read_text("utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no JSON object")
+        return manifest
+    except (FileNotFoundError, NotADirectoryError):
         raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise TextmillError(f"{path} cannot be read: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.files import sha256
-from pipeline.shards import MANIFEST, REJECTED, RUN, read_manifest
+from pipeline.shards import DONE, MANIFEST, REJECTED, RUN, read_manifest
 
 _BUCKETS = 64  # ids are compared a bucket at a time: memory is that of a 64th of them
 _MOST_SHOWN = 20
@@ -42,6 +43,14 @@ def verify(out: str) -> Verdict:
     """
     manifest = read_manifest(out)
     folder, verdict = Path(out), Verdict()
+    try:
+        return _verify(folder, manifest, verdict)
+    except (KeyError, TypeError, AttributeError) as error:
+        verdict.problems.append(f"{MANIFEST} is damaged: {type(error).__name__} {error}")
+        return verdict
+
+
+def _verify(folder: Path, manifest: dict[str, Any], verdict: Verdict) -> Verdict:
     totals = dict.fromkeys(manifest["counts"], 0)
     with tempfile.TemporaryDirectory() as scratch:
         ids = _Ids(Path(scratch))
@@ -64,7 +73,9 @@ def verify(out: str) -> Verdict:
 def _shard(folder: Path, shard: dict[str, Any], ids: _Ids, verdict: Verdict) -> dict[str, int]:
     found = {"rows": shard["rows"], "prompts": shard["prompts"]}
     records = _rows(folder / shard["name"], shard["sha256"], verdict)
-    found["records"], found["words"] = len(records), sum(row.get("words", 0) for row in records)
+    words = [row.get("words") for row in records]
+    found["records"] = len(records)
+    found["words"] = sum(count for count in words if isinstance(count, int))
     for row in records:
         ids.add(str(row.get("id")))
     found["rejected"] = 0
@@ -98,10 +109,14 @@ def _rows(path: Path, digest: str, verdict: Verdict) -> list[dict[str, Any]]:
 def _strangers(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     known = {shard["name"] for shard in manifest["shards"]}
     rejected = {shard["name"] for shard in manifest["shards"] if shard["rejected"]}
-    for place, names in ((folder, known), (folder / REJECTED, rejected)):
-        strangers = {path.name for path in place.glob("*") if path.is_file()} - names
-        for name in sorted(strangers - {MANIFEST, RUN, "README.md"})[:_MOST_SHOWN]:
-            yield f"{name} in {place} is no file of this run"
+    # A launcher killed after the manifest leaves its notes; a resume would tidy them away.
+    own = {MANIFEST, RUN, REJECTED, DONE, ".lock", "README.md"}
+    for place, names in ((folder, known | own), (folder / REJECTED, rejected)):
+        if place.exists():
+            for name in sorted(set(os.listdir(place)) - names)[:_MOST_SHOWN]:
+                yield f"{name} in {place} is no file of this run"
+    if not (folder / RUN).is_file():
+        yield f"{RUN} is missing"
 
 
 class _Ids:

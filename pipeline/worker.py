@@ -16,7 +16,11 @@ _LOOK_SECONDS = 0.5
 
 
 def main() -> None:
-    """Runs the harness until the runner closes it. Errors reach the runner, not this log."""
+    """Runs the harness until the runner closes it.
+
+    Errors reach the runner, which tells them; Beam would print them here too, once for each worker.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     leash, parent = sys.argv.pop(1), os.getppid()
     threading.Thread(target=_hold, args=(leash, parent), daemon=True).start()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -76,6 +76,7 @@ BAD_TRAINING = {
     "labels need lines": (
         ["p.txt", "--out", "m", "--labels", "a", "--mode", "stream"], 2, ["--mode lines"],
     ),
+    "table": (["rows.tsv", "--out", "m"], 2, ["rows.tsv is a table", "--text"]),
     "no word": (["less.txt", "--out", "m", "--min-count", "999"], 1, ["--min-count"]),
     "no column": (["p.txt", "--out", "m", "--labels", "1", "--text", "²"], 1, ["p.txt"]),
     "tensorboard": (["long.txt", "--out", "m", "--tensorboard", "p.txt/x"], 1, ["p.txt/x"]),

@@ -12,7 +12,7 @@ from model.corpus import (
     decode,
     find_files,
     read_corpus,
-    read_labelled,
+    read_table,
     strip_gutenberg,
     unwrap_paragraphs,
 )
@@ -150,11 +150,17 @@ def test_tables(tmp_path):
     found = {}
     for name, (label, text, content) in TABLES.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-        corpus = read_labelled([str(tmp_path / name)], text=text, label=label)
+        corpus = read_table([str(tmp_path / name)], text=text, label=label)
         found[name] = (corpus.texts, corpus.labels, corpus.skipped)
     assert found["a.tsv"] == (['She said "no'], ["x"], 1)
     assert found["b.csv"] == (["two lines", 'q "u" q'], ["x", "y"], 1)
     assert found["c.jsonl"] == (["a b", "cut ?"], ["3", "4"], 1)
+
+
+def test_a_table_without_labels(tmp_path):
+    (tmp_path / "a.csv").write_text("n,text\n,one\n2,two\n")
+    corpus = read_table([str(tmp_path / "a.csv")], text="text")
+    assert (corpus.texts, corpus.labels) == (["one", "two"], None)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +179,7 @@ def test_tables(tmp_path):
 def test_bad_tables(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(TextmillError, match=message):
-        read_labelled([str(tmp_path / name)], text="text", label="label")
+        read_table([str(tmp_path / name)], text="text", label="label")
 
 
 def test_built_in_text_is_prose():

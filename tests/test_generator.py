@@ -246,7 +246,9 @@ def test_labels(labelled_dir):
         word = {"cats": "cat", "dogs": "dog"}[found.label]
         assert word in found.text.split(), found
     assert {g.label for g in texts(generator, prompts(3), label="dogs")} == {"dogs"}
-    for bad in (None, "birds"):
+    with pytest.raises(SettingError, match="label must be given, as the model has labels: cats"):
+        texts(generator, prompts(1))
+    for bad in ("birds",):
         with pytest.raises(
             SettingError, match=r"label must be one of the model's labels \(cats, dogs\)"
         ):

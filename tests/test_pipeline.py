@@ -226,7 +226,10 @@ def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
     def watch(done, total):
         if done and not found:
             workers = subprocess.run(
-                ["pgrep", "-f", "pipeline.worker"], capture_output=True, text=True, check=True
+                ["pgrep", "-P", str(os.getpid()), "-f", "pipeline.worker"],
+                capture_output=True,
+                text=True,
+                check=True,
             )
             found["workers"] = [int(pid) for pid in workers.stdout.split()]
             os.kill(found["workers"][0], signal.SIGKILL)

@@ -189,7 +189,8 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
     shards[1].write_text("no json\n")
     shards[2].unlink()
     (out / "rejected" / shards[3].name).unlink()
-    (out / "stranger").write_text("")
+    (out / "stranger").mkdir()
+    (out / "dangling").symlink_to("nowhere")
     assert main(["verify", str(out)]) == 1
     said = capsys.readouterr().err
     for problem in (
@@ -199,11 +200,18 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
         f"{shards[3].name}: 0 rejected instead of",
         "2 records share their id",
         "stranger in",
+        "dangling in",
         "is not what its manifest says",
     ):
         assert problem in said
     with pytest.raises(TextmillError, match="no finished run"):
         verify(str(tmp_path))
+    for damaged in ("{}", '{"counts": {}, "shards": [{}]}', '{"counts": 3, "shards": 4}'):
+        (out / "manifest.json").write_text(damaged)
+        assert any("manifest.json is damaged" in problem for problem in verify(str(out)).problems)
+    (out / "manifest.json").write_text("[]")
+    with pytest.raises(TextmillError, match="no JSON object"):
+        verify(str(out))
 
 
 # -- kills -----------------------------------------------------------------------------------------

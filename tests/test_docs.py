@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
+from pipeline.options import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -19,7 +20,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 def options_of(command: str) -> set[str]:
     (commands,) = (
         action
-        for action in cli._parser()._actions
+        for action in parser(cli._COMMANDS)._actions
         if isinstance(action, argparse._SubParsersAction)
     )
     return {

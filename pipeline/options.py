@@ -1,0 +1,163 @@
+"""The options of the `textmill` command. Loads nothing heavy: `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from model.settings import (
+    LEVELS,
+    MODES,
+    PRESETS,
+    GenerationSettings,
+    TrainSettings,
+    VocabularySettings,
+)
+
+Command = Callable[[argparse.Namespace], int]
+WRONG_USE = 2  # exit status
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{**kwargs, "allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """The command line's parser; `args.run` is the function that does the work.
+
+    Args:
+        commands: a function for each command by name.
+    """
+    top = _Parser(
+        prog="textmill",
+        description="Trains an LSTM language model on any text and writes text with it in bulk.",
+    )
+    subparsers = top.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_train(subparsers, commands["train"])
+    _add_evaluate(subparsers, commands["evaluate"])
+    _add_sample(subparsers, commands["sample"])
+    _add_generate(subparsers, commands["generate"])
+    _add_verify(subparsers, commands["verify"])
+    _add_demo(subparsers, commands["demo"])
+    return top
+
+
+def _command(subparsers: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+    command = subparsers.add_parser(name, help=summary, description=summary)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_train(subparsers: Any, run: Command) -> None:
+    add = _command(subparsers, "train", run, "train a model on texts").add_argument
+    add("corpus", nargs="+", metavar="CORPUS", help="text files or patterns; tables with --labels")
+    add("--out", required=True, metavar="MODEL", help="directory to make")
+    add("--mode", choices=MODES, help="stream: one long text (default); lines: each line its own "
+        "(default for tables)")  # fmt: skip
+    add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
+    add("--preset", choices=list(PRESETS), default="small", help="network size (default: small)")
+    add("--labels", metavar="COLUMN", help="column of labels, by name or number: table, not text")
+    add("--text", metavar="COLUMN", help="column of texts (default: text): table, not text")
+    add("--minutes", type=float, metavar="N", help="hard budget in minutes")
+    add("--epochs", type=int, metavar="N", help="passes at most (default: 40, none with --minutes)")
+    add("--seed", type=int, default=0, metavar="N", help="of weights, dropout, order (default: 0)")
+    add("--encoding", metavar="NAME", help="of the files (default: UTF-8, or by byte-order mark)")
+    add("--no-unwrap", dest="unwrap", action="store_false", help="a paragraph is one line")
+    add("--min-count", type=int, metavar="N", help="rarer words are unknown (default: 2; char and "
+        "whitespace 1)")  # fmt: skip
+    add("--max-size", type=int, default=VocabularySettings.max_size, metavar="N",
+        help="most entries of the vocabulary (default: %(default)s)")  # fmt: skip
+    add("--dropout", type=float, metavar="X", help="share of features dropped (default: by preset)")
+    add("--learning-rate", type=float, metavar="X",
+        help=f"peak rate (default: {TrainSettings.learning_rate:g})")  # fmt: skip
+    add("--tensorboard", metavar="DIR", help="write TensorBoard logs")
+    add("--json", action="store_true", help="print the metrics as JSON")
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _add_evaluate(subparsers: Any, run: Command) -> None:
+    add = _command(subparsers, "evaluate", run, "perplexity of a model on texts").add_argument
+    add("model", metavar="MODEL", help="model directory")
+    add("text", nargs="+", metavar="TEXT", help="text files, read as the model's corpus was")
+    add("--part", choices=("all", "train", "valid", "test"),
+        help="of the texts, by position (default: test for the model's own corpus or with "
+        "--baselines, else all)")  # fmt: skip
+    add("--baselines", action="store_true", help="beside it, Kneser-Ney 5-gram and unigram models "
+        "of the texts' first 90 %%")  # fmt: skip
+    add("--encoding", metavar="NAME", help="of the files")
+    add("--json", action="store_true", help="print JSON")
+
+
+def _add_sample(subparsers: Any, run: Command) -> None:
+    add = _command(subparsers, "sample", run, "a quick look in the terminal").add_argument
+    add("model", metavar="MODEL", help="model directory")
+    add("prompt", nargs="*", metavar="PROMPT", help="what the texts start with")
+    _add_drawing(add, many=False)
+
+
+def _add_generate(subparsers: Any, run: Command) -> None:
+    command = _command(subparsers, "generate", run, "texts for every prompt of files")
+    command.usage = (
+        "textmill generate MODEL --prompts GLOB... --out DIR [options] [-- RUNNER FLAGS]"
+    )
+    command.epilog = "What follows -- goes to Beam, such as: -- --runner=DirectRunner"
+    add = command.add_argument
+    add("model", metavar="MODEL", help="model directory")
+    add("--prompts", nargs="+", required=True, metavar="GLOB", help="text files, a prompt a line")
+    add("--out", required=True, metavar="DIR", help="directory to make")
+    _add_drawing(add, many=True)
+    add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--resume", action="store_true", help="go on with a stopped run in DIR")
+    add("--max-rejected", type=float, default=0.01, metavar="SHARE",
+        help="of rows, above which the exit status is 3 (default: 0.01)")  # fmt: skip
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _add_drawing(add: Any, *, many: bool) -> None:
+    default = GenerationSettings()
+    add("-n", "--samples", type=int, default=1, metavar="N", help="texts a prompt and temperature "
+        "(default: 1)")  # fmt: skip
+    add("-t", "--temperature", type=float, nargs="+" if many else None, default=[1.0], metavar="T",
+        action="store" if many else _OneTemperature,
+        help="logits are divided by it; 0 is greedy (default: 1)")  # fmt: skip
+    add("--top-k", type=int, default=0, metavar="K", help="only the K most probable words")
+    add("--top-p", type=float, default=1.0, metavar="P",
+        help="only the most probable words that make up P")  # fmt: skip
+    add("--min-p", type=float, default=0.0, metavar="P",
+        help="only words at least P times as probable as the best")  # fmt: skip
+    add("--min-words", type=int, default=0, metavar="N", help="no end before N words (default: 0)")
+    add("--max-words", type=int, default=default.max_words, metavar="N",
+        help="cut after N words (default: %(default)s)")  # fmt: skip
+    add("--stop", action="append", default=[], metavar="WORD", help="end before this word of the "
+        "vocabulary; may be given several times")  # fmt: skip
+    add("--label", metavar="NAME", help="for a model trained with labels")
+    add("--unknown", action="store_true", help="let <unk> be drawn")
+    add("--seed", type=int, default=0, metavar="N", help="of the run (default: 0)")
+    add("--json", action="store_true", help="print JSON")
+
+
+class _OneTemperature(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, [values])
+
+
+def _add_verify(subparsers: Any, run: Command) -> None:
+    add = _command(subparsers, "verify", run, "an output against its manifest").add_argument
+    add("directory", metavar="DIR", help="directory that generate made")
+    add("--json", action="store_true", help="print JSON")
+
+
+def _add_demo(subparsers: Any, run: Command) -> None:
+    add = _command(
+        subparsers, "demo", run, "train, generate, report on the text every Python carries"
+    ).add_argument
+    add("--out", default="textmill-demo", metavar="DIR", help="directory to make (default: "
+        "textmill-demo, or that with a number)")  # fmt: skip
+    add("--minutes", type=float, default=2.5, metavar="N", help="of training (default: 2.5)")
+    add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--quiet", action="store_true", help="no progress")

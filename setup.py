@@ -31,9 +31,11 @@ setup(
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
         "lab": ["jupytext>=1.16", "matplotlib>=3.8", "nbclient>=0.10"],
         "test": [
+            "datasets>=4",
             "hypothesis>=6.100",
             "jax>=0.5",
             "mypy>=1.10",
+            "pandas>=2",
             "pytest>=8",
             "ruff>=0.6",
             "scipy>=1.11",

@@ -145,36 +145,43 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _sample(args: argparse.Namespace) -> int:
     from model.generator import Generator, Prompt, use_one_thread
     from model.saved import load_model
+    from pipeline.records import columns_of, record
 
     settings = _generation_settings(args)
     use_one_thread()
     prompts = [Prompt(id=text, text=text) for text in args.prompt or [""]]
     generator = Generator(load_model(args.model))
+    columns = columns_of({}, labelled=bool(generator.model.labels))
     for generation in generator.generate(prompts, settings):
         if args.json:
-            from pipeline.shards import record
-
-            print(json.dumps(record(generation), ensure_ascii=False), flush=True)
+            print(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
         else:
             print(generation.prompt.text + generation.text, flush=True)
     return DONE
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from pipeline.console import shard_progress, stderr, table
+    from pipeline.console import generation_progress, stderr, table
+    from pipeline.formats import Format
     from pipeline.generate import generate
+    from pipeline.inputs import InputSettings
 
     settings = _generation_settings(args)
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
+    reading = InputSettings(delimiter=delimiter, strict=args.strict)
+    form = Format(name=args.format, compression=args.compression)
     if not 0 <= args.max_rejected <= 1:
         raise SettingError("max_rejected", "a number in [0, 1]", args.max_rejected)
     if args.workers is not None and args.workers < 1:
         raise SettingError("workers", "a whole number of at least 1", args.workers)
-    with shard_progress(quiet=args.quiet) as progress:
+    with generation_progress(quiet=args.quiet) as progress:
         outcome = generate(
             args.model,
             prompts=args.prompts,
             out=args.out,
             settings=settings,
+            reading=reading,
+            form=form,
             workers=args.workers,
             runner_flags=args.runner_flags,
             resume=args.resume,

@@ -101,32 +101,59 @@ class TrainingReport:
 
 
 @contextmanager
-def shard_progress(*, quiet: bool) -> Iterator[Any]:
-    """Gives a function (shards done, shards) that draws a bar in a terminal, lines elsewhere."""
+def generation_progress(*, quiet: bool) -> Iterator[Any]:
+    """Gives a function (counts, rows) that draws a bar in a terminal, writes lines elsewhere."""
     console = stderr()
     if quiet:
         yield None
         return
     if not console.is_terminal:
-        yield _log_lines(console)
+        yield _Lines(console)
         return
     columns = (
-        TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TextColumn("prompts"),
+        TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )  # fmt: skip
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task, pace = bar.add_task("", total=None), _Pace()
+
+        def tell(counts: Any, rows: int) -> None:
+            done = counts.prompts + counts.rejected
+            bar.update(task, completed=done, total=rows, description=pace.words(counts))
+
+        yield tell
 
 
-def _log_lines(console: Console) -> Any:
-    started = last = time.monotonic()
+class _Pace:
+    """Words a second since the first look: what stood before it was another run's work."""
 
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _LOG_SECONDS:
-            last = now
-            console.print(f"generating: {done}/{total} shards after {now - started:,.0f} s")
+    def __init__(self) -> None:
+        self.started, self._first = time.monotonic(), -1
 
-    return tell
+    def words(self, counts: Any) -> str:
+        """The part of a line that tells of texts, words and rejected rows."""
+        if self._first < 0:
+            self._first = counts.words
+        rate = (counts.words - self._first) / max(time.monotonic() - self.started, 1e-3)
+        return f"{counts.samples:,} texts  {rate:,.0f} words/s  {counts.rejected:,} rejected"
+
+
+class _Lines:
+    """Writes a line every `_LOG_SECONDS`."""
+
+    def __init__(self, console: Console):
+        self._console, self._pace = console, _Pace()
+        self._last, self._first = self._pace.started, -1
+
+    def __call__(self, counts: Any, rows: int) -> None:
+        words, now = self._pace.words(counts), time.monotonic()
+        done = counts.prompts + counts.rejected
+        if self._first < 0:
+            self._first = done
+        if now - self._last < _LOG_SECONDS:
+            return
+        self._last, new = now, done - self._first
+        left = (now - self._pace.started) * (rows - done) / new if new else math.inf
+        ahead = f"{left:,.0f} s left" if math.isfinite(left) else "time left unknown"
+        self._console.print(f"generating: {done:,}/{rows:,} prompts  {words}  {ahead}")

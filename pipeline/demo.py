@@ -14,7 +14,7 @@ from model.errors import SettingError
 from model.saved import check_free
 from model.settings import GenerationSettings, TrainSettings, VocabularySettings
 from model.train import CorpusSettings, train_model
-from pipeline.console import TrainingReport, shard_progress, stdout, table
+from pipeline.console import TrainingReport, generation_progress, stdout, table
 from pipeline.files import make_directory
 from pipeline.generate import generate
 
@@ -46,7 +46,7 @@ def demo(out: str, *, minutes: float, workers: int | None, quiet: bool) -> None:
         )
     prompts = folder / "prompts.txt"
     prompts.write_text("".join(f"{line}\n" for line in _beginnings()), encoding="utf-8")
-    with shard_progress(quiet=quiet) as progress:
+    with generation_progress(quiet=quiet) as progress:
         outcome = generate(
             str(folder / "model"),
             prompts=[str(prompts)],

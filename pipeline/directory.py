@@ -4,9 +4,12 @@ run.json               what the run is; written first
 shard-*                finished shards, each with its note in .done/
 rejected/shard-*       rows that are no prompts
 .done/shard-*.json     a finished shard's counts and checksums
-.done/shard-*.started  the process that works on a shard
+.done/shard-*.started  how far a process is with a shard, and which process it is
 .lock                  held by the launcher while it lives
+stats.json, README.md  figures and data-set card
 manifest.json          written last; the dotted files go when it stands
+
+On Beam's file systems there are no locks and no notes on unfinished shards.
 """
 
 from __future__ import annotations
@@ -15,16 +18,35 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from model.errors import TextmillError
 from model.saved import check_free
-from pipeline.files import ATTEMPT, make_directory, sha256, write_once
+from pipeline.files import (
+    ATTEMPT,
+    is_remote,
+    join,
+    make_directory,
+    names,
+    read,
+    remove,
+    sha256,
+    write_once,
+)
 from pipeline.prompts import Shard
-from pipeline.shards import DONE, MANIFEST, REJECTED, RUN, ShardSummary, shard_file
+from pipeline.shards import (
+    CARD,
+    DONE,
+    MANIFEST,
+    REJECTED,
+    RUN,
+    STATS,
+    Output,
+    ShardSummary,
+)
 
 try:
     import fcntl
@@ -32,11 +54,27 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is, or a shard."""
+
+    prompts: int = 0
+    samples: int = 0
+    words: int = 0
+    rejected: int = 0
+
+    @staticmethod
+    def total(parts: Iterable[Counts]) -> Counts:
+        """The sum."""
+        rows = [(part.prompts, part.samples, part.words, part.rejected) for part in parts]
+        return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
+
+
 class RunDirectory:
     """A claim on an output directory, held until `release`.
 
     Args:
-        out: the directory.
+        output: where, and how files are written.
         header: what the run is: model, settings, prompts, versions.
         resume: go on with a run of that kind which stands there.
         warn: is told what is worth knowing and no error.
@@ -48,22 +86,25 @@ class RunDirectory:
 
     def __init__(
         self,
-        out: str,
+        output: Output,
         header: dict[str, Any],
         *,
         resume: bool,
         warn: Callable[[str], None] = lambda text: None,
     ):
-        self.out, self._warn = Path(out), warn
+        self.out, self._output, self._warn = output.directory, output, warn
+        self._notes = join(self.out, DONE)
+        self._finished: dict[str, Counts] = {}  # by name of the shard
         self._header = json.loads(json.dumps(header))
-        holds_run = os.path.isfile(self.out / RUN)
+        inside = names(self.out)
+        holds_run = RUN in inside
         if not (resume and holds_run):
-            if resume and any(self.out.glob("shard-*")):
+            if resume and any(name.startswith("shard-") for name in inside):
                 raise TextmillError(
-                    f"{out} holds shards but no {RUN}: there is no going on with it"
+                    f"{self.out} holds shards but no {RUN}: there is no going on with it"
                 )
-            check_free(out)
-        make_directory(out)
+            _check_free(self.out)
+        make_directory(self.out)
         self._lock = self._acquire()
         try:
             if holds_run and resume:
@@ -71,9 +112,9 @@ class RunDirectory:
                 self._sweep()
             else:
                 text = json.dumps(header, indent=2, ensure_ascii=False) + "\n"
-                if not write_once(self.out / RUN, text.encode()):
-                    raise TextmillError(f"{out} is in use by another run; name another place")
-            make_directory(self.out / DONE)
+                if not write_once(join(self.out, RUN), text.encode()):
+                    raise TextmillError(f"{self.out} is in use by another run; name another place")
+            make_directory(self._notes)
         except BaseException:
             self.release()
             raise
@@ -81,7 +122,7 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether the manifest stands."""
-        return (self.out / MANIFEST).exists()
+        return MANIFEST in names(self.out)
 
     def done(self, shards: Sequence[Shard], *, machine: str) -> list[ShardSummary]:
         """Summaries of the shards that are finished and whole; damaged ones are removed.
@@ -89,13 +130,10 @@ class RunDirectory:
         Args:
             machine: this CPU's kind; texts of another kind may differ in the last bit.
         """
-        whole = []
-        others: set[str] = set()
-        for shard in shards:
-            summary = self._check(shard)
-            if summary is not None:
-                whole.append(summary)
-                others |= {summary.machine} - {machine}
+        noted = set(names(self._notes))
+        checked = (self._check(s) for s in shards if f"{s.file_name}.json" in noted)
+        whole = [summary for summary in checked if summary is not None]
+        others = {summary.machine for summary in whole} - {machine}
         if others:
             self._warn(
                 f"some shards were made on another CPU ({', '.join(sorted(others))}); equal bytes "
@@ -105,31 +143,54 @@ class RunDirectory:
 
     def count(self) -> int:
         """Shards that are finished."""
-        return sum(1 for _ in (self.out / DONE).glob("*.json"))
+        return sum(name.endswith(".json") for name in names(self._notes))
+
+    def progress(self) -> Counts:
+        """What all workers have done so far, unfinished shards included on local disks."""
+        working: dict[str, Counts] = {}
+        for name in names(self._notes):
+            shard, ending = os.path.splitext(name)
+            if ending == ".json" and shard not in self._finished:
+                with contextlib.suppress(TextmillError, ValueError, TypeError, KeyError):
+                    done = ShardSummary.from_json(read(join(self._notes, name)).decode())
+                    self._finished[shard] = Counts(
+                        done.prompts, done.records, done.words, done.rejected
+                    )
+            elif ending == ".started":
+                with contextlib.suppress(TextmillError, ValueError, TypeError, KeyError):
+                    note = json.loads(read(join(self._notes, name)))
+                    working[shard] = Counts(**note["counts"])
+        return Counts.total([*self._finished.values(), *(
+            counts for shard, counts in working.items() if shard not in self._finished
+        )])  # fmt: skip
 
     def working_on(self) -> list[str]:
         """Shards whose process is gone before they were finished."""
-        dead = []
-        for note in sorted((self.out / DONE).glob("*.started")):
-            with contextlib.suppress(OSError, ValueError):
-                pid = int(note.read_text())
-                if not (self.out / DONE / f"{note.stem}.json").exists() and not _alive(pid):
-                    dead.append(note.stem)
+        dead, inside = [], names(self._notes)
+        for name in inside:
+            shard, ending = os.path.splitext(name)
+            if ending == ".started" and f"{shard}.json" not in inside:
+                with contextlib.suppress(TextmillError, ValueError, KeyError, TypeError):
+                    if not _alive(json.loads(read(join(self._notes, name)))["pid"]):
+                        dead.append(shard)
         return dead
 
     def release(self, *, finished: bool = False) -> None:
         """Lets go of the directory; of a finished run nothing but its result stays."""
-        if finished:
-            shutil.rmtree(self.out / DONE, ignore_errors=True)
-            (self.out / ".lock").unlink(missing_ok=True)
+        if finished and is_remote(self.out):
+            for name in names(self._notes):
+                remove(join(self._notes, name))
+        elif finished:
+            shutil.rmtree(self._notes, ignore_errors=True)
+            remove(join(self.out, ".lock"))
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def _acquire(self) -> int | None:
-        if fcntl is None:
+        if fcntl is None or is_remote(self.out):
             return None
-        lock = os.open(self.out / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        lock = os.open(join(self.out, ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -141,14 +202,14 @@ class RunDirectory:
 
     def _compare(self) -> None:
         """Refuses to go on with a run that would give other texts."""
-        path = self.out / RUN
+        path = join(self.out, RUN)
         try:
-            stands = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            stands = json.loads(read(path).decode())
+        except ValueError as error:
             raise TextmillError(f"{path} is damaged, so there is no going on: {error}") from None
-        for record in (stands, wanted := dict(self._header)):
-            versions = record.get("versions", {})
-            record["versions"] = {"tensorflow": versions.get("tensorflow")}
+        for run in (stands, wanted := dict(self._header)):
+            versions = run.get("versions", {})
+            run["versions"] = {"tensorflow": versions.get("tensorflow")}
         difference = _difference(stands, wanted)
         if difference is not None:
             field, was, now = difference
@@ -158,47 +219,56 @@ class RunDirectory:
             )
 
     def _sweep(self) -> None:
-        """Removes what killed attempts left."""
-        for folder in (self.out, self.out / REJECTED, self.out / DONE):
-            for left in folder.glob(f"{ATTEMPT}*"):
-                left.unlink(missing_ok=True)
-        for note in (self.out / DONE).glob("*.started"):
-            note.unlink(missing_ok=True)
+        """Removes what killed attempts left, and what the end of the run writes anew."""
+        for folder in (self.out, join(self.out, REJECTED), self._notes):
+            for name in names(folder):
+                if name.startswith(ATTEMPT) or name.endswith(".started"):
+                    remove(join(folder, name))
+        if not self.finished:
+            for name in (STATS, CARD):
+                remove(join(self.out, name))
 
     def _check(self, shard: Shard) -> ShardSummary | None:
-        note = self.out / DONE / f"{shard.file_name}.json"
+        note = join(self._notes, f"{shard.file_name}.json")
+        paths = (self._output.path(shard), self._output.rejected_path(shard))
         try:
-            summary = ShardSummary(**json.loads(note.read_text("utf-8")))
-            _check_digest(self.out / summary.name, summary.sha256)
-            if summary.rejected_sha256 is not None:
-                _check_digest(self.out / REJECTED / summary.name, summary.rejected_sha256)
-        except FileNotFoundError as error:
-            if error.filename == str(note):  # not finished; what stands of it is whole
-                return None
-        except (OSError, ValueError, TypeError):
+            summary = ShardSummary.from_json(read(note).decode())
+            if sha256(read(paths[0])) == summary.sha256 and (
+                summary.rejected_sha256 is None or sha256(read(paths[1])) == summary.rejected_sha256
+            ):
+                return summary
+        except (TextmillError, ValueError, TypeError, KeyError):
             pass
-        else:
-            return summary
         self._warn(f"{shard.file_name} is damaged and is made again")
-        name = shard_file(shard)
-        for path in (self.out / name, self.out / REJECTED / name, note):
-            path.unlink(missing_ok=True)
+        for path in (*paths, note):
+            remove(path)
         return None
 
 
-def note_start(shard: Shard, out: str) -> None:
-    """Says which process works on a shard, for the message should it die."""
+def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:
+    """Says how far this process is with a shard: for the progress, and should it die."""
+    if is_remote(out):
+        return
     with contextlib.suppress(OSError):
         note = Path(out) / DONE / f"{shard.file_name}.started"
-        note.write_text(str(os.getpid()))
+        note.write_text(json.dumps({"pid": os.getpid(), "counts": asdict(counts)}))
 
 
 def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
     """Says that a shard is finished, which a resume goes by."""
     text = json.dumps(asdict(summary)) + "\n"
-    write_once(Path(out) / DONE / f"{shard.file_name}.json", text.encode())
-    with contextlib.suppress(OSError):
-        (Path(out) / DONE / f"{shard.file_name}.started").unlink()
+    write_once(join(out, DONE, f"{shard.file_name}.json"), text.encode())
+    if not is_remote(out):
+        with contextlib.suppress(TextmillError):
+            remove(join(out, DONE, f"{shard.file_name}.started"))
+
+
+def _check_free(out: str) -> None:
+    if is_remote(out):
+        if names(out):
+            raise TextmillError(f"{out} already exists; name another place or remove it first")
+        return
+    check_free(out)
 
 
 def _alive(pid: int) -> bool:
@@ -212,11 +282,6 @@ def _alive(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
-
-
-def _check_digest(path: Path, digest: str) -> None:
-    if sha256(path.read_bytes()) != digest:
-        raise ValueError("other bytes")
 
 
 def _difference(was: Any, now: Any, field: str = "") -> tuple[str, Any, Any] | None:

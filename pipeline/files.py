@@ -1,11 +1,18 @@
-"""Files that exist whole or not at all."""
+"""Files that exist whole or not at all, on local disks and on Beam's file systems.
+
+A path that names a scheme (`gs://`, `s3://`) goes through Beam's FileSystems, any other to a disk.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from model.errors import TextmillError
 
@@ -17,10 +24,86 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def is_remote(path: str) -> bool:
+    """Whether a path is on one of Beam's file systems."""
+    return "://" in path
+
+
+def absolute(path: str) -> str:
+    """A path that means the same in every process."""
+    return path.rstrip("/") if is_remote(path) else os.path.abspath(path)
+
+
+def join(folder: str, *names: str) -> str:
+    """The path of a file in a folder."""
+    if is_remote(folder):
+        return "/".join([folder.rstrip("/"), *names])
+    return str(Path(folder, *names))
+
+
+def open_read(path: str) -> BinaryIO:
+    """A file's bytes as they lie there, seekable.
+
+    Raises:
+        TextmillError: it cannot be opened.
+    """
+    with _telling("read", path):
+        if is_remote(path):
+            from apache_beam.io.filesystem import CompressionTypes
+
+            return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return open(path, "rb")
+
+
+def read(path: str) -> bytes:
+    """All of a file.
+
+    Raises:
+        TextmillError: it cannot be read.
+    """
+    with open_read(path) as file, _telling("read", path):
+        return file.read()
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file of that name."""
+    if is_remote(path):
+        with _telling("read", path):
+            return _beam().exists(path)
+    return os.path.exists(path)
+
+
+def names(folder: str) -> list[str]:
+    """Names of what is directly in a folder, sorted; none if there is no such folder."""
+    if not is_remote(folder):
+        try:
+            return sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    prefix = folder.rstrip("/") + "/"
+    with _telling("read", folder):
+        found = _beam().match([prefix + "*"])[0].metadata_list
+    inside = (file.path.removeprefix(prefix) for file in found)
+    return sorted(name for name in inside if name and "/" not in name)
+
+
+def remove(path: str) -> None:
+    """Removes a file, if it is there."""
+    if is_remote(path):
+        if exists(path):
+            with _telling("remove", path):
+                _beam().delete([path])
+        return
+    with _telling("remove", path):
+        Path(path).unlink(missing_ok=True)
+
+
 def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
     """Writes a file under a name of this attempt's own, then gives it its name if that is free.
 
-    Of several attempts at one file the first wins and the others leave no trace.
+    Of several attempts at one file the first wins and the others leave no trace. Of Beam's file
+    systems none offers to create a file if it is absent: there an attempt looks whether the name
+    is free just before it takes it.
 
     Returns:
         Whether this attempt's file is the one that stands.
@@ -28,30 +111,54 @@ def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
     Raises:
         TextmillError: it cannot be written; no part of it stands under `path`.
     """
-    target = Path(path)
-    attempt = target.parent / f"{ATTEMPT}{uuid.uuid4().hex}"
-    try:
-        with open(attempt, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return _name(attempt, target)
-    except OSError as error:
-        raise TextmillError(f"cannot write {target}: {error.strerror}") from None
-    finally:
-        attempt.unlink(missing_ok=True)
+    target = os.fspath(path)
+    if is_remote(target):
+        return _write_remote(target, data)
+    attempt = Path(target).parent / f"{ATTEMPT}{uuid.uuid4().hex}"
+    with _telling("write", target):
+        try:
+            with open(attempt, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            return _name(attempt, Path(target))
+        finally:
+            attempt.unlink(missing_ok=True)
 
 
-def make_directory(path: str | os.PathLike[str]) -> None:
-    """Makes a directory and those above it where they are missing.
+def make_directory(path: str | os.PathLike[str], *, parents: bool = True) -> None:
+    """Makes a directory, and those above it where they are missing; object stores need none.
+
+    Args:
+        parents: otherwise the folder it goes into must be there.
 
     Raises:
         TextmillError: it cannot be made.
     """
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise TextmillError(f"cannot make {path}: {error.strerror}") from None
+    path = os.fspath(path)
+    if is_remote(path):
+        return
+    with _telling("make", path):
+        if parents:
+            os.makedirs(path, exist_ok=True)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path)
+
+
+@contextlib.contextmanager
+def local_copy(folder: str) -> Iterator[str]:
+    """A local folder with the files of a folder: itself, if it is local."""
+    if not is_remote(folder):
+        yield folder
+        return
+    inside = names(folder)
+    if not inside:
+        raise TextmillError(f"{folder} holds no file")
+    with tempfile.TemporaryDirectory(prefix="textmill-") as scratch:
+        for name in inside:
+            Path(scratch, name).write_bytes(read(join(folder, name)))
+        yield scratch
 
 
 def _name(attempt: Path, target: Path) -> bool:
@@ -64,3 +171,41 @@ def _name(attempt: Path, target: Path) -> bool:
             return False
         attempt.rename(target)
     return True
+
+
+def _write_remote(target: str, data: bytes) -> bool:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    folder, _, _ = target.rpartition("/")
+    attempt = f"{folder}/{ATTEMPT}{uuid.uuid4().hex}"
+    with _telling("write", target):
+        try:
+            with _beam().create(attempt, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                file.write(data)
+            if _beam().exists(target):
+                return False
+            _beam().rename([attempt], [target])
+            return True
+        finally:
+            if _beam().exists(attempt):
+                _beam().delete([attempt])
+
+
+def _beam() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+@contextlib.contextmanager
+def _telling(what: str, path: str) -> Iterator[None]:
+    """Turns what a file system raises into one line."""
+    try:
+        yield
+    except TextmillError:
+        raise
+    except OSError as error:
+        raise TextmillError(f"cannot {what} {path}: {error.strerror or error}") from None
+    except Exception as error:  # each of Beam's file systems raises its own
+        reason = str(error).strip().split("\n")[0][:200]
+        raise TextmillError(f"cannot {what} {path}: {reason or type(error).__name__}") from None

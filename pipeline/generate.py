@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from model.errors import TextmillError, UsageError
 from model.generator import check_label, stop_ids
 from model.saved import load_model
 from model.settings import GenerationSettings
-from pipeline.directory import RunDirectory, note_done, note_start
-from pipeline.prompts import LoadedShard, Plan, Shard, plan, read_shard
-from pipeline.shards import (
-    GeneratedShard,
-    ShardSummary,
-    read_manifest,
-    write_manifest,
-    write_shard,
-)
+from pipeline.directory import Counts, RunDirectory
+from pipeline.files import absolute, local_copy
+from pipeline.formats import Format
+from pipeline.inputs import AS_USUAL, InputSettings
+from pipeline.prompts import Plan, plan
+from pipeline.records import columns_of
+from pipeline.shards import Output, ShardSummary, read_manifest, write_manifest
 
-# Says how many shards of how many stand, as often as it likes.
-Progress = Callable[[int, int], None]
+# Is told what is done, of how many rows, about once a second.
+Progress = Callable[[Counts, int], None]
+
+JSONL = Format()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +34,30 @@ class Job:
 
     model_dir: str
     fingerprint: str
-    out: str
     settings: GenerationSettings
+    reading: InputSettings
     plan: Plan
+    output: Output
 
     def header(self) -> dict[str, Any]:
         """The manifest's account of it."""
         return {
             "model": self.fingerprint,
             "settings": asdict(self.settings),
+            "input": asdict(self.reading),
+            "output": asdict(self.output.form),
+            "columns": [asdict(column) for column in self.output.columns],
             "prompts": [asdict(file) for file in self.plan.files],
             "versions": {
                 name: importlib.metadata.version(name)
-                for name in ("textmill", "apache-beam", "tensorflow", "tensorflow-text", "numpy")
+                for name in (
+                    "textmill",
+                    "apache-beam",
+                    "tensorflow",
+                    "tensorflow-text",
+                    "numpy",
+                    "pyarrow",
+                )
             }
             | {"python": platform.python_version()},
             "shard_count": len(self.plan.shards),
@@ -75,6 +84,8 @@ def generate(
     prompts: Sequence[str],
     out: str,
     settings: GenerationSettings,
+    reading: InputSettings = AS_USUAL,
+    form: Format = JSONL,
     workers: int | None = None,
     runner_flags: Sequence[str] = (),
     resume: bool = False,
@@ -84,12 +95,13 @@ def generate(
     """Generates texts for every prompt into a new directory, or goes on with a stopped run.
 
     Args:
-        prompts: text files or patterns, a prompt a line.
+        prompts: files or patterns. out: a directory. Both may be on Beam's file systems.
+        reading: how the prompt files are read. form: how the output is written.
         workers: local worker processes; None means the cores, or one where there is a GPU.
         runner_flags: Beam's, as after `--`.
         resume: `out` may hold a stopped run of the same model, prompts and settings; only what is
             missing of it is done.
-        progress: is told of shards done. warn: is told what is worth knowing and no error.
+        progress: is told what is done. warn: is told what is worth knowing and no error.
 
     Raises:
         Interrupted: by Ctrl-C; what is finished stands.
@@ -101,22 +113,26 @@ def generate(
     started = time.monotonic()
     runner, options = runner_of(runner_flags, workers=workers)
     pipeline = _pipeline(runner, options)
-    model = load_model(model_dir)
+    with local_copy(model_dir) as folder:
+        model = load_model(folder)
     stop_ids(model, settings)
     check_label(model, settings.label)
+    planned = plan(prompts, settings, reading)
+    columns = columns_of(planned.carried, labelled=bool(model.labels))
     job = Job(
-        model_dir=os.path.abspath(model_dir),
+        model_dir=absolute(model_dir),
         fingerprint=model.fingerprint,
-        out=os.path.abspath(out),
         settings=settings,
-        plan=plan(prompts, settings),
+        reading=reading,
+        plan=planned,
+        output=Output(absolute(out), form, columns),
     )
-    directory = RunDirectory(job.out, job.header(), resume=resume, warn=warn)
+    directory = RunDirectory(job.output, job.header(), resume=resume, warn=warn)
     try:
         if not directory.finished:
             done = directory.done(job.plan.shards, machine=cpu_kind())
             build(pipeline, job, done)
-            with _watch(job, progress):
+            with _watch(directory, planned.rows, progress):
                 _run(pipeline, directory)
         manifest = read_manifest(out)
     except KeyboardInterrupt:
@@ -130,6 +146,7 @@ def generate(
     return Outcome(manifest, time.monotonic() - started)
 
 
+_LOOK_SECONDS = 1.0
 _GO_ON = "The same command with --resume goes on"
 
 
@@ -177,42 +194,30 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
     Args:
         done: shards that a run before this one has finished.
 
-    Only shard descriptions and summaries travel between workers, never prompts or texts.
     """
     import apache_beam as beam
-    from apache_beam.ml.inference.base import RunInference
 
-    from pipeline.handler import TextModelHandler
-
-    handler = TextModelHandler(
-        model_dir=job.model_dir, fingerprint=job.fingerprint, settings=job.settings
-    )
-
-    def load(shard: Shard) -> list[LoadedShard]:
-        note_start(shard, out)
-        return [read_shard(shard, settings)]
+    from pipeline.steps import GenerateShards
 
     kept = list(done)
     numbers = {summary.number for summary in kept}
     missing = [shard for shard in job.plan.shards if shard.number not in numbers]
-    out, header, rows, settings = job.out, job.header(), job.plan.rows, job.settings
-
-    def write(done: GeneratedShard) -> ShardSummary:
-        summary = write_shard(done, out)
-        note_done(summary, done.shard, out)
-        return summary
+    output, header, rows = job.output, job.header(), job.plan.rows
 
     def finish(summaries: list[ShardSummary]) -> None:
-        write_manifest([*kept, *summaries], out=out, header=header, rows=rows)
+        write_manifest([*kept, *summaries], output=output, header=header, rows=rows)
 
     _ = (
         pipeline
-        | "Plan" >> beam.Create(missing)
-        # Without it the plan and all that follows would be fused onto one worker.
-        | "Spread" >> beam.Reshuffle()
-        | "Read" >> beam.Map(load)
-        | "Generate" >> RunInference(handler.with_no_batching())
-        | "Write" >> beam.Map(write)
+        | "Plan" >> beam.Create(missing, reshuffle=False)
+        | "Shards"
+        >> GenerateShards(
+            model_dir=job.model_dir,
+            fingerprint=job.fingerprint,
+            settings=job.settings,
+            reading=job.reading,
+            output=output,
+        )
         | "Collect" >> beam.combiners.ToList()
         | "Manifest" >> beam.Map(finish)
     )
@@ -229,10 +234,10 @@ def _first_cause(error: Exception) -> str:
 
 
 class _watch:
-    """Tells progress by the shards that stand in the output directory: true of any runner."""
+    """Tells progress by the notes in the output directory: true of any runner."""
 
-    def __init__(self, job: Job, progress: Progress | None):
-        self._job, self._progress = job, progress
+    def __init__(self, directory: RunDirectory, rows: int, progress: Progress | None):
+        self._directory, self._rows, self._progress = directory, rows, progress
 
     def __enter__(self) -> None:
         import threading
@@ -248,9 +253,8 @@ class _watch:
     def _tell(self) -> None:
         if self._progress is None:
             return
-        total = len(self._job.plan.shards)
-        while True:
-            over = self._over.wait(0.5)
-            self._progress(sum(1 for _ in Path(self._job.out).glob("shard-*")), total)
-            if over:
-                return
+        over = False
+        while not over:
+            self._progress(self._directory.progress(), self._rows)
+            over = self._over.wait(_LOOK_SECONDS)
+        self._progress(self._directory.progress(), self._rows)

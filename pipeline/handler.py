@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
@@ -12,8 +13,12 @@ from model.errors import SettingError, TextmillError
 from model.generator import Generator, Prompt, check_label, stop_ids, use_one_thread
 from model.saved import SavedModel, load_model
 from model.settings import GenerationSettings
-from pipeline.prompts import RAW_KEPT, LoadedShard, Rejected
+from pipeline.directory import Counts
+from pipeline.files import local_copy
+from pipeline.prompts import LoadedShard, Rejected, Shard, shown
 from pipeline.shards import GeneratedShard
+
+_NOTE_SECONDS = 1.0  # between notes on a shard's progress
 
 
 class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
@@ -23,11 +28,20 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         model_dir: the directory.
         fingerprint: of the model the run was planned with.
         settings: what is drawn for each prompt.
+        note: is told every second how far a shard is.
     """
 
-    def __init__(self, *, model_dir: str, fingerprint: str, settings: GenerationSettings):
+    def __init__(
+        self,
+        *,
+        model_dir: str,
+        fingerprint: str,
+        settings: GenerationSettings,
+        note: Callable[[Shard, Counts], None] | None = None,
+    ):
         super().__init__()
         self._model_dir, self._fingerprint, self._settings = model_dir, fingerprint, settings
+        self._note = note
 
     def load_model(self) -> Generator:
         """The generator, on one thread.
@@ -36,7 +50,8 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
             TextmillError: the directory is not the one the run was planned with.
         """
         use_one_thread()
-        model = load_model(self._model_dir)
+        with local_copy(self._model_dir) as folder:
+            model = load_model(folder)
         if model.fingerprint != self._fingerprint:
             raise TextmillError(
                 f"{self._model_dir} is another model than the one the run began with"
@@ -57,21 +72,32 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
     def _generate(self, loaded: LoadedShard, generator: Generator) -> GeneratedShard:
         import tensorflow as tf
 
+        started = time.monotonic()
         prompts, rejected = [], list(loaded.rejected)
         for prompt, number in zip(loaded.prompts, loaded.numbers, strict=True):
             reason = self._unfit(prompt, generator.model)
             if reason is None:
                 prompts.append(prompt)
             else:
-                rejected.append(Rejected(loaded.shard.name, number, reason, prompt.text[:RAW_KEPT]))
+                rejected.append(Rejected(loaded.shard.name, number, reason, shown(prompt.text)))
+        generations, words, finished, noted = [], 0, 0, started
+        for generation in generator.generate(prompts, self._settings):
+            generations.append(generation)
+            words += generation.words
+            finished += generation.sample == (generation.prompt.settings or self._settings).texts
+            if self._note is not None and time.monotonic() - noted > _NOTE_SECONDS:
+                noted = time.monotonic()
+                counts = Counts(finished, len(generations), words, len(rejected))
+                self._note(loaded.shard, counts)
         return GeneratedShard(
             shard=loaded.shard,
             prompts=len(prompts),
             texts=sum((prompt.settings or self._settings).texts for prompt in prompts),
-            generations=list(generator.generate(prompts, self._settings)),
+            generations=generations,
             rejected=sorted(rejected, key=lambda row: row.line),
             machine=cpu_kind(),
             tensorflow=tf.__version__,
+            seconds=time.monotonic() - started,
         )
 
     @staticmethod

@@ -1,12 +1,13 @@
-"""Prompt files as bytes and records: text, JSON Lines and CSV, plain or compressed.
+"""Prompt files as bytes and records: text, JSON Lines, tables and Parquet, plain or compressed.
 
-Offsets count decompressed bytes. Planning and reading cut records by the same code, so they agree
-on every byte, however odd the file.
+Offsets count decompressed bytes, in Parquet rows. Planning and reading cut records by the same
+code, so they agree on every byte, however odd the file.
 """
 
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import hashlib
@@ -14,29 +15,68 @@ import io
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from model.errors import TextmillError
+from model.errors import SettingError, TextmillError
+from pipeline.files import open_read
 
 # A record of more bytes is rejected; the longest paragraph of a book is a tenth of it.
 MOST_BYTES = 65_536
 BLOCK = 1 << 20
 
-TABLES = ("csv", "tsv")
 _COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 
-def kind_of(path: str) -> str:
-    """`text`, `jsonl`, `csv` or `tsv`, by the file's name."""
+@dataclass(frozen=True, kw_only=True)
+class InputSettings:
+    """How prompt files are read.
+
+    Attributes:
+        delimiter: between the cells of a .csv.
+        strict: a field that is neither the prompt, its id nor a setting is an error, and not
+            carried through.
+    """
+
+    delimiter: str = ","
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise SettingError("delimiter", "one character, no quote or line end", self.delimiter)
+        if ord(self.delimiter) > 127:
+            raise SettingError("delimiter", "an ASCII character", self.delimiter)
+
+
+AS_USUAL = InputSettings()
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a prompt file is cut into records: `text`, `jsonl`, `table` or `parquet`.
+
+    In a table cells may be quoted, or a quote is a character like any other.
+    """
+
+    kind: str
+    delimiter: str = ""
+    quoted: bool = False
+
+
+def form_of(path: str, settings: InputSettings) -> Form:
+    """The form of a file, by its name."""
     name = path
     for ending in _COMPRESSIONS:
         name = name.removesuffix(ending)
-    for ending in (".jsonl", ".ndjson"):
-        if name.endswith(ending):
-            return "jsonl"
-    return next((kind for kind in TABLES if name.endswith(f".{kind}")), "text")
+    if name.endswith((".jsonl", ".ndjson")):
+        return Form("jsonl")
+    if name.endswith(".csv"):
+        return Form("table", settings.delimiter, quoted=True)
+    if name.endswith(".tsv"):
+        return Form("table", "\t")
+    return Form("parquet" if path.endswith(".parquet") else "text")
 
 
 class Input:
@@ -51,10 +91,7 @@ class Input:
 
     def __init__(self, path: str, *, start: int = 0):
         self._path, self.position = path, 0
-        try:
-            self._raw = open(path, "rb")  # noqa: SIM115
-        except OSError as error:
-            raise TextmillError(f"cannot read {path}: {error.strerror}") from None
+        self._raw = open_read(path)
         self._file = _decompressed(path, self._raw)
         if self._file is self._raw:
             self._raw.seek(start)
@@ -87,12 +124,12 @@ class Input:
 
 
 def digest_of(path: str) -> str:
-    """SHA-256 of a file as it lies on the disk."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise TextmillError(f"cannot read {path}: {error.strerror}") from None
+    """SHA-256 of a file as it lies there."""
+    digest = hashlib.sha256()
+    with open_read(path) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
@@ -108,11 +145,11 @@ def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
     return raw
 
 
-def record_starts(file: Input, kind: str) -> Iterator[np.ndarray]:
+def record_starts(file: Input, form: Form) -> Iterator[np.ndarray]:
     """Offsets of the records from the file's position on, int64, some at a time."""
-    if kind in TABLES:
+    if form.kind == "table":
         pending = []
-        for start, _, _ in csv_records(file, kind):
+        for start, _, _ in csv_records(file, form):
             pending.append(start)
             if len(pending) == 4096:
                 yield np.array(pending, np.int64)
@@ -145,21 +182,25 @@ def _line(file: Input, end: int | None) -> tuple[bytes, bool]:
     return line, False
 
 
-def lines(file: Input, end: int) -> Iterator[tuple[bytes, bool]]:
-    """Rows up to an offset without their line end, each with whether it is whole (or too long)."""
-    while file.position < end:
+def lines(file: Input, end: int | None = None) -> Iterator[tuple[int, bytes, bool]]:
+    """Rows up to an offset: where each starts, its bytes without line end or byte-order mark, and
+    whether it is whole (or too long)."""
+    while end is None or file.position < end:
+        start = file.position
         row, whole = _line(file, end)
         if not row:
             return
-        yield row.removesuffix(b"\n").removesuffix(b"\r"), whole
+        if start == 0:
+            row = row.removeprefix(codecs.BOM_UTF8)
+        yield start, row.removesuffix(b"\n").removesuffix(b"\r"), whole
 
 
 def csv_records(
-    file: Input, kind: str, end: int | None = None
+    file: Input, form: Form, end: int | None = None
 ) -> Iterator[tuple[int, bytes, str | None]]:
-    """Records of a CSV file: offset, bytes, and what is wrong with its form, or None.
+    """Records of a table: offset, bytes, and what is wrong with its form, or None.
 
-    In a .csv a quoted field may hold newlines. A quote that is not closed within `MOST_BYTES` costs
+    A quoted cell may hold newlines. A quote that is not closed within `MOST_BYTES` costs
     its line only: the next line starts the next record. Blank lines are no records.
     """
     ahead: deque[tuple[int, bytes, bool]] = deque()
@@ -174,7 +215,7 @@ def csv_records(
     while (first := next_line()) is not None:
         start, data, whole = first
         taken = [first]
-        size, is_open = len(data), whole and _open_quote(data, kind)
+        size, is_open = len(data), whole and _open_quote(data, form)
         while is_open and whole and size <= MOST_BYTES:
             more = next_line()
             if more is None:
@@ -182,7 +223,7 @@ def csv_records(
             taken.append(more)
             size, whole = size + len(more[1]), more[2]
             if b'"' in more[1]:  # nothing else can close it
-                is_open = _open_quote(b"".join(line for _, line, _ in taken), kind)
+                is_open = _open_quote(b"".join(line for _, line, _ in taken), form)
         if is_open and len(taken) > 1:
             ahead.extendleft(reversed(taken[1:]))
             size, whole = len(data), first[2]
@@ -195,26 +236,98 @@ def csv_records(
             yield start, data, "a quote is not closed" if is_open else None
 
 
-def _open_quote(data: bytes, kind: str) -> bool:
-    """Whether a record's bytes end inside a quoted field."""
-    if kind != "csv" or b'"' not in data:
+def _open_quote(data: bytes, form: Form) -> bool:
+    """Whether a record's bytes end inside a quoted cell."""
+    if not form.quoted or b'"' not in data:
         return False
     try:
-        next(csv.reader([data.decode("latin-1")], strict=True), None)
+        next(csv.reader([data.decode("latin-1")], delimiter=form.delimiter, strict=True), None)
     except csv.Error as error:
         return "unexpected end of data" in str(error)
     return False
 
 
-def csv_fields(record: str, kind: str) -> list[str]:
-    """The fields of one record; in a .tsv a quote is a character like any other.
+def csv_fields(record: str, form: Form) -> list[str]:
+    """The cells of one record.
 
     Raises:
         csv.Error: it is not one record.
     """
-    if kind == "tsv":
-        return record.split("\t")
-    rows = list(csv.reader(io.StringIO(record, newline="")))
+    if not form.quoted:
+        return record.split(form.delimiter)
+    rows = list(csv.reader(io.StringIO(record, newline=""), delimiter=form.delimiter))
     if len(rows) != 1:
         raise csv.Error(f"{len(rows)} records in one")
     return rows[0]
+
+
+class ParquetInput:
+    """A Parquet file's schema and rows.
+
+    Raises:
+        TextmillError: it is none, or damaged.
+    """
+
+    def __init__(self, path: str):
+        import pyarrow.parquet
+
+        self._path, self._raw = path, open_read(path)
+        self._file = self._try(lambda: pyarrow.parquet.ParquetFile(self._raw))
+        self.rows: int = self._file.metadata.num_rows
+        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
+
+    def __enter__(self) -> ParquetInput:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    def kinds(self) -> dict[str, str]:
+        """The kind of each column, as in `records.Column`."""
+        from pyarrow import types
+
+        def kind(dtype: Any) -> str:
+            if types.is_dictionary(dtype):
+                dtype = dtype.value_type
+            if types.is_boolean(dtype):
+                return "bool"
+            if types.is_integer(dtype) and not types.is_uint64(dtype):
+                return "int"
+            if types.is_floating(dtype):
+                return "float"
+            return "json" if types.is_nested(dtype) or types.is_uint64(dtype) else "text"
+
+        return {field.name: kind(field.type) for field in self._file.schema_arrow}
+
+    def records(self, start: int, end: int) -> Iterator[dict[str, Any] | None]:
+        """Rows of a range, counted from 0; only the row groups that hold some are read.
+
+        A row with a text that is not valid UTF-8 is None.
+        """
+        groups, at, skipped = [], 0, 0
+        for i in range(self._file.num_row_groups):
+            rows = self._file.metadata.row_group(i).num_rows
+            if at + rows <= start:
+                skipped += rows
+            elif at < end:
+                groups.append(i)
+            at += rows
+        batches = self._file.iter_batches(batch_size=1024, row_groups=groups, use_threads=False)
+        at = skipped
+        while at < end and (batch := self._try(lambda: next(batches, None))) is not None:
+            first, last = max(start - at, 0), min(end - at, batch.num_rows)
+            for i in range(first, last):
+                try:
+                    yield batch.slice(i, 1).to_pylist()[0]
+                except UnicodeDecodeError:
+                    yield None
+            at += batch.num_rows
+
+    def _try(self, get: Callable[[], Any]) -> Any:
+        import pyarrow
+
+        try:
+            return get()
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            reason = str(error).split("\n")[0]
+            raise TextmillError(f"cannot read {self._path}: {reason}") from None

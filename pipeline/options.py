@@ -108,10 +108,18 @@ def _add_generate(subparsers: Any, run: Command) -> None:
     command.epilog = "What follows -- goes to Beam, such as: -- --runner=DirectRunner"
     add = command.add_argument
     add("model", metavar="MODEL", help="model directory")
-    add("--prompts", nargs="+", required=True, metavar="GLOB", help="text files, a prompt a line")
+    add("--prompts", nargs="+", required=True, metavar="GLOB", help="prompt files: .txt, .jsonl, "
+        ".csv, .tsv, .parquet")  # fmt: skip
     add("--out", required=True, metavar="DIR", help="directory to make")
     _add_drawing(add, many=True)
     add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--delimiter", default=",", metavar="C", help="between the cells of a .csv (default: a "
+        "comma; tab for a tab)")  # fmt: skip
+    add("--strict", action="store_true", help="a field that is no setting is an error")
+    add("--format", default="jsonl", metavar="NAME", help="of the output: jsonl (default), csv, "
+        "parquet, tfrecord or text")  # fmt: skip
+    add("--compression", metavar="NAME", help="none, gzip or zstd (default: zstd for parquet, "
+        "none for others)")  # fmt: skip
     add("--resume", action="store_true", help="go on with a stopped run in DIR")
     add("--max-rejected", type=float, default=0.01, metavar="SHARE",
         help="of rows, above which the exit status is 3 (default: 0.01)")  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import csv
+import itertools
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +17,31 @@ from model.corpus import find_files
 from model.errors import TextmillError
 from model.generator import Prompt
 from model.settings import GenerationSettings
+from pipeline.files import absolute, is_remote
 from pipeline.inputs import (
+    AS_USUAL,
     MOST_BYTES,
-    TABLES,
+    Form,
     Input,
+    InputSettings,
+    ParquetInput,
     csv_fields,
     csv_records,
     digest_of,
-    kind_of,
+    form_of,
     lines,
     record_starts,
 )
-from pipeline.rows import BadRow, csv_prompt, json_prompt, text_prompt
+from pipeline.records import Kinds
+from pipeline.rows import (
+    FIELDS,
+    BadRow,
+    json_row,
+    parquet_row,
+    prompt_of,
+    table_row,
+    text_prompt,
+)
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
 # Row offsets kept, of all files together and of each: memory must not grow with the job.
@@ -43,7 +58,7 @@ class PromptFile:
 
     Attributes:
         name: its path from the common root of all inputs.
-        bytes: decompressed. rows: records. sha256: of the file as it lies there.
+        bytes: decompressed; of Parquet, rows. rows: records. sha256: of the file as it lies there.
     """
 
     name: str
@@ -58,16 +73,17 @@ class Shard:
 
     Attributes:
         number: from 0. of: shards in the run.
-        path: of the input. name: its path from the common root. kind: see `inputs.kind_of`.
+        path: of the input. name: its path from the common root. form: how it is cut.
         columns: of a table.
-        start, end: byte offsets. first: number of the first row, from 1. rows: how many.
+        start, end: byte offsets; in Parquet, rows. first: number of the first row, from 1.
+        rows: how many.
     """
 
     number: int
     of: int
     path: str
     name: str
-    kind: str
+    form: Form
     columns: tuple[str, ...]
     start: int
     end: int
@@ -102,10 +118,11 @@ class LoadedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """All inputs and the shards they are cut into."""
+    """All inputs, the shards they are cut into, and the kinds of the fields carried through."""
 
     files: tuple[PromptFile, ...]
     shards: tuple[Shard, ...]
+    carried: dict[str, str]
 
     @property
     def rows(self) -> int:
@@ -113,7 +130,11 @@ class Plan:
         return sum(file.rows for file in self.files)
 
 
-def plan(patterns: Sequence[str], settings: GenerationSettings) -> Plan:
+def plan(
+    patterns: Sequence[str],
+    settings: GenerationSettings,
+    reading: InputSettings = AS_USUAL,
+) -> Plan:
     """Cuts prompt files into shards by one pass over their bytes; the rows are not kept.
 
     The shards depend on inputs and settings alone, never on the number of workers.
@@ -121,10 +142,13 @@ def plan(patterns: Sequence[str], settings: GenerationSettings) -> Plan:
     Raises:
         TextmillError: a pattern matches nothing, a file cannot be read, or no file has a row.
     """
-    paths = find_files(patterns)
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    paths = _find(patterns)
+    root = _root(paths)
     most = max(_MOST_MARKS // len(paths), _LEAST_MARKS)
-    scans = [_scan(path, root, most) for path in paths]
+    kinds = Kinds()
+    scans = [
+        _scan(path, _absolute(path).removeprefix(root), most, reading, kinds) for path in paths
+    ]
     rows = sum(scan.file.rows for scan in scans)
     if rows == 0:
         raise TextmillError(f"no prompts: {', '.join(patterns)} holds no line")
@@ -132,7 +156,38 @@ def plan(patterns: Sequence[str], settings: GenerationSettings) -> Plan:
     words = min(max(rows * words_a_row // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
     ranges = [r for scan in scans for r in scan.ranges(max(1, words // words_a_row))]
     shards = tuple(Shard(number=i, of=len(ranges), **fields) for i, fields in enumerate(ranges))
-    return Plan(tuple(scan.file for scan in scans), shards)
+    return Plan(tuple(scan.file for scan in scans), shards, kinds.carried(FIELDS))
+
+
+def _find(patterns: Sequence[str]) -> list[str]:
+    """Files for paths and patterns, on disks and on Beam's file systems, each once."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if not is_remote(pattern):
+            found |= dict.fromkeys(find_files([pattern]))
+            continue
+        from apache_beam.io.filesystems import FileSystems
+
+        try:
+            matches = sorted(file.path for file in FileSystems.match([pattern])[0].metadata_list)
+        except Exception as error:  # each file system raises its own
+            raise TextmillError(f"cannot list {pattern}: {error}") from None
+        if not matches:
+            raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
+        found |= dict.fromkeys(matches)
+    return list({absolute(path): path for path in reversed(found)}.values())[::-1]
+
+
+def _root(paths: Sequence[str]) -> str:
+    """The common root of all inputs: a bucket and a disk then give the same names."""
+    folders = [_absolute(path).split("/")[:-1] for path in paths]
+    together = zip(*folders, strict=False)
+    common = itertools.takewhile(lambda parts: len(set(parts)) == 1, together)
+    return "".join(f"{parts[0]}/" for parts in common)
+
+
+def _absolute(path: str) -> str:
+    return absolute(path).replace(os.sep, "/")
 
 
 @dataclass(frozen=True)
@@ -141,7 +196,7 @@ class _Scan:
 
     path: str
     file: PromptFile
-    kind: str
+    form: Form
     columns: tuple[str, ...]
     marks: np.ndarray
     every: int
@@ -157,7 +212,7 @@ class _Scan:
             yield {
                 "path": self.path,
                 "name": self.file.name,
-                "kind": self.kind,
+                "form": self.form,
                 "columns": self.columns,
                 "start": int(self.marks[i]),
                 "end": end,
@@ -166,45 +221,87 @@ class _Scan:
             }
 
 
-def _scan(path: str, root: str, most: int) -> _Scan:
-    kind, rows, every = kind_of(path), 0, 1
+def _scan(path: str, name: str, most: int, reading: InputSettings, kinds: Kinds) -> _Scan:
+    form = form_of(path, reading)
+    if form.kind == "parquet":
+        return _scan_parquet(path, name, most, reading, kinds)
     columns: tuple[str, ...] = ()
-    marks = np.zeros(0, np.int64)
+    marks, rows, every = np.zeros(0, np.int64), 0, 1
     with Input(path) as file:
-        for starts in record_starts(file, kind):
-            if kind in TABLES and not columns and len(starts):
-                columns, starts = _columns(path, kind), starts[1:]
+        jsonl = form.kind == "jsonl"
+        for starts in _jsonl_starts(file, kinds) if jsonl else record_starts(file, form):
+            if form.kind == "table" and not columns and len(starts):
+                columns, starts = _header(path, form), starts[1:]
             marks = np.append(marks, starts[-rows % every :: every])
             rows += len(starts)
             while len(marks) > most:
                 marks, every = marks[::2], every * 2
         size = file.position
-    name = os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
-    return _Scan(path, PromptFile(name, size, rows, digest_of(path)), kind, columns, marks, every)
+    if columns:
+        _check_columns(path, columns, reading)
+    for column in columns:
+        kinds.declare(column, "text")
+    return _Scan(path, PromptFile(name, size, rows, digest_of(path)), form, columns, marks, every)
 
 
-def _columns(path: str, kind: str) -> tuple[str, ...]:
-    """The header of a table.
+def _scan_parquet(path: str, name: str, most: int, reading: InputSettings, kinds: Kinds) -> _Scan:
+    with ParquetInput(path) as file:
+        columns, rows = file.columns, file.rows
+        _check_columns(path, columns, reading)
+        for column, kind in file.kinds().items():
+            kinds.declare(column, kind)
+    every = max(1, -(-rows // most))
+    marks = np.arange(0, rows, every)
+    prompt_file = PromptFile(name, rows, rows, digest_of(path))
+    return _Scan(path, prompt_file, Form("parquet"), columns, marks, every)
+
+
+def _jsonl_starts(file: Input, kinds: Kinds) -> Iterator[np.ndarray]:
+    """Offsets of the lines, some at a time; the kinds of their fields are learned on the way."""
+    pending: list[int] = []
+    for start, raw, whole in lines(file):
+        if whole and len(raw) <= MOST_BYTES:
+            with contextlib.suppress(BadRow):
+                kinds.learn(json_row(raw))
+        pending.append(start)
+        if len(pending) == 4096:
+            yield np.array(pending, np.int64)
+            pending = []
+    yield np.array(pending, np.int64)
+
+
+def _header(path: str, form: Form) -> tuple[str, ...]:
+    """The names in a table's first record.
 
     Raises:
-        TextmillError: it has no column `prompt`, or a name twice.
+        TextmillError: it is no record.
     """
     with Input(path) as file:
-        _, raw, _ = next(csv_records(file, kind))
+        _, raw, _ = next(csv_records(file, form))
     try:
-        columns = csv_fields(raw.decode("utf-8-sig"), kind)
+        return tuple(csv_fields(raw.decode("utf-8-sig"), form))
     except (UnicodeDecodeError, csv.Error) as error:
         raise TextmillError(f"{path}: the header is no row of a table: {error}") from None
+
+
+def _check_columns(path: str, columns: Sequence[str], reading: InputSettings) -> None:
+    shown = ", ".join(columns)[:200]
     if "prompt" not in columns or len(set(columns)) != len(columns):
         raise TextmillError(
-            f"{path}: the header must name a column 'prompt', and none twice. Columns: "
-            + ", ".join(columns)[:200]
+            f"{path}: the header must name a column 'prompt', and none twice. Columns: {shown}"
         )
-    return tuple(columns)
+    unknown = [name for name in columns if name not in FIELDS]
+    if reading.strict and unknown:
+        raise TextmillError(
+            f"{path}: unknown column '{unknown[0]}'; with --strict only {', '.join(FIELDS)} are "
+            "allowed"
+        )
 
 
-def read_shard(shard: Shard, settings: GenerationSettings) -> LoadedShard:
-    """Reads a shard's byte range.
+def read_shard(
+    shard: Shard, settings: GenerationSettings, reading: InputSettings = AS_USUAL
+) -> LoadedShard:
+    """Reads a shard's rows.
 
     Args:
         settings: the command's, which a row's own fields override.
@@ -219,11 +316,10 @@ def read_shard(shard: Shard, settings: GenerationSettings) -> LoadedShard:
         try:
             if wrong is not None:
                 raise BadRow(wrong)
-            prompts.append(_prompt(raw, shard, f"{shard.name}:{line}", settings))
+            prompts.append(_prompt(raw, shard, f"{shard.name}:{line}", settings, reading))
             numbers.append(line)
         except BadRow as reason:
-            shown = raw.decode("utf-8", "backslashreplace")[:RAW_KEPT]
-            rejected.append(Rejected(shard.name, line, str(reason), shown))
+            rejected.append(Rejected(shard.name, line, str(reason), shown(raw)))
     if len(prompts) + len(rejected) != shard.rows:
         raise TextmillError(
             f"{shard.path} changed while it was read: {len(prompts) + len(rejected)} rows instead "
@@ -232,25 +328,42 @@ def read_shard(shard: Shard, settings: GenerationSettings) -> LoadedShard:
     return LoadedShard(shard, prompts, numbers, rejected)
 
 
-def _records(shard: Shard) -> Iterator[tuple[bytes, str | None]]:
-    """Records of a shard, each with what is wrong with its form, or None."""
+def shown(raw: Any) -> str:
+    """What a rejected row's record keeps of it."""
+    if isinstance(raw, bytes):
+        text = raw.decode("utf-8", "backslashreplace")
+    else:
+        text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+    return text[:RAW_KEPT].encode("utf-8", "backslashreplace").decode()
+
+
+def _records(shard: Shard) -> Iterator[tuple[Any, str | None]]:
+    """Records of a shard, as bytes or a row, each with what is wrong with its form, or None."""
+    if shard.form.kind == "parquet":
+        with ParquetInput(shard.path) as parquet:
+            for row in parquet.records(shard.start, shard.end):
+                yield row, None
+        return
     with Input(shard.path, start=shard.start) as file:
-        if shard.kind in TABLES:
-            for _, raw, wrong in csv_records(file, shard.kind, shard.end):
+        if shard.form.kind == "table":
+            for _, raw, wrong in csv_records(file, shard.form, shard.end):
                 yield raw, wrong
             return
-        for i, (raw, whole) in enumerate(lines(file, shard.end)):
+        for _, raw, whole in lines(file, shard.end):
             long = not whole or len(raw) > MOST_BYTES
-            if shard.start == 0 and i == 0:
-                raw = raw.removeprefix(codecs.BOM_UTF8)
             yield raw, f"longer than {MOST_BYTES:,} bytes" if long else None
 
 
-def _prompt(raw: bytes, shard: Shard, row_id: str, settings: GenerationSettings) -> Prompt:
-    if shard.kind == "jsonl":
-        return json_prompt(raw, row_id=row_id, settings=settings)
-    if shard.kind in TABLES:
-        return csv_prompt(
-            raw, kind=shard.kind, columns=shard.columns, row_id=row_id, settings=settings
-        )
-    return text_prompt(raw, row_id=row_id)
+def _prompt(
+    raw: Any, shard: Shard, row_id: str, settings: GenerationSettings, reading: InputSettings
+) -> Prompt:
+    kind = shard.form.kind
+    if kind == "text":
+        return text_prompt(raw, row_id=row_id)
+    if kind == "jsonl":
+        row = json_row(raw)
+    elif kind == "table":
+        row = table_row(raw, form=shard.form, columns=shard.columns)
+    else:
+        row = parquet_row(raw)
+    return prompt_of(row, row_id=row_id, settings=settings, reading=reading)

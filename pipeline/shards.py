@@ -1,20 +1,28 @@
-"""Finished shards on disk, and the manifest that is written when all of them stand."""
+"""Finished shards in the output, and the manifest that is written when all of them stand."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from model.errors import TextmillError
 from model.generator import Generation
-from pipeline.files import make_directory, sha256, write_once
+from pipeline.card import dataset_card
+from pipeline.files import join, make_directory, names, read, sha256, write_once
+from pipeline.formats import Format
 from pipeline.prompts import Rejected, Shard
+from pipeline.records import REJECTED as REJECTED_COLUMNS
+from pipeline.records import Column, record
+from pipeline.rows import reason_class
+from pipeline.statistics import Statistics
 
 MANIFEST = "manifest.json"
 RUN = "run.json"  # what the run is; the first file in the directory, and its claim on it
+STATS = "stats.json"
+CARD = "README.md"
 REJECTED = "rejected"
 DONE = ".done"  # notes on finished shards, while the run lasts
 FORMAT = 1
@@ -24,7 +32,7 @@ FORMAT = 1
 class GeneratedShard:
     """A shard's texts, its rejected rows, and what they were made with.
 
-    `texts` is how many were asked for.
+    `texts` is how many were asked for, `seconds` what the generator took.
     """
 
     shard: Shard
@@ -34,6 +42,7 @@ class GeneratedShard:
     rejected: list[Rejected]
     machine: str
     tensorflow: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -51,34 +60,40 @@ class ShardSummary:
     rejected_sha256: str | None
     machine: str
     tensorflow: str
+    statistics: Statistics
+
+    @classmethod
+    def from_json(cls, text: str) -> ShardSummary:
+        """Of what `json.dumps(asdict(summary))` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is something else.
+        """
+        fields = json.loads(text)
+        return cls(**{**fields, "statistics": Statistics(**fields["statistics"])})
 
 
-def record(generation: Generation) -> dict[str, Any]:
-    """An output record; nothing in it varies between equal runs."""
-    row = {
-        "id": f"{generation.prompt.id}#{generation.sample}",
-        "prompt": generation.prompt.text,
-        "text": generation.text,
-        "label": generation.label,
-        "temperature": generation.temperature,
-        "words": generation.words,
-        "finish": generation.finish,
-        "logprob": generation.logprob,
-    }
-    if generation.label is None:
-        del row["label"]
-    for name, value in generation.prompt.extra.items():
-        row[f"input_{name}" if name in row else name] = value
-    return row
+@dataclass(frozen=True)
+class Output:
+    """Where a run's files go, and how they are written."""
+
+    directory: str
+    form: Format
+    columns: tuple[Column, ...]
+
+    def path(self, shard: Shard) -> str:
+        """Of a shard's texts."""
+        return join(self.directory, shard.file_name + self.form.ending)
+
+    def rejected_path(self, shard: Shard) -> str:
+        """Of a shard's rejected rows."""
+        return join(self.directory, REJECTED, shard.file_name + self.form.ending)
 
 
-def shard_file(shard: Shard) -> str:
-    """Name of a shard's output file."""
-    return f"{shard.file_name}.jsonl"
-
-
-def write_shard(done: GeneratedShard, out: str) -> ShardSummary:
+def write_shard(done: GeneratedShard, output: Output) -> ShardSummary:
     """Writes a shard's rejected rows, then its texts: when those stand, the shard is done.
+
+    A retried or doubled attempt finds the names taken, and tells of the files that stand.
 
     Raises:
         TextmillError: texts are missing, or a file cannot be written.
@@ -87,50 +102,51 @@ def write_shard(done: GeneratedShard, out: str) -> ShardSummary:
         raise TextmillError(
             f"{done.shard.file_name}: {len(done.generations)} texts instead of {done.texts}"
         )
-    name = shard_file(done.shard)
-    data = _jsonl([record(generation) for generation in done.generations])
-    rejected = _jsonl([asdict(row) for row in done.rejected])
-    if rejected:
-        make_directory(Path(out) / REJECTED)
-        rejected = _commit(Path(out) / REJECTED / name, rejected)
-    data = _commit(Path(out) / name, data)
-    rows = [json.loads(line) for line in data.splitlines()]
+    form, columns = output.form, output.columns
+    rejected_sha256 = None
+    if done.rejected:
+        make_directory(join(output.directory, REJECTED), parents=False)
+        rejected = form.encode([asdict(row) for row in done.rejected], REJECTED_COLUMNS)
+        rejected_sha256 = sha256(_commit(output.rejected_path(done.shard), rejected))
+    rows = [record(generation, columns) for generation in done.generations]
+    data = form.encode(rows, columns)
+    stands = _commit(output.path(done.shard), data)
+    if stands != data and form.name != "text":  # another attempt's, on another kind of CPU
+        rows = form.decode(stands, columns)
     return ShardSummary(
         number=done.shard.number,
-        name=name,
+        name=done.shard.file_name + form.ending,
         rows=done.shard.rows,
         prompts=done.prompts,
         rejected=len(done.rejected),
         records=len(rows),
         words=sum(row["words"] for row in rows),
-        sha256=sha256(data),
-        rejected_sha256=sha256(rejected) if rejected else None,
+        sha256=sha256(stands),
+        rejected_sha256=rejected_sha256,
         machine=done.machine,
         tensorflow=done.tensorflow,
+        statistics=Statistics.of(
+            rows, [reason_class(row.reason) for row in done.rejected], seconds=done.seconds
+        ),
     )
 
 
-def _commit(path: Path, data: bytes) -> bytes:
+def _commit(path: str, data: bytes) -> bytes:
     """Writes a file unless another attempt's stands already; the bytes that stand."""
-    if write_once(path, data):
-        return data
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise TextmillError(f"cannot read {path}: {error.strerror}") from None
+    return data if write_once(path, data) else read(path)
 
 
 def write_manifest(
-    summaries: list[ShardSummary], *, out: str, header: dict[str, Any], rows: int
+    summaries: Sequence[ShardSummary], *, output: Output, header: Mapping[str, Any], rows: int
 ) -> None:
-    """Checks that every row is accounted for and writes the manifest, the last file of a run.
+    """Checks that every row is accounted for and writes card, statistics and last the manifest.
 
     Args:
         header: fingerprint of the model, settings, prompt files, versions.
         rows: of all inputs.
 
     Raises:
-        TextmillError: the counts do not add up, or it cannot be written.
+        TextmillError: the counts do not add up, a shard is gone, or a file cannot be written.
     """
     summaries = sorted(summaries, key=lambda summary: summary.number)
     counts = {
@@ -141,6 +157,14 @@ def write_manifest(
         raise TextmillError(
             f"rows are missing: {counts} do not add up to {rows} rows; not finished"
         )
+    out = output.directory
+    gone = {RUN, *(summary.name for summary in summaries)} - set(names(out))
+    if gone:
+        raise TextmillError(
+            f"{len(gone)} files are gone from {out}, {min(gone)} among them; was it removed while "
+            "the run worked in it?"
+        )
+    statistics = Statistics.total(summary.statistics for summary in summaries)
     manifest = {
         "format": FORMAT,
         **header,
@@ -149,14 +173,25 @@ def write_manifest(
         "tensorflow": sorted({summary.tensorflow for summary in summaries}),
         "shards": [_shard_row(summary) for summary in summaries],
     }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if not write_once(Path(out) / MANIFEST, text.encode()):
-        raise TextmillError(f"{out} holds the manifest of another run")
+    files = {
+        STATS: _json(statistics.as_json(counts)),
+        CARD: dataset_card(manifest, output.columns, output.form),
+        MANIFEST: _json(manifest),
+    }
+    for name, text in files.items():
+        path = join(out, name)
+        # Card and statistics of an attempt that died before the manifest are as good.
+        if not write_once(path, text.encode()) and name == MANIFEST:
+            raise TextmillError(f"{out} holds the manifest of another run")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _shard_row(summary: ShardSummary) -> dict[str, Any]:
     row = asdict(summary)
-    for told_elsewhere in ("number", "machine", "tensorflow"):
+    for told_elsewhere in ("number", "machine", "tensorflow", "statistics"):
         del row[told_elsewhere]
     return row
 
@@ -167,18 +202,14 @@ def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         TextmillError: the run is not finished, or its manifest is damaged.
     """
-    path = Path(out) / MANIFEST
+    out = os.fspath(out)
+    if MANIFEST not in names(out):
+        raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}")
+    path = join(out, MANIFEST)
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        manifest = json.loads(read(path).decode())
         if not isinstance(manifest, dict):
             raise ValueError("it is no JSON object")
         return manifest
-    except (FileNotFoundError, NotADirectoryError):
-        raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise TextmillError(f"{path} cannot be read: {error}") from None
-
-
-def _jsonl(rows: list[dict[str, Any]]) -> bytes:
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    return "".join(lines).encode()

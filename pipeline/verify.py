@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.files import sha256
-from pipeline.shards import DONE, MANIFEST, REJECTED, RUN, read_manifest
+from model.errors import SettingError, TextmillError
+from pipeline.files import join, names, read, sha256
+from pipeline.formats import Format
+from pipeline.records import REJECTED as REJECTED_COLUMNS
+from pipeline.records import Column
+from pipeline.shards import CARD, DONE, MANIFEST, REJECTED, RUN, STATS, read_manifest
 
 _BUCKETS = 64  # ids are compared a bucket at a time: memory is that of a 64th of them
 _MOST_SHOWN = 20
@@ -41,21 +43,22 @@ def verify(out: str) -> Verdict:
     Raises:
         TextmillError: there is no manifest, or it cannot be read.
     """
-    manifest = read_manifest(out)
-    folder, verdict = Path(out), Verdict()
+    manifest, verdict = read_manifest(out), Verdict()
     try:
-        return _verify(folder, manifest, verdict)
-    except (KeyError, TypeError, AttributeError) as error:
+        return _verify(out, manifest, verdict)
+    except (KeyError, TypeError, AttributeError, SettingError) as error:
         verdict.problems.append(f"{MANIFEST} is damaged: {type(error).__name__} {error}")
         return verdict
 
 
-def _verify(folder: Path, manifest: dict[str, Any], verdict: Verdict) -> Verdict:
+def _verify(out: str, manifest: dict[str, Any], verdict: Verdict) -> Verdict:
+    form = Format(**manifest["output"])
+    columns = tuple(Column(**column) for column in manifest["columns"])
     totals = dict.fromkeys(manifest["counts"], 0)
     with tempfile.TemporaryDirectory() as scratch:
         ids = _Ids(Path(scratch))
         for shard in manifest["shards"]:
-            for name, count in _shard(folder, shard, ids, verdict).items():
+            for name, count in _shard(out, shard, form, columns, ids, verdict).items():
                 totals[name] += count
         verdict.duplicate_ids = ids.duplicates()
     verdict.counts = totals
@@ -66,57 +69,76 @@ def _verify(folder: Path, manifest: dict[str, Any], verdict: Verdict) -> Verdict
             )
     if verdict.duplicate_ids:
         verdict.problems.append(f"{verdict.duplicate_ids} records share their id with another")
-    verdict.problems += _strangers(folder, manifest)
+    verdict.problems += _strangers(out, manifest)
     return verdict
 
 
-def _shard(folder: Path, shard: dict[str, Any], ids: _Ids, verdict: Verdict) -> dict[str, int]:
-    found = {"rows": shard["rows"], "prompts": shard["prompts"]}
-    records = _rows(folder / shard["name"], shard["sha256"], verdict)
-    words = [row.get("words") for row in records]
+def _shard(
+    out: str,
+    shard: dict[str, Any],
+    form: Format,
+    columns: tuple[Column, ...],
+    ids: _Ids,
+    verdict: Verdict,
+) -> dict[str, int]:
+    """Counts of a shard as its files have them."""
+    found = {"rows": shard["rows"], "prompts": shard["prompts"], "rejected": 0}
+    records = _rows(join(out, shard["name"]), shard["sha256"], form, columns, verdict)
     found["records"] = len(records)
-    found["words"] = sum(count for count in words if isinstance(count, int))
-    for row in records:
-        ids.add(str(row.get("id")))
-    found["rejected"] = 0
+    if form.name == "text":  # which holds the texts alone
+        found["words"] = shard["words"]
+    else:
+        found["words"] = sum(row["words"] for row in records)
+        for row in records:
+            ids.add(str(row["id"]))
     if shard["rejected"]:
-        path = folder / REJECTED / shard["name"]
-        found["rejected"] = len(_rows(path, shard["rejected_sha256"], verdict))
+        path, digest = join(out, REJECTED, shard["name"]), shard["rejected_sha256"]
+        found["rejected"] = len(_rows(path, digest, form, REJECTED_COLUMNS, verdict))
     for name, count in found.items():
         if count != shard[name]:
             verdict.problems.append(f"{shard['name']}: {count} {name} instead of {shard[name]}")
     return found
 
 
-def _rows(path: Path, digest: str, verdict: Verdict) -> list[dict[str, Any]]:
+def _rows(
+    path: str, digest: str, form: Format, columns: tuple[Column, ...], verdict: Verdict
+) -> list[dict[str, Any]]:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        verdict.problems.append(f"{path.name}: {error.strerror}")
+        data = read(path)
+    except TextmillError as error:
+        verdict.problems.append(str(error))
         return []
     if sha256(data) != digest:
-        verdict.problems.append(f"{path.name}: the checksum is not that of the manifest")
+        verdict.problems.append(f"{path}: the checksum is not that of the manifest")
     try:
-        rows = [json.loads(line) for line in data.splitlines()]
-    except ValueError:
-        rows = [None]
-    if not all(isinstance(row, dict) for row in rows):
-        verdict.problems.append(f"{path.name}: a line is not a JSON object")
+        rows = form.decode(data, columns)
+    except TextmillError as error:
+        verdict.problems.append(f"{path}: {error}")
+        return []
+    wanted = {column.name for column in columns}
+    if form.name != "text" and not all(
+        row.keys() == wanted and isinstance(row.get("words", 0), int) for row in rows
+    ):
+        verdict.problems.append(f"{path}: a row has other columns than the run")
         return []
     return rows
 
 
-def _strangers(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
+def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
     known = {shard["name"] for shard in manifest["shards"]}
     rejected = {shard["name"] for shard in manifest["shards"] if shard["rejected"]}
     # A launcher killed after the manifest leaves its notes; a resume would tidy them away.
-    own = {MANIFEST, RUN, REJECTED, DONE, ".lock", "README.md"}
-    for place, names in ((folder, known | own), (folder / REJECTED, rejected)):
-        if place.exists():
-            for name in sorted(set(os.listdir(place)) - names)[:_MOST_SHOWN]:
-                yield f"{name} in {place} is no file of this run"
-    if not (folder / RUN).is_file():
-        yield f"{RUN} is missing"
+    own = {MANIFEST, RUN, STATS, CARD, REJECTED, DONE, ".lock"}
+    inside = set(names(out))
+    for place, found, allowed in (
+        (out, inside, known | own),
+        (join(out, REJECTED), set(names(join(out, REJECTED))), rejected),
+    ):
+        for name in sorted(found - allowed)[:_MOST_SHOWN]:
+            yield f"{name} in {place} is no file of this run"
+    for name in (RUN, STATS, CARD):
+        if name not in inside:
+            yield f"{name} is missing"
 
 
 class _Ids:

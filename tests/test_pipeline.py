@@ -18,17 +18,23 @@ from model.errors import SettingError, TextmillError, UsageError
 from model.generator import Generation, Generator, Prompt
 from model.saved import load_model
 from model.settings import GenerationSettings
+from pipeline.directory import Counts
 from pipeline.files import write_once
+from pipeline.formats import Format
 from pipeline.generate import generate
+from pipeline.inputs import Form
 from pipeline.prompts import Rejected, Shard
+from pipeline.records import columns_of
 from pipeline.runner import default_workers, runner_of
 from pipeline.shards import (
     GeneratedShard,
+    Output,
     ShardSummary,
     read_manifest,
     write_manifest,
     write_shard,
 )
+from pipeline.statistics import Statistics
 
 IN_PROCESS = ("--runner=FnApiRunner",)
 SETTINGS = GenerationSettings(samples=2, temperatures=(0.5, 1.0), max_words=30)
@@ -59,7 +65,7 @@ def contents(folder) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "stats.json"  # tells of seconds
     }
 
 
@@ -131,7 +137,7 @@ def test_manifest_describes_the_files(output, model_dir, prompt_file):
         if shard["rejected"]:
             rejected = files.pop(f"rejected/{shard['name']}")
             assert shard["rejected_sha256"] == hashlib.sha256(rejected).hexdigest()
-    assert files.keys() == {"manifest.json", "run.json"}
+    assert files.keys() == {"manifest.json", "run.json", "README.md"}
     run = json.loads(files["run.json"])
     assert run == {key: manifest[key] for key in run}
 
@@ -146,11 +152,12 @@ def test_worker_processes_give_the_same_bytes(output, model_dir, prompt_file, tm
         tmp_path / "o",
         flags=(),
         workers=workers,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda counts, rows: told.append((counts, rows)),
     )
     assert contents(tmp_path / "o") == contents(out)
-    shards = len(read_manifest(out)["shards"])
-    assert told[-1] == (shards, shards)
+    counts = read_manifest(out)["counts"]
+    expected = Counts(counts["prompts"], counts["records"], counts["words"], counts["rejected"])
+    assert told[-1] == (expected, 140)
 
 
 def test_direct_runner_gives_the_same_bytes(output, model_dir, prompt_file, tmp_path):
@@ -223,8 +230,8 @@ def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
     """Killed from outside as soon as it has written something; the others end too."""
     out, found = tmp_path / "o", {}
 
-    def watch(done, total):
-        if done and not found:
+    def watch(counts, rows):
+        if counts.samples and not found:
             workers = subprocess.run(
                 ["pgrep", "-P", str(os.getpid()), "-f", "pipeline.worker"],
                 capture_output=True,
@@ -260,14 +267,16 @@ def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path
 def test_a_second_attempt_tells_of_the_first_one_s_file(tmp_path):
     """Also on another kind of CPU, where its bytes differ."""
     shard = Shard(
-        number=0, of=1, path="p", name="p", kind="text", columns=(), start=0, end=9, first=1, rows=2
-    )
+        number=0, of=1, path="p", name="p", form=Form("text"), columns=(), start=0, end=9, first=1,
+        rows=2,
+    )  # fmt: skip
+    output = Output(str(tmp_path), Format(), columns_of({}, labelled=False))
     rejected = [Rejected("p", 2, "empty", "")]
 
     def attempt(text, words):
         generation = Generation(Prompt("p:1", "a"), 1, text, None, 1.0, words, "eos", -1.0)
         return write_shard(
-            GeneratedShard(shard, 1, 1, [generation], rejected, "cpu", "2"), str(tmp_path)
+            GeneratedShard(shard, 1, 1, [generation], rejected, "cpu", "2", 0.5), output
         )
 
     first, second = attempt(" one", 1), attempt(" two words", 2)
@@ -307,26 +316,37 @@ def summary(**fields) -> ShardSummary:
     base = {
         "number": 0, "name": "s", "rows": 3, "prompts": 2, "rejected": 1, "records": 4, "words": 9,
         "sha256": "", "rejected_sha256": None, "machine": "m", "tensorflow": "t",
+        "statistics": Statistics({}, {}, {}, {}, 0.0),
     }  # fmt: skip
     return ShardSummary(**{**base, **fields})
 
 
 @pytest.mark.parametrize(("rows", "fields"), [(4, {}), (3, {"prompts": 1}), (3, {"rejected": 2})])
 def test_counts_that_do_not_add_up_are_no_finished_run(tmp_path, rows, fields):
+    output = Output(str(tmp_path), Format(), ())
+    header = {"model": "m", "settings": {}, "versions": {"textmill": "0"}}
     with pytest.raises(TextmillError, match="rows are missing"):
-        write_manifest([summary(**fields)], out=str(tmp_path), header={}, rows=rows)
+        write_manifest([summary(**fields)], output=output, header=header, rows=rows)
+    with pytest.raises(TextmillError, match=r"2 files are gone from .*, run\.json among them"):
+        write_manifest([summary()], output=output, header=header, rows=3)
     assert contents(tmp_path) == {}
-    write_manifest([summary()], out=str(tmp_path), header={}, rows=3)
+    for name in ("s", "run.json"):
+        (tmp_path / name).write_text("")
+    write_manifest([summary()], output=output, header=header, rows=3)
     with pytest.raises(TextmillError, match="holds no finished run"):
         read_manifest(tmp_path / "other")
 
 
 def test_missing_texts_are_no_finished_shard(tmp_path):
     shard = Shard(
-        number=0, of=1, path="p", name="p", kind="text", columns=(), start=0, end=9, first=1, rows=1
-    )
+        number=0, of=1, path="p", name="p", form=Form("text"), columns=(), start=0, end=9, first=1,
+        rows=1,
+    )  # fmt: skip
     with pytest.raises(TextmillError, match="0 texts instead of 2"):
-        write_shard(GeneratedShard(shard, 1, 2, [], [], "cpu", "2"), str(tmp_path))
+        write_shard(
+            GeneratedShard(shard, 1, 2, [], [], "cpu", "2", 0.5),
+            Output(str(tmp_path), Format(), ()),
+        )
     assert contents(tmp_path) == {}
 
 

@@ -242,7 +242,7 @@ def test_csv(tmp_path):
     assert good[2].settings is None
     assert bad == {
         3: "temperature must be a number. Received: 'warm'",
-        4: "3 columns instead of 4",
+        4: "wrong number of columns: 3 instead of 4",
         6: "a quote is not closed",
         7: "empty",
         8: "longer than 65,536 bytes",

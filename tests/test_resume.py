@@ -18,7 +18,9 @@ from model.errors import TextmillError
 from model.settings import GenerationSettings
 from pipeline.cli import main
 from pipeline.directory import RunDirectory
+from pipeline.formats import Format
 from pipeline.generate import Interrupted, generate
+from pipeline.shards import Output
 from pipeline.verify import verify
 
 SETTINGS = GenerationSettings(temperatures=(0.5, 1.0), max_words=30)
@@ -46,7 +48,7 @@ def contents(folder) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in Path(folder).rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != "stats.json"  # tells of seconds
     }
 
 
@@ -60,17 +62,17 @@ def whole(model_dir, prompt_file, tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture
 def stopped(model_dir, prompt_file, tmp_path, monkeypatch) -> Path:
     """A run that was stopped after some shards."""
-    import pipeline.generate
+    import pipeline.steps
 
-    real, calls = pipeline.generate.write_shard, []
+    real, calls = pipeline.steps.write_shard, []
 
-    def write(done, out):
+    def write(done, output):
         calls.append(done)
         if len(calls) > 9:
             raise KeyboardInterrupt
-        return real(done, out)
+        return real(done, output)
 
-    monkeypatch.setattr(pipeline.generate, "write_shard", write)
+    monkeypatch.setattr(pipeline.steps, "write_shard", write)
     with pytest.raises(Interrupted, match=r"9 of 40 shards stand.*--resume goes on"):
         run(model_dir, prompt_file, tmp_path / "o")
     monkeypatch.undo()
@@ -167,11 +169,12 @@ def test_a_directory_without_a_run_is_no_place_to_resume(model_dir, prompt_file,
 
 def test_one_run_at_a_time(stopped):
     header = json.loads((stopped / "run.json").read_text())
-    first = RunDirectory(str(stopped), header, resume=True)
+    output = Output(str(stopped), Format(), ())
+    first = RunDirectory(output, header, resume=True)
     with pytest.raises(TextmillError, match="in use by another run"):
-        RunDirectory(str(stopped), header, resume=True)
+        RunDirectory(output, header, resume=True)
     first.release()
-    RunDirectory(str(stopped), header, resume=True).release()
+    RunDirectory(output, header, resume=True).release()
 
 
 # -- verify ----------------------------------------------------------------------------------------
@@ -195,8 +198,8 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
     said = capsys.readouterr().err
     for problem in (
         f"{shards[0].name}: the checksum",
-        f"{shards[1].name}: a line is not a JSON object",
-        f"{shards[2].name}: No such file",
+        f"{shards[1].name}: not readable as jsonl",
+        f"{shards[2]}: No such file",
         f"{shards[3].name}: 0 rejected instead of",
         "2 records share their id",
         "stranger in",

@@ -74,12 +74,12 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
 
         started = time.monotonic()
         prompts, rejected = [], list(loaded.rejected)
-        for prompt, number in zip(loaded.prompts, loaded.numbers, strict=True):
+        for prompt, place in zip(loaded.prompts, loaded.places, strict=True):
             reason = self._unfit(prompt, generator.model)
             if reason is None:
                 prompts.append(prompt)
             else:
-                rejected.append(Rejected(loaded.shard.name, number, reason, shown(prompt.text)))
+                rejected.append(Rejected(*place, reason, shown(prompt.text)))
         generations, words, finished, noted = [], 0, 0, started
         for generation in generator.generate(prompts, self._settings):
             generations.append(generation)

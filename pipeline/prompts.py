@@ -108,11 +108,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class LoadedShard:
-    """A shard's rows: every one is a prompt or rejected. `numbers` are the prompts' rows."""
+    """A shard's rows: every one is a prompt or rejected. `places`: file, line of prompts."""
 
     shard: Shard
     prompts: list[Prompt]
-    numbers: list[int]
+    places: list[tuple[str, int]]
     rejected: list[Rejected]
 
 
@@ -310,14 +310,14 @@ def read_shard(
         TextmillError: the file is gone or has other rows than were planned.
     """
     prompts: list[Prompt] = []
-    numbers: list[int] = []
+    places: list[tuple[str, int]] = []
     rejected: list[Rejected] = []
     for line, (raw, wrong) in enumerate(_records(shard), start=shard.first):
         try:
             if wrong is not None:
                 raise BadRow(wrong)
             prompts.append(_prompt(raw, shard, f"{shard.name}:{line}", settings, reading))
-            numbers.append(line)
+            places.append((shard.name, line))
         except BadRow as reason:
             rejected.append(Rejected(shard.name, line, str(reason), shown(raw)))
     if len(prompts) + len(rejected) != shard.rows:
@@ -325,7 +325,7 @@ def read_shard(
             f"{shard.path} changed while it was read: {len(prompts) + len(rejected)} rows instead "
             f"of {shard.rows} from line {shard.first}; start the run again in a new directory"
         )
-    return LoadedShard(shard, prompts, numbers, rejected)
+    return LoadedShard(shard, prompts, places, rejected)
 
 
 def shown(raw: Any) -> str:

@@ -166,7 +166,7 @@ def loaded_rows(tmp_path, content, name):
     good, bad = {}, {}
     for shard in planned.shards:
         loaded = read_shard(shard, SETTINGS)
-        good |= dict(zip(loaded.numbers, loaded.prompts, strict=True))
+        good |= {line: p for (_, line), p in zip(loaded.places, loaded.prompts, strict=True)}
         bad |= {row.line: row.reason for row in loaded.rejected}
     assert sorted([*good, *bad]) == list(range(1, planned.rows + 1))
     return good, bad

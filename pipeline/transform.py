@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import TaggedOutput
 
@@ -20,9 +21,9 @@ from pipeline.handler import TextModelHandler
 from pipeline.inputs import MOST_BYTES, Form
 from pipeline.prompts import LoadedShard, Shard, shown
 from pipeline.records import columns_of, record
-from pipeline.rows import BadRow, prompt_of
+from pipeline.rows import BadRow, prompt_of, reason_class
 from pipeline.shards import GeneratedShard
-from pipeline.steps import CountGenerated
+from pipeline.steps import NAMESPACE, CountGenerated
 
 Record = dict[str, Any]
 
@@ -114,6 +115,7 @@ class _Read(beam.DoFn):
             prompt = self._prompt(element)
         except BadRow as reason:
             own_id = element.get("id") if isinstance(element, Mapping) else None
+            Metrics.counter(NAMESPACE, f"rejected: {reason_class(str(reason))}").inc()
             raw = shown(dict(element) if isinstance(element, Mapping) else repr(element))
             yield TaggedOutput("rejected", _rejected(own_id, str(reason), raw))
             return

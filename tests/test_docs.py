@@ -6,6 +6,8 @@ import argparse
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,22 @@ def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
         assert cli.main(words) == 0, command
         assert capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("shard-*"))) >= 1
+
+
+def test_the_beam_example_runs(model_dir, tmp_path, monkeypatch):
+    """As a script of its own, as its reader would run it."""
+    text = (ROOT / "docs" / "beam.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    shutil.copytree(model_dir, tmp_path / "alice")
+    code = code.replace("beam.Pipeline()", "beam.Pipeline(runner='FnApiRunner')")
+    (tmp_path / "own.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "own.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("'source': 'mine'") == 2
+    assert "rejected: {'id': 'c', 'reason': 'empty'" in done.stdout
+    assert len(done.stdout.splitlines()) == 5
 
 
 def test_links_lead_somewhere():

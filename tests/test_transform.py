@@ -103,6 +103,7 @@ def test_every_element_ends_somewhere(labelled_dir):
     found = result.metrics().query(MetricsFilter().with_namespace("textmill"))
     counters = {counter.key.metric.name: counter.committed for counter in found["counters"]}
     assert counters["prompts"] == 2
+    assert counters["rejected: empty"] == 1
     assert counters["samples"] == 4
     assert counters["words"] == sum(row["words"] for row in generations)
     assert counters["rejected: label must be one of the model's labels (cats, dogs)"] == 1

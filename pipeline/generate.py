@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model.checks import check_settings
 from model.errors import TextmillError, UsageError
-from model.generator import check_label, stop_ids
 from model.saved import load_model
 from model.settings import GenerationSettings
 from pipeline.directory import RunDirectory, note_done, note_start
@@ -102,8 +102,7 @@ def generate(
     runner, options = runner_of(runner_flags, workers=workers)
     pipeline = _pipeline(runner, options)
     model = load_model(model_dir)
-    stop_ids(model, settings)
-    check_label(model, settings.label)
+    check_settings(model, settings)
     job = Job(
         model_dir=os.path.abspath(model_dir),
         fingerprint=model.fingerprint,

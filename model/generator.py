@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.errors import SettingError, TextmillError
+from model.checks import MOST_STOPS, check_settings, never_ids, stop_ids
+from model.errors import TextmillError
 from model.quiet import load_tensorflow
 from model.saved import SavedModel
 from model.settings import GenerationSettings
-from model.vocabulary import EOS, PAD, UNKNOWN
+from model.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
     from model.graph import Graph
 
 SLOTS = 64
-MOST_STOPS = 63  # ids that end a text, beside <eos>
+LEAST_HISTORY = 64  # places of a history
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Prompt:
     Attributes:
         id: names the prompt in the run; its random numbers hang on it.
         text: as it came; may be empty.
-        settings: of this prompt; None takes the run's. Seed and `unknown` are always the run's.
+        settings: of this prompt; None takes the run's. Those of `RUN_WIDE` are always the run's.
         extra: what came with it, carried through to the output.
     """
 
@@ -55,12 +56,12 @@ class Generation:
 
     Attributes:
         prompt: what it continues. sample: its number from 1.
-        text: the continuation; `prompt.text + text` is correctly spaced.
+        text: the continuation; `prompt.text + text` is correctly spaced. With `echo` it is that.
         label: the one it was made with. temperature: it was drawn at.
         words: drawn tokens, `<eos>` not counted.
         finish: `eos`, `length` or `stop`.
         logprob: mean natural log-probability of the drawn tokens, `<eos>` or the stop word
-            included, under the model itself: temperature 1, no filters.
+            included, under the model itself: temperature 1, no rules, no filters.
     """
 
     prompt: Prompt
@@ -98,42 +99,6 @@ def use_one_thread() -> None:
             ) from None
 
 
-def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
-    """Ids of the settings' stop words, in all their forms.
-
-    Raises:
-        SettingError: a word that the vocabulary does not hold, which could never stop a text, or
-            words of more than `MOST_STOPS` forms.
-    """
-    ids: list[int] = []
-    for word in settings.stop:
-        known = model.vocabulary.ids_of_surface(word)
-        if not known:
-            raise SettingError("stop", "a word of the model's vocabulary", word)
-        ids += known
-    if len(set(ids)) > MOST_STOPS:
-        raise SettingError("stop", f"words of at most {MOST_STOPS} forms in all", settings.stop)
-    return frozenset(ids)
-
-
-def check_label(model: SavedModel, label: str | None) -> None:
-    """Refuses a label that the model does not have, or none where it was trained with labels.
-
-    Raises:
-        SettingError: as said.
-    """
-    if label is None and model.labels:
-        raise SettingError(
-            "label", f"given, as the model has labels: {', '.join(model.labels)}", None
-        )
-    if label not in (model.labels or (None,)):
-        known = ", ".join(model.labels)
-        allowed = (
-            f"one of the model's labels ({known})" if known else "left out: the model has none"
-        )
-        raise SettingError("label", allowed, label)
-
-
 def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
     """The 64-bit key of a prompt's random numbers, as two 32-bit words."""
     digest = hashlib.blake2b(f"{seed}\n{prompt_id}".encode(), digest_size=8).digest()
@@ -150,7 +115,7 @@ class _Text:
     stops: frozenset[int]
     sample: int
     glued: bool
-    token: int
+    words: np.ndarray  # int32, of the prompt, after an EOS
     state: np.ndarray  # [layers, 2, H]
     tokens: list[int]
     nats: float = 0.0
@@ -179,8 +144,7 @@ class Generator:
         Prompts are taken as slots become free, so the iterable may be long.
 
         Raises:
-            SettingError: a stop word or a label that the model does not know, or no label where
-                it needs one.
+            SettingError: see `check_settings`.
         """
         waiting = self._texts(prompts, settings)
         running: list[_Text | None] = [None] * self.slots
@@ -214,10 +178,10 @@ class Generator:
         source, number = iter(prompts), 0
         while batch := [p for _, p in zip(range(self.slots), source, strict=False)]:
             encoded = self.model.vocabulary.encode_prompts([prompt.text for prompt in batch])
-            own = [prompt.settings or settings for prompt in batch]
+            own = [p.settings.within(settings) if p.settings else settings for p in batch]
             stops = {}
             for s in set(own):
-                check_label(self.model, s.label)
+                check_settings(self.model, s)
                 stops[s] = stop_ids(self.model, s)
             # The last word is not read but fed to the first drawing step, which needs its logits.
             ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
@@ -231,7 +195,7 @@ class Generator:
                         stops=stops[own[i]],
                         sample=sample,
                         glued=encoded[i][1],
-                        token=int(ids[i][-1]),
+                        words=ids[i],
                         state=states[i],
                         tokens=[],
                     )
@@ -252,10 +216,11 @@ class Generator:
 
     def _finish(self, text: _Text, finish: str) -> Generation:
         drawn = len(text.tokens) + (finish != "length")
+        continuation = self.model.vocabulary.decode(text.tokens, glued=text.glued)
         return Generation(
             prompt=text.prompt,
             sample=text.sample,
-            text=self.model.vocabulary.decode(text.tokens, glued=text.glued),
+            text=text.prompt.text + continuation if text.settings.echo else continuation,
             label=text.settings.label,
             temperature=float(text.settings.temperature_of(text.sample)),
             words=len(text.tokens),
@@ -268,7 +233,8 @@ class _Slots:
     """The texts being drawn: their settings on the host, and the compiled loop.
 
     One compiled program serves all settings: a filter's passes over the vocabulary run only while
-    some slot wants it, and leave the weights of the other slots as they are, to the bit.
+    some slot wants it, and leave the weights of the other slots as they are, to the bit. Only the
+    rules that look back over the text (penalty, n-grams) have programs of their own.
     """
 
     def __init__(self, graph: Graph, settings: GenerationSettings):
@@ -287,13 +253,20 @@ class _Slots:
         self.min_p = np.zeros(slots, np.float32)
         # Added to the logits.
         self.never = np.zeros(graph.model.network.vocabulary, np.float32)
-        self.never[[PAD] if settings.unknown else [PAD, UNKNOWN]] = -np.inf
+        self.never[list(never_ids(graph.model, settings))] = -np.inf
+        # None and 0 leave the rule out of the program.
+        penalty = settings.repetition_penalty
+        self.penalty = np.float32(penalty) if penalty != 1 else None
+        self.ngram = settings.no_repeat_ngram
+        self.looks_back = self.penalty is not None or self.ngram > 0
+        self.prompt_words = np.zeros(slots, np.int32)
+        self.history = np.full((slots, LEAST_HISTORY), PAD, np.int32)
 
     def fill(self, slot: int, text: _Text) -> None:
         """Puts a text into a slot."""
         settings = text.settings
         self.h[:, slot], self.c[:, slot] = text.state[:, 0], text.state[:, 1]
-        self.token[slot], self.drawn[slot] = text.token, 0
+        self.token[slot], self.drawn[slot] = text.words[-1], 0
         self.key[slot] = prompt_key(self.seed, text.prompt.id)
         self.sample[slot] = text.sample
         self.min_words[slot] = settings.min_words
@@ -302,13 +275,37 @@ class _Slots:
         self.temperature[slot] = settings.temperature_of(text.sample)
         self.top_k[slot], self.top_p[slot] = settings.top_k, settings.top_p
         self.min_p[slot] = settings.min_p
+        if self.looks_back:
+            words = text.words[1:]
+            self.prompt_words[slot] = len(words)
+            self.history = _as_wide(self.history, max(len(words), self.history.shape[1]))
+            self.history[slot] = PAD
+            # Unknown words are not known to be the same word.
+            self.history[slot, self.history.shape[1] - len(words) :] = np.where(
+                words > EOS, words, PAD
+            )
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Draws `CHUNK` words in every slot: tokens int32 and log-probabilities [CHUNK, S]."""
-        token, h, c, drawn, tokens, nats = self.graph.draw_chunk(
+        if self.looks_back:
+            from model.graph import CHUNK
+
+            longest = int((self.prompt_words + self.drawn).max())
+            self.history = _as_wide(self.history, longest + CHUNK)
+        token, h, c, drawn, history, tokens, nats = self.graph.draw_chunk(
             self.token, self.h, self.c, self.drawn, self.key, self.sample, self.min_words,
             self.stops, self.temperature, self.top_k, self.top_p, self.min_p, self.never,
+            self.history if self.looks_back else (), self.penalty, self.ngram,
         )  # fmt: skip
         # Copies, as the next texts are written into them.
         self.token, self.h, self.c, self.drawn = (np.array(x) for x in (token, h, c, drawn))
+        if self.looks_back:
+            self.history = np.array(history)
         return tokens.numpy(), nats.numpy()
+
+
+def _as_wide(history: np.ndarray, words: int) -> np.ndarray:
+    """Histories [S, L] with room for so many words: L a power of two, so that programs are few."""
+    width = max(LEAST_HISTORY, 1 << (words - 1).bit_length())
+    kept = history[:, -width:]
+    return np.pad(kept, [(0, 0), (width - kept.shape[1], 0)], constant_values=PAD)

@@ -12,11 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from model.sampling import (
+    block_ends,
+    block_repeats,
     draw,
     greedy,
     keep_min_p,
     keep_top_k,
     keep_top_p,
+    penalise,
+    remember,
     threefry,
     uniform,
     weights_of,
@@ -116,19 +120,25 @@ class Graph:
         top_p: Any,
         min_p: Any,
         never: Any,
+        history: Any,
+        penalty: Any,
+        ngram: int,
     ) -> tuple[Any, ...]:
-        """Feeds each slot its last word and draws the next, `CHUNK` times."""
+        """Feeds each slot its last word and draws the next, `CHUNK` times.
 
-        def without_end(logits: Any, too_early: Any) -> Any:
-            """Blocks <eos> and the stop words in slots whose text is too short to end."""
+        Args:
+            history: int32 [S, L], see `model.sampling`; () where no rule looks at it.
+            penalty: float32, None for off. ngram: 0 for off. What is off is no part of the program.
+        """
 
-            def blocked() -> Any:
-                rows = tf.broadcast_to(tf.range(self.slots)[:, None], tf.shape(stops))
-                places = tf.reshape(tf.stack([rows, stops], axis=2), [-1, 2])
-                ends = tf.scatter_nd(places, tf.ones([tf.size(stops)]), tf.shape(logits))
-                return tf.where((ends > 0) & too_early[:, None], -np.inf, logits)
-
-            return tf.cond(tf.reduce_any(too_early), blocked, lambda: logits)
+        def ruled(logits: Any, drawn: Any, history: Any) -> Any:
+            """Logits after the rules on words; those that may not be drawn are -inf."""
+            logits = block_ends(logits + never, stops, drawn < min_words)
+            if penalty is not None:
+                logits = penalise(logits, history, penalty)
+            if ngram:
+                logits = block_repeats(logits, history, ngram)
+            return logits
 
         def filtered(logits: Any) -> Any:
             weights = weights_of(logits, temperature)
@@ -142,20 +152,22 @@ class Graph:
             return weights
 
         def body(
-            i: Any, token: Any, h: Any, c: Any, drawn: Any, tokens: Any, nats: Any
+            i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
         ) -> tuple[Any, ...]:
             output, h, c = self.step(token, h, c)
             logits = self.logits(output)
-            allowed = without_end(logits + never, drawn < min_words)
+            allowed = ruled(logits, drawn, history)
             bits = threefry((key[:, 0], key[:, 1]), (tf.cast(drawn, tf.uint32), sample))
             word = draw(filtered(allowed), *(uniform(b) for b in bits))
             token = tf.where(temperature > 0, word, greedy(allowed))
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
+            if penalty is not None or ngram:
+                history = remember(history, token)
             tokens = tf.tensor_scatter_nd_update(tokens, [[i]], token[None])
             nats = tf.tensor_scatter_nd_update(nats, [[i]], own[None])
-            return i + 1, token, h, c, drawn + 1, tokens, nats
+            return i + 1, token, h, c, drawn + 1, history, tokens, nats
 
         tokens = tf.zeros([CHUNK, self.slots], tf.int32)
         nats = tf.zeros([CHUNK, self.slots], tf.float32)
-        state = (0, token, h, c, drawn, tokens, nats)
+        state = (0, token, h, c, drawn, history, tokens, nats)
         return tf.while_loop(lambda i, *_: i < CHUNK, body, state)[1:]

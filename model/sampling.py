@@ -1,7 +1,9 @@
-"""Exact draws from softmax(logits / T) after the named filters.
+"""Exact draws from softmax(logits / T) after the named rules and filters.
 
-Pure functions of logits and uniforms, in TensorFlow that XLA can compile; nothing is sorted.
-Shapes: S slots, V words.
+Pure functions of logits, history and uniforms, in TensorFlow that XLA can compile; nothing is
+sorted. Shapes: S slots, V words, L places of a history: the words of a text so far, the newest at
+the right, `PAD` before the first and in place of words that nothing repeats. Any L that holds
+the text gives the same result.
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from model.vocabulary import EOS, PAD
 
 # Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -42,6 +47,66 @@ def uniform(bits: Any) -> Any:
     inverse CDF never runs off its end.
     """
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) * 2.0**-23
+
+
+def listed(ids: Any, words: int) -> Any:
+    """Which words a row's list holds, bool [S, V]. ids: int32 [S, any number], repeats allowed."""
+    rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
+    places = tf.reshape(tf.stack([rows, ids], axis=2), [-1, 2])
+    return tf.scatter_nd(places, tf.ones([tf.size(ids)]), [tf.shape(ids)[0], words]) > 0
+
+
+def block_ends(logits: Any, ends: Any, too_early: Any) -> Any:
+    """Blocks the words that end a text in rows whose text is too short to end.
+
+    Args:
+        logits: float32 [S, V]. ends: int32 [S, any number]. too_early: bool [S].
+    """
+
+    def blocked() -> Any:
+        return tf.where(listed(ends, logits.shape[1]) & too_early[:, None], -np.inf, logits)
+
+    return tf.cond(tf.reduce_any(too_early), blocked, lambda: logits)
+
+
+def remember(history: Any, word: Any) -> Any:
+    """The history int32 [S, L] after one more word, int32 [S]; a reserved id is no repetition."""
+    word = tf.where(word > EOS, word, PAD)
+    return tf.concat([history[:, 1:], word[:, None]], axis=1)
+
+
+def penalise(logits: Any, history: Any, penalty: Any) -> Any:
+    """Divides logits above 0 of the history's words by the penalty and multiplies the others.
+
+    CTRL (Keskar et al. 2019). `PAD` must be blocked already: it counts as one of them.
+
+    Args:
+        logits: float32 [S, V]. history: int32 [S, L]. penalty: float32, at least 1.
+    """
+    changed = tf.where(logits > 0, logits / penalty, logits * penalty)
+    return tf.where(listed(history, logits.shape[1]), changed, logits)
+
+
+def block_repeats(logits: Any, history: Any, n: int) -> Any:
+    """Blocks words that would complete n words in a row which the history holds already.
+
+    A row where that leaves nothing stays as it was. `PAD` must be blocked already.
+
+    Args:
+        logits: float32 [S, V]. history: int32 [S, L]. n: at least 1.
+    """
+    size = history.shape[1]
+    if n > size:
+        return logits
+    # A place repeats if the n - 1 words before it are the last n - 1 of the history.
+    repeats = tf.ones([tf.shape(history)[0], size - n + 1], tf.bool)
+    for back in range(1, n):
+        last = history[:, size - back, None]
+        repeats &= (history[:, n - 1 - back : size - back] == last) & (last != PAD)
+    followers = tf.where(repeats, history[:, n - 1 :], PAD)
+    blocked = tf.where(listed(followers, logits.shape[1]), -np.inf, logits)
+    left = tf.reduce_any(blocked > -np.inf, axis=1, keepdims=True)
+    return tf.where(left, blocked, logits)
 
 
 def keep_top_k(weights: Any, k: Any) -> Any:

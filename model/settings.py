@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model.errors import SettingError
@@ -157,12 +157,18 @@ class TrainSettings:
         _check_int("seed", self.seed, 0, 2**32 - 1)
 
 
+# Of a run as a whole: a row of a prompt file cannot override them.
+RUN_WIDE = ("repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed")
 TEMPERATURES = "0 (greedy) or a number from 0.001 to 1000"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
     """What is drawn for each prompt.
+
+    The logits are changed in this order: banned and never-drawn words, `min_words`,
+    `repetition_penalty`, `no_repeat_ngram`, temperature, `top_k`, `top_p`, `min_p`. Words are
+    entries of the vocabulary; `<unk>` stands for many words and so is never a repetition.
 
     Attributes:
         samples: texts for each prompt and temperature.
@@ -173,9 +179,16 @@ class GenerationSettings:
         min_p: only words at least this share as probable as the most probable; 0 is off.
         min_words: neither the end of the text nor a stop word is drawn before so many words.
         max_words: a text ends after so many words (`finish` is then `length`).
+        repetition_penalty: the logit of a word that the prompt or the text holds already is
+            divided by it where it is above 0, else multiplied (CTRL, Keskar et al. 2019); 1 is off.
+        no_repeat_ngram: no word is drawn that would complete so many words in a row which the
+            prompt and the text hold already; 0 is off. `<eos>` is never blocked, a stop word is a
+            word like any other. Where nothing would be left to draw, the rule gives way.
         stop: a text ends before any of these words (`finish` is then `stop`).
+        ban: words that are never drawn, in all their forms; also where they would stop a text.
         label: the label every text gets, for a model trained with labels.
         unknown: let `<unk>` be drawn.
+        echo: the texts begin with their prompt.
         seed: of the run; 0 is a seed like any other.
     """
 
@@ -186,9 +199,13 @@ class GenerationSettings:
     min_p: float = 0.0
     min_words: int = 0
     max_words: int = 50
+    repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0
     stop: tuple[str, ...] = ()
+    ban: tuple[str, ...] = ()
     label: str | None = None
     unknown: bool = False
+    echo: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -204,15 +221,28 @@ class GenerationSettings:
         _check_int("min_words", self.min_words, 0)
         if self.min_words > self.max_words:
             raise SettingError("min_words", f"at most max_words ({self.max_words})", self.min_words)
-        if not isinstance(self.stop, tuple) or not all(
-            isinstance(word, str) and word.strip() for word in self.stop
-        ):
-            raise SettingError("stop", "words that are not empty", self.stop)
+        _check_float(
+            "repetition_penalty",
+            self.repetition_penalty,
+            "a number from 1 (off) to 10",
+            lambda x: 1 <= x <= 10,
+        )
+        _check_int("no_repeat_ngram", self.no_repeat_ngram, 0, 100)
+        for field, words in (("stop", self.stop), ("ban", self.ban)):
+            if not isinstance(words, tuple) or not all(
+                isinstance(word, str) and word.strip() for word in words
+            ):
+                raise SettingError(field, "words that are not empty", words)
         if self.label is not None and not isinstance(self.label, str):
             raise SettingError("label", "a text", self.label)
-        if not isinstance(self.unknown, bool):
-            raise SettingError("unknown", "true or false", self.unknown)
+        for field, value in (("unknown", self.unknown), ("echo", self.echo)):
+            if not isinstance(value, bool):
+                raise SettingError(field, "true or false", value)
         _check_int("seed", self.seed, 0, 2**64 - 1)
+
+    def within(self, run: GenerationSettings) -> GenerationSettings:
+        """These settings as a prompt of a run has them: what is `RUN_WIDE` is the run's."""
+        return replace(self, **{name: getattr(run, name) for name in RUN_WIDE})
 
     @property
     def texts(self) -> int:

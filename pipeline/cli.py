@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from model.errors import SettingError, TextmillError, UsageError
 from model.quiet import load_tensorflow
@@ -148,6 +149,8 @@ def _sample(args: argparse.Namespace) -> int:
     from pipeline.records import columns_of, record
 
     settings = _generation_settings(args)
+    if not args.json:
+        settings = replace(settings, echo=True)
     use_one_thread()
     prompts = [Prompt(id=text, text=text) for text in args.prompt or [""]]
     generator = Generator(load_model(args.model))
@@ -156,7 +159,7 @@ def _sample(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
         else:
-            print(generation.prompt.text + generation.text, flush=True)
+            print(generation.text, flush=True)
     return DONE
 
 
@@ -243,9 +246,13 @@ def _generation_settings(args: argparse.Namespace) -> GenerationSettings:
         min_p=args.min_p,
         min_words=args.min_words,
         max_words=args.max_words,
+        repetition_penalty=args.repetition_penalty,
+        no_repeat_ngram=args.no_repeat_ngram,
+        ban=tuple(args.ban),
         stop=tuple(args.stop),
         label=args.label,
         unknown=args.unknown,
+        echo=args.echo,
         seed=args.seed,
     )
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model.checks import check_settings
 from model.errors import TextmillError, UsageError
-from model.generator import check_label, stop_ids
 from model.saved import load_model
 from model.settings import GenerationSettings
 from pipeline.directory import Counts, RunDirectory
@@ -115,8 +115,7 @@ def generate(
     pipeline = _pipeline(runner, options)
     with local_copy(model_dir) as folder:
         model = load_model(folder)
-    stop_ids(model, settings)
-    check_label(model, settings.label)
+    check_settings(model, settings)
     planned = plan(prompts, settings, reading)
     columns = columns_of(planned.carried, labelled=bool(model.labels))
     job = Job(

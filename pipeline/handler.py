@@ -9,8 +9,9 @@ from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
 
+from model.checks import check_settings
 from model.errors import SettingError, TextmillError
-from model.generator import Generator, Prompt, check_label, stop_ids, use_one_thread
+from model.generator import Generator, Prompt, use_one_thread
 from model.saved import SavedModel, load_model
 from model.settings import GenerationSettings
 from pipeline.directory import Counts
@@ -106,8 +107,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         if prompt.settings is None:
             return None
         try:
-            check_label(model, prompt.settings.label)
-            stop_ids(model, prompt.settings)
+            check_settings(model, prompt.settings)
         except SettingError as error:
             return f"{error.field} must be {error.allowed}. Received: {error.received!r}"
         return None

@@ -141,10 +141,18 @@ def _add_drawing(add: Any, *, many: bool) -> None:
     add("--min-words", type=int, default=0, metavar="N", help="no end before N words (default: 0)")
     add("--max-words", type=int, default=default.max_words, metavar="N",
         help="cut after N words (default: %(default)s)")  # fmt: skip
+    add("--repetition-penalty", type=float, default=1.0, metavar="X",
+        help="logits of words that stand in the text already are divided by X where above 0, else "
+        "multiplied (default: 1, off)")  # fmt: skip
+    add("--no-repeat-ngram", type=int, default=0, metavar="N",
+        help="no N words in a row that stand in the text already (default: 0, off)")  # fmt: skip
+    add("--ban", action="append", default=[], metavar="WORD", help="never draw this word of the "
+        "vocabulary; may be given several times")  # fmt: skip
     add("--stop", action="append", default=[], metavar="WORD", help="end before this word of the "
         "vocabulary; may be given several times")  # fmt: skip
     add("--label", metavar="NAME", help="for a model trained with labels")
     add("--unknown", action="store_true", help="let <unk> be drawn")
+    add("--echo", action="store_true", help="put the prompt before each text")
     add("--seed", type=int, default=0, metavar="N", help="of the run (default: 0)")
     add("--json", action="store_true", help="print JSON")
 

@@ -12,8 +12,9 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import TaggedOutput
 
+from model.checks import check_settings
 from model.errors import SettingError
-from model.generator import Prompt, check_label, stop_ids
+from model.generator import Prompt
 from model.saved import load_model
 from model.settings import GenerationSettings
 from pipeline.files import absolute, local_copy
@@ -78,8 +79,7 @@ class GenerateText(beam.PTransform):
             raise SettingError("shards", "a whole number of at least 1", shards)
         with local_copy(model_dir) as folder:
             model = load_model(folder)
-        stop_ids(model, settings)
-        check_label(model, settings.label)
+        check_settings(model, settings)
         self._settings, self._shards, self._labelled = settings, shards, bool(model.labels)
         self._handler = TextModelHandler(
             model_dir=absolute(model_dir), fingerprint=model.fingerprint, settings=settings

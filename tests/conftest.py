@@ -125,7 +125,7 @@ def labelled_dir(tmp_path_factory) -> Path:
     return folder / "model"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model():
     """Makes a saved model of random or given weights."""
     from model.saved import SavedModel, weight_shapes

@@ -46,3 +46,53 @@ def filtered(logits, *, temperature, top_k=0, top_p=1.0, min_p=0.0):
         p = np.where(p >= last, p, 0)
     p = np.where(p >= min_p * p.max(), p, 0)
     return p / p.sum()
+
+
+def penalised(logits, text, penalty):
+    """Logits after CTRL's repetition penalty. text: ids, None for unknown words."""
+    out = np.array(logits, np.float64)
+    for word in set(text) - {None}:
+        out[word] = out[word] / penalty if out[word] > 0 else out[word] * penalty
+    return out
+
+
+def repeats(text, word, n):
+    """Whether a word would end n words in a row that stand in the text already."""
+    if len(text) < n - 1:
+        return False
+    end = [*text[len(text) - n + 1 :], word]
+    starts = range(len(text) - n + 1)
+    return None not in end and any(text[start : start + n] == end for start in starts)
+
+
+def ruled(logits, text, *, penalty=1.0, ngram=0):
+    """Logits after the penalty and the n-gram rule, which gives way where nothing is left."""
+    logits = penalised(logits, text, penalty)
+    if not ngram:
+        return logits
+    bad = [repeats(text, word, ngram) for word in range(len(logits))]
+    blocked = np.where(bad, -np.inf, logits)
+    return blocked if np.isfinite(blocked).any() else logits
+
+
+def greedy(model, ids, *, max_words, min_words=0, never=(), ends=(), eos, unknown, **rules):
+    """Ids and log-probabilities of a greedy text after a prompt, one word at a time."""
+    layers = model.network.layers
+    state, token = zeros(model.network), eos
+    for word in ids:
+        _, state = step(model.arrays, layers, token, state)
+        token = word
+    text = [None if word == unknown else word for word in ids]
+    drawn, nats = [], []
+    while len(drawn) < max_words:
+        logits, state = step(model.arrays, layers, token, state)
+        blocked = [*never, *((eos, *ends) if len(drawn) < min_words else ())]
+        allowed = logits.copy()
+        allowed[blocked] = -np.inf
+        token = int(np.argmax(ruled(allowed, text, **rules)))
+        nats.append(log_softmax(logits)[token])
+        if token == eos or token in ends:
+            break
+        drawn.append(token)
+        text.append(None if token == unknown else token)
+    return drawn, nats

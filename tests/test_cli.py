@@ -105,6 +105,17 @@ BAD_GENERATION = {
     "top-p 0": (["whole", *ASK, "--top-p", "0"], 2, ["--top-p must be a number in (0, 1]", "0"]),
     "top-p 2": (["whole", *ASK, "--top-p", "2"], 2, ["--top-p must be", "2"]),
     "stop": (["whole", *ASK, "--stop", "zebra"], 2, ["--stop must be a word", "zebra"]),
+    "ban": (["whole", *ASK, "--ban", "zebra"], 2, ["--ban must be a word", "zebra"]),
+    "penalty": (
+        ["whole", *ASK, "--repetition-penalty", "0.5"],
+        2,
+        ["--repetition-penalty must be a number from 1 (off) to 10", "0.5"],
+    ),
+    "ngram": (
+        ["whole", *ASK, "--no-repeat-ngram", "-2"],
+        2,
+        ["--no-repeat-ngram must be a whole number from 0 to 100", "-2"],
+    ),
     "label": (["whole", *ASK, "--label", "x"], 2, ["--label must be left out"]),
     "workers": (["whole", *ASK, "--workers", "0"], 2, ["--workers must be"]),
     "rejected": (["whole", *ASK, "--max-rejected", "2"], 2, ["--max-rejected must be"]),

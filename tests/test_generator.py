@@ -7,8 +7,9 @@ import pytest
 import reference
 from scipy import stats
 
+from model.checks import stop_ids
 from model.errors import SettingError, TextmillError
-from model.generator import Generation, Generator, Prompt, prompt_key, stop_ids
+from model.generator import Generation, Generator, Prompt, prompt_key
 from model.saved import load_model
 from model.settings import GenerationSettings
 from model.vocabulary import EOS, PAD, UNKNOWN

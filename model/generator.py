@@ -42,12 +42,14 @@ class Prompt:
         text: as it came; may be empty.
         settings: of this prompt; None takes the run's. Those of `RUN_WIDE` are always the run's.
         extra: what came with it, carried through to the output.
+        row: where it stands in the input, for who has to find it again.
     """
 
     id: str
     text: str
     settings: GenerationSettings | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    row: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pipeline.records import Column
 _DTYPES = {"text": "string", "int": "int64", "float": "float64", "bool": "bool", "json": "string"}
 _MEANING = {
     "id": "the row's name with #sample",
+    "row": "the input file and the row in it, from 1",
     "prompt": "the row as it was",
     "text": "the generated text",
     "label": "the label it was made with",

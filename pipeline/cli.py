@@ -196,7 +196,7 @@ def _generate(args: argparse.Namespace) -> int:
         *counts.items(),
         ("shards", len(outcome.manifest["shards"])),
         ("seconds", round(outcome.seconds, 1)),
-        ("words/s, start included", round(counts["words"] / outcome.seconds)),
+        ("words/s, start included", round(outcome.words / outcome.seconds)),
         ("directory", args.out),
     ]
     if args.json:

@@ -66,10 +66,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its manifest and how long it took in seconds."""
+    """A finished run.
+
+    Attributes:
+        manifest: of all of it. seconds: that this call took. words: that it drew.
+    """
 
     manifest: dict[str, Any]
     seconds: float
+    words: int
 
     @property
     def rejected_share(self) -> float:
@@ -117,7 +122,9 @@ def generate(
         model = load_model(folder)
     check_settings(model, settings)
     planned = plan(prompts, settings, reading)
-    columns = columns_of(planned.carried, labelled=bool(model.labels))
+    columns = columns_of(
+        planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
+    )
     job = Job(
         model_dir=absolute(model_dir),
         fingerprint=model.fingerprint,
@@ -126,13 +133,16 @@ def generate(
         plan=planned,
         output=Output(absolute(out), form, columns),
     )
+    words = 0
     directory = RunDirectory(job.output, job.header(), resume=resume, warn=warn)
     try:
         if not directory.finished:
             done = directory.done(job.plan.shards, machine=cpu_kind())
+            words = -sum(summary.words for summary in done)
             build(pipeline, job, done)
             with _watch(directory, planned.rows, progress):
                 _run(pipeline, directory)
+            words += read_manifest(out)["counts"]["words"]
         manifest = read_manifest(out)
     except KeyboardInterrupt:
         raise Interrupted(
@@ -142,7 +152,7 @@ def generate(
         raise TextmillError(f"{error}. {_GO_ON}") from error
     finally:
         directory.release(finished=directory.finished)
-    return Outcome(manifest, time.monotonic() - started)
+    return Outcome(manifest, time.monotonic() - started, words)
 
 
 _LOOK_SECONDS = 1.0

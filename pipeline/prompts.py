@@ -118,16 +118,21 @@ class LoadedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """All inputs, the shards they are cut into, and the kinds of the fields carried through."""
+    """All inputs, the shards they are cut into, and the kinds of the rows' fields."""
 
     files: tuple[PromptFile, ...]
     shards: tuple[Shard, ...]
-    carried: dict[str, str]
+    fields: dict[str, str]
 
     @property
     def rows(self) -> int:
         """Rows of all inputs."""
         return sum(file.rows for file in self.files)
+
+    @property
+    def carried(self) -> dict[str, str]:
+        """Kinds of the fields that are carried through."""
+        return {name: kind for name, kind in self.fields.items() if name not in FIELDS}
 
 
 def plan(
@@ -156,7 +161,7 @@ def plan(
     words = min(max(rows * words_a_row // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
     ranges = [r for scan in scans for r in scan.ranges(max(1, words // words_a_row))]
     shards = tuple(Shard(number=i, of=len(ranges), **fields) for i, fields in enumerate(ranges))
-    return Plan(tuple(scan.file for scan in scans), shards, kinds.carried(FIELDS))
+    return Plan(tuple(scan.file for scan in scans), shards, kinds.known())
 
 
 def _find(patterns: Sequence[str]) -> list[str]:

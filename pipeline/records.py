@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class Column:
 
 OWN = (
     Column("id", "text"),
+    Column("row", "text"),
     Column("prompt", "text"),
     Column("text", "text"),
     Column("label", "text"),
@@ -46,15 +47,19 @@ REJECTED = (
 )
 
 
-def columns_of(carried: Mapping[str, str], *, labelled: bool) -> tuple[Column, ...]:
+def columns_of(
+    carried: Mapping[str, str], *, labelled: bool, own_ids: bool = False
+) -> tuple[Column, ...]:
     """The columns of a run: the same in every file of it and in every format.
 
     Args:
         carried: kinds of the fields that are carried through, by name. One that is named as a
             column of our own gets `input_` before its name.
         labelled: whether the model has labels.
+        own_ids: whether rows may have ids of their own, which need not say where they stand.
     """
-    columns = [column for column in OWN if labelled or column.name != "label"]
+    left_out = {"label": not labelled, "row": not own_ids}
+    columns = [column for column in OWN if not left_out.get(column.name)]
     taken = {column.name for column in columns} | set(carried)
     for source, kind in carried.items():
         name = source
@@ -71,6 +76,7 @@ def record(generation: Generation, columns: Sequence[Column]) -> dict[str, Any]:
     """An output record; nothing in it varies between equal runs."""
     own = {
         "id": f"{generation.prompt.id}#{generation.sample}",
+        "row": generation.prompt.row,
         "prompt": generation.prompt.text,
         "text": generation.text,
         "label": generation.label,
@@ -116,10 +122,9 @@ class Kinds:
             )
         self.of[name] = kind
 
-    def carried(self, not_carried: Iterable[str]) -> dict[str, str]:
-        """Kinds of all fields but those; one that is never anything but null is a text."""
-        left_out = set(not_carried)
-        return {name: kind or "text" for name, kind in self.of.items() if name not in left_out}
+    def known(self) -> dict[str, str]:
+        """Kinds by name; of a field that is never anything but null, a text."""
+        return {name: kind or "text" for name, kind in self.of.items()}
 
 
 def _kind(value: Any) -> str | None:

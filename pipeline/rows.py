@@ -46,7 +46,7 @@ def text_prompt(raw: bytes, *, row_id: str) -> Prompt:
     Raises:
         BadRow: as said.
     """
-    return Prompt(row_id, _not_blank(_decoded(raw)))
+    return Prompt(row_id, _not_blank(_decoded(raw)), row=row_id)
 
 
 def json_row(raw: bytes) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def prompt_of(
         _whole_unicode(json.dumps(extra, ensure_ascii=False, allow_nan=False))
     except ValueError:  # 1e999 is valid JSON
         raise BadRow("a number too large for a float") from None
-    return Prompt(name, _not_blank(text), merged, extra)
+    return Prompt(name, _not_blank(text), merged, extra, row_id)
 
 
 def _number(name: str, cell: str) -> int | float:

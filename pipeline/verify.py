@@ -29,7 +29,7 @@ class Verdict:
     Attributes:
         problems: one line each; none means that the output is whole.
         counts: of rows, prompts, rejected, records and words, as counted.
-        duplicate_ids: records whose id another record has.
+        duplicate_ids: records whose id another record has, as rows of the input had one id.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -56,19 +56,20 @@ def _verify(out: str, manifest: dict[str, Any], verdict: Verdict) -> Verdict:
     columns = tuple(Column(**column) for column in manifest["columns"])
     totals = dict.fromkeys(manifest["counts"], 0)
     with tempfile.TemporaryDirectory() as scratch:
-        ids = _Ids(Path(scratch))
+        ids, places = _Ids(Path(scratch, "ids")), _Ids(Path(scratch, "places"))
         for shard in manifest["shards"]:
-            for name, count in _shard(out, shard, form, columns, ids, verdict).items():
+            for name, count in _shard(out, shard, form, columns, ids, places, verdict).items():
                 totals[name] += count
         verdict.duplicate_ids = ids.duplicates()
+        twice = places.duplicates()
     verdict.counts = totals
     for name, count in manifest["counts"].items():
         if totals[name] != count:
             verdict.problems.append(
                 f"{MANIFEST} says {count} {name}, the files hold {totals[name]}"
             )
-    if verdict.duplicate_ids:
-        verdict.problems.append(f"{verdict.duplicate_ids} records share their id with another")
+    if twice:
+        verdict.problems.append(f"{twice} records are there twice")
     verdict.problems += _strangers(out, manifest)
     return verdict
 
@@ -79,6 +80,7 @@ def _shard(
     form: Format,
     columns: tuple[Column, ...],
     ids: _Ids,
+    places: _Ids,
     verdict: Verdict,
 ) -> dict[str, int]:
     """Counts of a shard as its files have them."""
@@ -90,7 +92,9 @@ def _shard(
     else:
         found["words"] = sum(row["words"] for row in records)
         for row in records:
-            ids.add(str(row["id"]))
+            name = str(row["id"])
+            ids.add(name)
+            places.add(f"{row['row']}#{name.rpartition('#')[2]}" if "row" in row else name)
     if shard["rejected"]:
         path, digest = join(out, REJECTED, shard["name"]), shard["rejected_sha256"]
         found["rejected"] = len(_rows(path, digest, form, REJECTED_COLUMNS, verdict))
@@ -148,6 +152,7 @@ class _Ids:
     """
 
     def __init__(self, folder: Path):
+        folder.mkdir()
         self._paths = [folder / str(i) for i in range(_BUCKETS)]
         self._pending: list[list[int]] = [[] for _ in range(_BUCKETS)]
         self._waiting = 0

@@ -42,8 +42,8 @@ COLUMNS = (
 
 def row(text="a", *, label="l", n=1, x=0.5, yes=True, more=None):
     return {
-        "id": f"p:{text}#1", "prompt": text, "text": text, "label": label, "temperature": 0.5,
-        "words": 3, "finish": "eos", "logprob": -1.25, "note": text, "n": n, "x": x, "yes": yes,
+        "id": f"p:{text}#1", "row": "p:1", "prompt": text, "text": text, "label": label,
+        "temperature": 0.5, "words": 3, "finish": "eos", "logprob": -1.25, "note": text, "n": n, "x": x, "yes": yes,
         "more": more,
     }  # fmt: skip
 
@@ -104,9 +104,9 @@ def test_kinds_of_fields():
     kinds = Kinds()
     kinds.learn({"prompt": "a", "a": 1, "b": 1, "c": None, "d": [1], "e": "x", "f": True})
     kinds.learn({"a": 2, "b": 0.5, "c": 1, "d": "x", "e": 3, "f": 1, "g": 2**63, "h": None})
-    assert kinds.carried(["prompt"]) == {
-        "a": "int", "b": "float", "c": "int", "d": "json", "e": "json", "f": "json", "g": "json",
-        "h": "text",
+    assert kinds.known() == {
+        "prompt": "text", "a": "int", "b": "float", "c": "int", "d": "json", "e": "json",
+        "f": "json", "g": "json", "h": "text",
     }  # fmt: skip
     columns = columns_of({"text": "text", "input_text": "int", "label": "text"}, labelled=False)
     assert [(c.name, c.source) for c in columns if c.source] == [
@@ -319,6 +319,22 @@ def test_numbers_that_json_has_not(model_dir, tmp_path, value):
     (tmp_path / "p.jsonl").write_text(f'{{"prompt": "a", "x": {value}}}\n{{"prompt": "b"}}\n')
     outcome = run(model_dir, tmp_path / "p.jsonl", tmp_path / "o")
     assert outcome.manifest["counts"]["rejected"] == 1
+
+
+def test_ids_that_occur_twice(model_dir, tmp_path):
+    """Both rows are kept, apart by their place; only a record that is there twice is a fault."""
+    (tmp_path / "p.jsonl").write_text(
+        '{"prompt": "a dog", "id": "x"}\n{"prompt": "the cat", "id": "x"}\n{"prompt": "the"}\n'
+    )
+    run(model_dir, tmp_path / "p.jsonl", tmp_path / "o")
+    found = records_of(tmp_path / "o", Format())
+    assert [(r["id"], r["row"]) for r in found[::2]] == [
+        ("x#1", "p.jsonl:1"),
+        ("x#1", "p.jsonl:2"),
+        ("p.jsonl:3#1", "p.jsonl:3"),
+    ]
+    verdict = verify(str(tmp_path / "o"))
+    assert (verdict.problems, verdict.duplicate_ids) == ([], 4)
 
 
 def test_files_of_several_kinds_give_one_set_of_columns(model_dir, tmp_path):

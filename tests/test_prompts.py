@@ -321,3 +321,15 @@ def test_any_bytes_of_any_format_add_up(tmp_path_factory, pieces, name, most):
     finally:
         prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS = before
     assert len(good) + len(bad) == planned.rows
+    assert len({id for id, _ in good}) == len(good)
+
+
+def test_long_prompts_and_empty_files(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("prompt\n")
+    (tmp_path / "p.txt").write_text("word " * 1000 + "\nqzx qzx\n")
+    planned = plan([str(tmp_path / "*")], SETTINGS)
+    good, bad = rows_of(planned)
+    assert [text for _, text in good] == ["word " * 1000, "qzx qzx"]
+    assert bad == []

@@ -201,7 +201,7 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
         f"{shards[1].name}: not readable as jsonl",
         f"{shards[2]}: No such file",
         f"{shards[3].name}: 0 rejected instead of",
-        "2 records share their id",
+        "2 records are there twice",
         "stranger in",
         "dangling in",
         "is not what its manifest says",

@@ -90,7 +90,7 @@ def test_a_history_remembers_words_alone():
 def random_words(make_model):
     """A generator of random weights over WORDS, which likes <unk>, <eos> and w7."""
     model = make_model(WORDS, layers=2, scale=0.8)
-    model.arrays["output_bias"][[UNKNOWN, EOS, model.vocabulary.ids["w7"]]] = [2, 1, 2]
+    model.arrays["output_bias"][[UNKNOWN, EOS, model.vocabulary.ids["w7"]]] = [2, 2, 3]
     return Generator(model)
 
 

@@ -18,9 +18,10 @@ def check_settings(model: SavedModel, settings: GenerationSettings) -> None:
             it needs one, or no word is left to draw.
     """
     check_label(model, settings.label)
+    stops = stop_ids(model, settings)
     undrawn = {PAD, EOS} | never_ids(model, settings)
     if settings.min_words > 0:
-        undrawn |= stop_ids(model, settings)
+        undrawn |= stops
     if len(undrawn) == len(model.vocabulary):
         field = "ban" if settings.ban else "stop"
         received = getattr(settings, field)

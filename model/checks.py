@@ -19,7 +19,9 @@ def check_settings(model: SavedModel, settings: GenerationSettings) -> None:
     """
     check_label(model, settings.label)
     stops = stop_ids(model, settings)
-    undrawn = {PAD, EOS} | never_ids(model, settings) | (stops if settings.min_words else set())
+    undrawn = {PAD, EOS} | never_ids(model, settings)
+    if settings.min_words > 0:
+        undrawn |= stops
     if len(undrawn) == len(model.vocabulary):
         field = "ban" if settings.ban else "stop"
         received = getattr(settings, field)

@@ -90,7 +90,7 @@ def test_a_history_remembers_words_alone():
 def random_words(make_model):
     """A generator of random weights over WORDS, which likes <unk>, <eos> and w7."""
     model = make_model(WORDS, layers=2, scale=0.8)
-    model.arrays["output_bias"][[UNKNOWN, EOS, model.vocabulary.ids["w7"]]] = [2, 1, 2]
+    model.arrays["output_bias"][[UNKNOWN, EOS, model.vocabulary.ids["w7"]]] = [2, 2, 3]
     return Generator(model)
 
 
@@ -177,10 +177,8 @@ def constant(make_model):
     "settings",
     [
         {"repetition_penalty": 1.7, "top_k": 4, "temperatures": (0.7,)},
-        {"no_repeat_ngram": 2, "top_p": 0.8},
         {"no_repeat_ngram": 2, "repetition_penalty": 2.5, "min_p": 0.2},
-        {"ban": ("b", "“"), "top_k": 3},
-        {"ban": ("a",), "no_repeat_ngram": 2, "top_p": 0.6, "temperatures": (1.4,)},
+        {"ban": ("b", "“"), "no_repeat_ngram": 2, "top_p": 0.6, "temperatures": (1.4,)},
     ],
     ids=str,
 )
@@ -242,11 +240,11 @@ def test_order_and_neighbours_do_not_change_a_bit(generator, many):
 
 def test_room_for_longer_texts_does_not_change_a_bit(generator, many, monkeypatch):
     long = [Prompt(f"long:{i}", "the old cat sat " * i) for i in (5, 20, 40)]
-    prompts = some_prompts(200)
-    for place, prompt in zip((0, 70, 150), long, strict=True):
+    prompts = some_prompts(100)
+    for place, prompt in zip((0, 70, 90), long, strict=True):
         prompts.insert(place, prompt)
     found = by_id(texts(generator, prompts, **BOTH))
-    for text in many[:200]:
+    for text in many[:100]:
         assert found[text.prompt.id, 1] == text
     monkeypatch.setattr(generator_module, "LEAST_HISTORY", 256)
     assert by_id(texts(generator, prompts, **BOTH)) == found
@@ -254,18 +252,18 @@ def test_room_for_longer_texts_does_not_change_a_bit(generator, many, monkeypatc
 
 def test_histories_grow_and_shrink_with_their_texts(random_words, monkeypatch):
     """Texts that outgrow the room they began with, and a slot given to a short text again."""
-    monkeypatch.setattr(generator_module, "LEAST_HISTORY", 16)
+    monkeypatch.setattr(generator_module, "LEAST_HISTORY", 32)
     random = np.random.default_rng(2)
     prompts = [
         Prompt(f"p:{i}", " ".join(random.choice(WORDS, length)))
-        for i, length in enumerate([0, 1, 3, 4, 15, 33, 0, 2, 3, 1])
+        for i, length in enumerate([0, 1, 3, 4, 7, 33, 0, 2, 3, 1])
     ]
     small = Generator(random_words.model, slots=2)
     widths = []
     monkeypatch.setattr(small, "_graph", _Watched(small._graph, widths))
     rules = {"repetition_penalty": 1.1, "no_repeat_ngram": 2}
     assert_greedy_texts(small, prompts, min_words=20, max_words=20, **rules)
-    assert widths[0] == 16
+    assert widths[0] == 32
     assert max(widths) == 64
     assert widths[-1] == 32
 
@@ -287,7 +285,7 @@ class _Watched:
 def test_rules_that_never_apply_change_nothing(generator, many):
     plain = texts(generator, some_prompts(100), temperatures=(0.9,), max_words=12)
     assert (
-        texts(generator, some_prompts(100), temperatures=(0.9,), max_words=12, no_repeat_ngram=18)
+        texts(generator, some_prompts(100), temperatures=(0.9,), max_words=12, no_repeat_ngram=100)
         == plain
     )
     assert plain != many[:100]

@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/textmill demo
 
 test: $(VENV)/.tested lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .

@@ -37,6 +37,7 @@ setup(
             "mypy>=1.10",
             "pandas>=2",
             "pytest>=8",
+            "pytest-xdist>=3",
             "ruff>=0.6",
             "scipy>=1.11",
         ],

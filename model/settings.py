@@ -27,7 +27,8 @@ def _check_int(field: str, value: Any, low: int, high: int | None = None) -> Non
 
 def _check_float(field: str, value: Any, allowed: str, accept: Callable[[float], bool]) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not accept(value):
+    # Whole numbers can be larger than any float.
+    if not number or abs(value) > 1e300 or math.isnan(value) or not accept(value):
         raise SettingError(field, allowed, value)
 
 
@@ -159,6 +160,7 @@ class TrainSettings:
 
 # Of a run as a whole: a row of a prompt file cannot override them.
 RUN_WIDE = ("repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed")
+_MOST_TEXTS = 100_000
 TEMPERATURES = "0 (greedy) or a number from 0.001 to 1000"
 
 
@@ -209,7 +211,7 @@ class GenerationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_int("samples", self.samples, 1, 100_000)
+        _check_int("samples", self.samples, 1, _MOST_TEXTS)
         if not isinstance(self.temperatures, tuple) or not self.temperatures:
             raise SettingError("temperature", TEMPERATURES, self.temperatures)
         for value in self.temperatures:
@@ -220,7 +222,10 @@ class GenerationSettings:
         _check_int("max_words", self.max_words, 1, 100_000)
         _check_int("min_words", self.min_words, 0)
         if self.min_words > self.max_words:
-            raise SettingError("min_words", f"at most max_words ({self.max_words})", self.min_words)
+            raise SettingError("min_words", "at most max_words", self.min_words)
+        if self.texts > _MOST_TEXTS:
+            allowed = f"so many that a prompt has at most {_MOST_TEXTS} texts"
+            raise SettingError("samples", allowed, self.samples)
         _check_float(
             "repetition_penalty",
             self.repetition_penalty,

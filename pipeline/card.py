@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.formats import Format
 from pipeline.records import Column
 
+REJECTED = "rejected"  # the folder of rejected rows
 _DTYPES = {"text": "string", "int": "int64", "float": "float64", "bool": "bool", "json": "string"}
 _MEANING = {
     "id": "the row's name with #sample",
@@ -41,7 +43,9 @@ def dataset_card(manifest: Mapping[str, Any], columns: Sequence[Column], output:
         "|---|---|---|",
     ]
     for column in columns:
-        meaning = _MEANING.get(column.name, "carried through from the prompt files")
+        meaning = "carried through from the prompt files"
+        if column.source is None:
+            meaning = _MEANING[column.name]
         if column.name == "text" and echo:
             meaning = "the prompt and the generated text after it"
         if output.name != "text" or column.name == "text":
@@ -55,27 +59,40 @@ def dataset_card(manifest: Mapping[str, Any], columns: Sequence[Column], output:
 def _header(columns: Sequence[Column], output: Format, *, rejected: bool) -> list[str]:
     if output.name == "tfrecord":  # no loader of datasets knows it
         return []
-    lines = ["---", "configs:", "- config_name: default", f"  data_files: shard-*{output.ending}"]
-    if output.name == "csv" and all(c.kind == "text" for c in columns if c.source is not None):
-        lines.append("  keep_default_na: false")  # a text "NA" is a text
+    configs = {"default": f"shard-*{output.ending}"}
     if rejected and output.name != "text":
-        lines += ["- config_name: rejected", f"  data_files: rejected/shard-*{output.ending}"]
-    # Where values are nested their types are left to the reader of JSON.
-    nested = output.name == "jsonl" and any(column.kind == "json" for column in columns)
-    if output.name != "text" and not nested:
+        configs["rejected"] = f"{REJECTED}/shard-*{output.ending}"
+    lines = ["---", "configs:"]
+    for name, files in configs.items():
+        lines += [f"- config_name: {name}", f"  data_files: {files}"]
+        if output.name == "csv":
+            lines.append("  keep_default_na: false")  # a text "NA" is a text
+            if any(c.kind in ("int", "float", "bool") and c.source for c in columns):
+                lines.append('  na_values: [""]')  # an empty cell of a number is none
+        if output.name == "parquet":  # else that of the first shard, which may be empty
+            lines.append("  batch_size: 1000")
+    if output.name != "text":
         lines += ["dataset_info:", "- config_name: default", "  features:"]
         for column in columns:
-            lines += [f"  - name: {json.dumps(column.name)}", f"    dtype: {_DTYPES[column.kind]}"]
+            dtype = _DTYPES[column.kind]
+            if column.kind == "json" and output.name == "jsonl":
+                dtype = "json"
+            lines += [f"  - name: {_yaml(column.name)}", f"    dtype: {dtype}"]
     return [*lines, "---"]
+
+
+def _yaml(text: str) -> str:
+    """A text as a double-quoted scalar of YAML: JSON, with more that must be escaped."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff]", lambda m: f"\\u{ord(m.group()):04x}", quoted)
 
 
 def _loading(output: Format) -> list[str]:
     """Python that loads the output with each library that can, run in its directory."""
     files = f'files = sorted(glob.glob("shard-*{output.ending}"))'
     dataset = "dataset = datasets.load_dataset(os.getcwd())"
-    tensors = (
-        'tensors = tf.data.Dataset.from_tensor_slices(frame[["prompt", "text"]].to_dict("list"))'
-    )
+    texts = '["prompt", "text"]'
+    tensors = f'tensors = tf.data.Dataset.from_tensor_slices(frame[{texts}].to_dict("list"))'
     gzip = ', compression_type="GZIP"' if output.compression == "gzip" else ""
     if output.name == "parquet":
         return [
@@ -87,27 +104,18 @@ def _loading(output: Format) -> list[str]:
             "table = pyarrow.parquet.read_table(files)",
             tensors,
         ]
-    if output.name == "jsonl":
+    if output.name in ("jsonl", "csv"):
+        reader = {
+            "jsonl": "read_json(f, lines=True, dtype=False, convert_dates=False)",
+            "csv": "read_csv(f, keep_default_na=False, na_values={})",
+        }[output.name]
         return [
-            "import glob, os, datasets, pandas, pyarrow.json, tensorflow as tf",
+            "import glob, os, datasets, pandas, tensorflow as tf",
             "",
             files,
             dataset,
-            "frame = pandas.concat(pandas.read_json(f, lines=True, dtype=False) for f in files)",
-            "table = pyarrow.concat_tables(map(pyarrow.json.read_json, files), "
-            'promote_options="permissive")',
-            tensors,
-        ]
-    if output.name == "csv":
-        return [
-            "import glob, os, datasets, pandas, pyarrow.csv, tensorflow as tf",
-            "",
-            files,
-            dataset,
-            "frame = pandas.concat(pandas.read_csv(f, keep_default_na=False) for f in files)",
-            "lines = pyarrow.csv.ParseOptions(newlines_in_values=True)",
-            "table = pyarrow.concat_tables(pyarrow.csv.read_csv(f, parse_options=lines) for f in "
-            "files)",
+            f"frame = pandas.concat(pandas.{reader} for f in files)",
+            'table = dataset["train"].with_format("arrow")[:]',
             tensors,
         ]
     if output.name == "text":
@@ -131,6 +139,7 @@ def _loading(output: Format) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """A name from outside, in a cell of a Markdown table."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-    return escaped.replace("`", "\\`").replace("\n", " ")
+    """A name from outside in a cell of a Markdown table: no markup of its own, on one line."""
+    one_line = "".join(c if c.isprintable() else " " for c in text)
+    escaped = re.sub(r"([\\`*_\[\]()!#|~])", r"\\\1", one_line)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

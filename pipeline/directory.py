@@ -37,6 +37,8 @@ from pipeline.files import (
     write_once,
 )
 from pipeline.prompts import Shard
+from pipeline.records import REJECTED as REJECTED_COLUMNS
+from pipeline.rows import reason_class
 from pipeline.shards import (
     CARD,
     DONE,
@@ -46,7 +48,12 @@ from pipeline.shards import (
     STATS,
     Output,
     ShardSummary,
+    read_manifest,
 )
+from pipeline.statistics import Statistics
+
+# What reading a damaged file may raise.
+_DAMAGE = (TextmillError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 try:
     import fcntl
@@ -109,7 +116,10 @@ class RunDirectory:
         try:
             if holds_run and resume:
                 self._compare()
-                self._sweep()
+                if self.finished:
+                    self._reopen()
+                if not self.finished:
+                    self._sweep()
             else:
                 text = json.dumps(header, indent=2, ensure_ascii=False) + "\n"
                 if not write_once(join(self.out, RUN), text.encode()):
@@ -151,13 +161,13 @@ class RunDirectory:
         for name in names(self._notes):
             shard, ending = os.path.splitext(name)
             if ending == ".json" and shard not in self._finished:
-                with contextlib.suppress(TextmillError, ValueError, TypeError, KeyError):
+                with contextlib.suppress(*_DAMAGE):
                     done = ShardSummary.from_json(read(join(self._notes, name)).decode())
                     self._finished[shard] = Counts(
                         done.prompts, done.records, done.words, done.rejected
                     )
             elif ending == ".started":
-                with contextlib.suppress(TextmillError, ValueError, TypeError, KeyError):
+                with contextlib.suppress(*_DAMAGE):
                     note = json.loads(read(join(self._notes, name)))
                     working[shard] = Counts(**note["counts"])
         return Counts.total([*self._finished.values(), *(
@@ -170,7 +180,7 @@ class RunDirectory:
         for name in inside:
             shard, ending = os.path.splitext(name)
             if ending == ".started" and f"{shard}.json" not in inside:
-                with contextlib.suppress(TextmillError, ValueError, KeyError, TypeError):
+                with contextlib.suppress(*_DAMAGE):
                     if not _alive(json.loads(read(join(self._notes, name)))["pid"]):
                         dead.append(shard)
         return dead
@@ -205,7 +215,9 @@ class RunDirectory:
         path = join(self.out, RUN)
         try:
             stands = json.loads(read(path).decode())
-        except ValueError as error:
+            if not isinstance(stands, dict) or not isinstance(stands.get("versions"), dict):
+                raise ValueError("it tells of no run")
+        except (ValueError, RecursionError) as error:
             raise TextmillError(f"{path} is damaged, so there is no going on: {error}") from None
         for run in (stands, wanted := dict(self._header)):
             versions = run.get("versions", {})
@@ -219,25 +231,81 @@ class RunDirectory:
             )
 
     def _sweep(self) -> None:
-        """Removes what killed attempts left, and what the end of the run writes anew."""
+        """Removes what killed attempts left, and what the run writes anew.
+
+        A shard without a note is among it: nobody knows whether it is whole. Where there is no lock
+        another run may be about to note it.
+        """
+        noted = {name.removesuffix(".json") for name in names(self._notes)}
         for folder in (self.out, join(self.out, REJECTED), self._notes):
             for name in names(folder):
-                if name.startswith(ATTEMPT) or name.endswith(".started"):
+                unknown = name.startswith("shard-") and name.partition(".")[0] not in noted
+                left = name.startswith(ATTEMPT) or name.endswith(".started")
+                if left or (unknown and self._lock is not None):
                     remove(join(folder, name))
-        if not self.finished:
-            for name in (STATS, CARD):
-                remove(join(self.out, name))
+        for name in (STATS, CARD):
+            remove(join(self.out, name))
+
+    def _reopen(self) -> None:
+        """Turns a finished run in which something is damaged into one that is not finished.
+
+        Shards that are whole get their notes back, except in text files, which do not tell enough.
+        """
+        manifest = read_manifest(self.out)
+        form, columns = self._output.form, self._output.columns
+        broken, notes = [], {}
+        for number, shard in enumerate(manifest["shards"]):
+            try:
+                rows, rejected = [], []
+                data = read(join(self.out, shard["name"]))
+                whole = sha256(data) == shard["sha256"]
+                if shard["rejected"]:
+                    other = read(join(self.out, REJECTED, shard["name"]))
+                    whole &= sha256(other) == shard["rejected_sha256"]
+                    rejected = form.decode(other, REJECTED_COLUMNS)
+                if whole and form.name != "text":
+                    rows = form.decode(data, columns)
+            except (TextmillError, KeyError):
+                whole = False
+            if not whole:
+                broken.append(shard["name"])
+            elif form.name != "text":
+                notes[shard["name"].partition(".")[0]] = ShardSummary(
+                    number=number,
+                    machine=", ".join(manifest["machines"]),
+                    tensorflow=", ".join(manifest["tensorflow"]),
+                    statistics=Statistics.of(
+                        rows, [reason_class(row["reason"]) for row in rejected], seconds=0.0
+                    ),
+                    **shard,
+                )
+        for name in (STATS, CARD):
+            if name not in names(self.out):
+                broken.append(name)
+        if not broken:
+            return
+        self._warn(f"{', '.join(broken[:5])} of the finished run is damaged and is made again")
+        make_directory(self._notes)
+        for name, summary in notes.items():
+            write_once(join(self._notes, f"{name}.json"), _note(summary))
+        remove(join(self.out, MANIFEST))
 
     def _check(self, shard: Shard) -> ShardSummary | None:
         note = join(self._notes, f"{shard.file_name}.json")
         paths = (self._output.path(shard), self._output.rejected_path(shard))
         try:
             summary = ShardSummary.from_json(read(note).decode())
-            if sha256(read(paths[0])) == summary.sha256 and (
-                summary.rejected_sha256 is None or sha256(read(paths[1])) == summary.rejected_sha256
+            ours = (summary.number, summary.rows) == (shard.number, shard.rows)
+            if (
+                ours
+                and sha256(read(paths[0])) == summary.sha256
+                and (
+                    summary.rejected_sha256 is None
+                    or sha256(read(paths[1])) == summary.rejected_sha256
+                )
             ):
                 return summary
-        except (TextmillError, ValueError, TypeError, KeyError):
+        except _DAMAGE:
             pass
         self._warn(f"{shard.file_name} is damaged and is made again")
         for path in (*paths, note):
@@ -256,11 +324,14 @@ def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:
 
 def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
     """Says that a shard is finished, which a resume goes by."""
-    text = json.dumps(asdict(summary)) + "\n"
-    write_once(join(out, DONE, f"{shard.file_name}.json"), text.encode())
+    write_once(join(out, DONE, f"{shard.file_name}.json"), _note(summary))
     if not is_remote(out):
         with contextlib.suppress(TextmillError):
             remove(join(out, DONE, f"{shard.file_name}.started"))
+
+
+def _note(summary: ShardSummary) -> bytes:
+    return (json.dumps(asdict(summary)) + "\n").encode()
 
 
 def _check_free(out: str) -> None:

@@ -93,7 +93,7 @@ class Format:
             if self.name == "parquet":
                 return _from_parquet(data, columns)
             return _DECODE[self.name](self._unpacked(data), columns)
-        except (ValueError, TypeError, KeyError, OSError, EOFError, zlib.error, csv.Error) as error:
+        except _DAMAGE as error:
             reason = str(error).split("\n")[0]
             raise TextmillError(f"not readable as {self.name}: {reason}") from None
 
@@ -105,6 +105,11 @@ class Format:
 
             return pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd").read()
         return data
+
+
+_DAMAGE = (
+    ValueError, TypeError, KeyError, OSError, EOFError, RecursionError, zlib.error, csv.Error,
+)  # fmt: skip
 
 
 # -- JSON Lines ------------------------------------------------------------------------------------
@@ -250,6 +255,7 @@ def _from_tfrecord(data: bytes, columns: Sequence[Column]) -> list[Row]:
 
     load_tensorflow()
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
     with _scratch_file() as path:
         with open(path, "wb") as file:
@@ -258,7 +264,10 @@ def _from_tfrecord(data: bytes, columns: Sequence[Column]) -> list[Row]:
             raw = [record.numpy() for record in tf.data.TFRecordDataset(path)]
         except tf.errors.OpError as error:
             raise ValueError(error.message) from None
-    return [_from_example(tf.train.Example.FromString(one), columns) for one in raw]
+    try:
+        return [_from_example(tf.train.Example.FromString(one), columns) for one in raw]
+    except DecodeError as error:
+        raise ValueError(error) from None
 
 
 def _from_example(example: Any, columns: Sequence[Column]) -> Row:

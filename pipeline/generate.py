@@ -46,8 +46,8 @@ class Job:
             "settings": asdict(self.settings),
             "input": asdict(self.reading),
             "output": asdict(self.output.form),
-            "columns": [asdict(column) for column in self.output.columns],
             "prompts": [asdict(file) for file in self.plan.files],
+            "columns": [asdict(column) for column in self.output.columns],
             "versions": {
                 name: importlib.metadata.version(name)
                 for name in (

@@ -17,6 +17,7 @@ from model.settings import GenerationSettings
 from pipeline.directory import Counts
 from pipeline.files import local_copy
 from pipeline.prompts import LoadedShard, Rejected, Shard, shown
+from pipeline.rows import setting_reason
 from pipeline.shards import GeneratedShard
 
 _NOTE_SECONDS = 1.0  # between notes on a shard's progress
@@ -109,7 +110,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         try:
             check_settings(model, prompt.settings)
         except SettingError as error:
-            return f"{error.field} must be {error.allowed}. Received: {error.received!r}"
+            return setting_reason(error)
         return None
 
     def get_num_bytes(self, batch: Sequence[LoadedShard]) -> int:

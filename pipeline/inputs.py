@@ -12,9 +12,10 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -67,16 +68,21 @@ class Form:
 
 def form_of(path: str, settings: InputSettings) -> Form:
     """The form of a file, by its name."""
-    name = path
+    name = path.lower()
     for ending in _COMPRESSIONS:
         name = name.removesuffix(ending)
+    if path.lower().endswith(".parquet"):
+        return Form("parquet")
+    if name.endswith((".json", ".parquet")):
+        raise TextmillError(
+            f"{path}: a packed Parquet file or one JSON value is no prompt file; unpack it, or "
+            "write an object a line into a .jsonl"
+        )
     if name.endswith((".jsonl", ".ndjson")):
         return Form("jsonl")
     if name.endswith(".csv"):
         return Form("table", settings.delimiter, quoted=True)
-    if name.endswith(".tsv"):
-        return Form("table", "\t")
-    return Form("parquet" if path.endswith(".parquet") else "text")
+    return Form("table", "\t") if name.endswith(".tsv") else Form("text")
 
 
 class Input:
@@ -93,6 +99,8 @@ class Input:
         self._path, self.position = path, 0
         self._raw = open_read(path)
         self._file = _decompressed(path, self._raw)
+        if not self._raw.seekable():
+            raise TextmillError(f"{path} is no file that can be read twice; save it as one first")
         if self._file is self._raw:
             self._raw.seek(start)
             self.position = start
@@ -133,11 +141,11 @@ def digest_of(path: str) -> str:
 
 
 def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
-    if path.endswith(".gz"):
+    if path.lower().endswith(".gz"):
         return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
-    if path.endswith(".bz2"):
+    if path.lower().endswith(".bz2"):
         return bz2.BZ2File(raw, mode="rb")  # type: ignore[return-value]
-    if path.endswith(".zst"):
+    if path.lower().endswith(".zst"):
         import pyarrow
 
         # The zstandard package takes a file that is cut off for one that ends.
@@ -145,17 +153,8 @@ def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
     return raw
 
 
-def record_starts(file: Input, form: Form) -> Iterator[np.ndarray]:
-    """Offsets of the records from the file's position on, int64, some at a time."""
-    if form.kind == "table":
-        pending = []
-        for start, _, _ in csv_records(file, form):
-            pending.append(start)
-            if len(pending) == 4096:
-                yield np.array(pending, np.int64)
-                pending = []
-        yield np.array(pending, np.int64)
-        return
+def line_starts(file: Input) -> Iterator[np.ndarray]:
+    """Offsets of the lines from the file's position on, int64, some at a time."""
     open_row = False  # whether the bytes so far end inside a row
     while True:
         at = file.position
@@ -182,9 +181,14 @@ def _line(file: Input, end: int | None) -> tuple[bytes, bool]:
     return line, False
 
 
-def lines(file: Input, end: int | None = None) -> Iterator[tuple[int, bytes, bool]]:
-    """Rows up to an offset: where each starts, its bytes without line end or byte-order mark, and
-    whether it is whole (or too long)."""
+def records(
+    file: Input, form: Form, end: int | None = None
+) -> Iterator[tuple[int, bytes, str | None]]:
+    """Records up to an offset: where each starts, its bytes without line end or byte-order mark,
+    and what is wrong with its form, or None."""
+    if form.kind == "table":
+        yield from csv_records(file, form, end)
+        return
     while end is None or file.position < end:
         start = file.position
         row, whole = _line(file, end)
@@ -192,7 +196,9 @@ def lines(file: Input, end: int | None = None) -> Iterator[tuple[int, bytes, boo
             return
         if start == 0:
             row = row.removeprefix(codecs.BOM_UTF8)
-        yield start, row.removesuffix(b"\n").removesuffix(b"\r"), whole
+        row = row.removesuffix(b"\n").removesuffix(b"\r")
+        long = not whole or len(row) > MOST_BYTES
+        yield start, row, f"longer than {MOST_BYTES:,} bytes" if long else None
 
 
 def csv_records(
@@ -200,35 +206,35 @@ def csv_records(
 ) -> Iterator[tuple[int, bytes, str | None]]:
     """Records of a table: offset, bytes, and what is wrong with its form, or None.
 
-    A quoted cell may hold newlines. A quote that is not closed within `MOST_BYTES` costs
-    its line only: the next line starts the next record. Blank lines are no records.
+    A quoted cell may hold newlines. A quote that nothing closes, within `MOST_BYTES` or before what
+    cannot follow a closing quote, costs its line only: the next line starts the next record. Blank
+    lines are no records.
     """
+    # Lines read beyond the record at hand. A quote that is open before them is open after all of
+    # them, or at a dead end, where nothing closes it: so no line is looked at twice.
     ahead: deque[tuple[int, bytes, bool]] = deque()
+    dead_end = False
 
-    def next_line() -> tuple[int, bytes, bool] | None:
-        if ahead:
-            return ahead.popleft()
+    def read() -> tuple[int, bytes, bool] | None:
         start = file.position
         line, whole = _line(file, end)
         return (start, line, whole) if line else None
 
-    while (first := next_line()) is not None:
+    while (first := ahead.popleft() if ahead else read()) is not None:
         start, data, whole = first
-        taken = [first]
-        size, is_open = len(data), whole and _open_quote(data, form)
-        while is_open and whole and size <= MOST_BYTES:
-            more = next_line()
-            if more is None:
-                break
-            taken.append(more)
-            size, whole = size + len(more[1]), more[2]
-            if b'"' in more[1]:  # nothing else can close it
-                is_open = _open_quote(b"".join(line for _, line, _ in taken), form)
-        if is_open and len(taken) > 1:
-            ahead.extendleft(reversed(taken[1:]))
-            size, whole = len(data), first[2]
-        elif not is_open:
-            data = b"".join(line for _, line, _ in taken)
+        dead_end &= bool(ahead)
+        is_open = whole and _quote_open(data, form, is_open=False)
+        while is_open and not dead_end and file.position - start <= MOST_BYTES:
+            more = read()
+            still = None
+            if more is not None:
+                ahead.append(more)
+                still = _quote_open(more[1], form, is_open=True) if more[2] else None
+            dead_end = still is None
+            if still is False:
+                data += b"".join(line for _, line, _ in ahead)
+                ahead.clear()
+                is_open = False
         data = data.removesuffix(b"\n").removesuffix(b"\r")
         if not whole or len(data) > MOST_BYTES:
             yield start, data, f"longer than {MOST_BYTES:,} bytes"
@@ -236,15 +242,32 @@ def csv_records(
             yield start, data, "a quote is not closed" if is_open else None
 
 
-def _open_quote(data: bytes, form: Form) -> bool:
-    """Whether a record's bytes end inside a quoted cell."""
-    if not form.quoted or b'"' not in data:
+# What stands in a quoted cell, a doubled quote included; the bytes after it start with its end.
+_QUOTED = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
+
+
+def _quote_open(line: bytes, form: Form, *, is_open: bool) -> bool | None:
+    """Whether a quoted cell is open at the end of a line, as the csv module has it.
+
+    None if one that was open before it is not rightly closed in it. Each byte is looked at once.
+    """
+    if not form.quoted or (not is_open and b'"' not in line):
         return False
-    try:
-        next(csv.reader([data.decode("latin-1")], delimiter=form.delimiter, strict=True), None)
-    except csv.Error as error:
-        return "unexpected end of data" in str(error)
-    return False
+    delimiter, at, from_before = form.delimiter.encode(), 0, is_open
+    while True:
+        if is_open or line.startswith(b'"', at):
+            quoted = _QUOTED.match(line, at + (not is_open))
+            assert quoted is not None
+            at = quoted.end()
+            if at == len(line):
+                return True
+            at += 1
+            if from_before and line[at : at + 1] not in (b"", delimiter, b"\r", b"\n"):
+                return None
+            is_open = from_before = False
+        at = line.find(delimiter, at) + 1
+        if at == 0:
+            return False
 
 
 def csv_fields(record: str, form: Form) -> list[str]:
@@ -291,6 +314,8 @@ class ParquetInput:
                 dtype = dtype.value_type
             if types.is_boolean(dtype):
                 return "bool"
+            if types.is_int64(dtype) or types.is_uint32(dtype):
+                return "long"
             if types.is_integer(dtype) and not types.is_uint64(dtype):
                 return "int"
             if types.is_floating(dtype):
@@ -299,10 +324,12 @@ class ParquetInput:
 
         return {field.name: kind(field.type) for field in self._file.schema_arrow}
 
-    def records(self, start: int, end: int) -> Iterator[dict[str, Any] | None]:
-        """Rows of a range, counted from 0; only the row groups that hold some are read.
+    def records(
+        self, start: int, end: int, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[dict[str, Any], str | None]]:
+        """Rows of a range, counted from 0, each with what is wrong with it, or None.
 
-        A row with a text that is not valid UTF-8 is None.
+        Only the row groups that hold some are read, and only `columns`, if given.
         """
         groups, at, skipped = [], 0, 0
         for i in range(self._file.num_row_groups):
@@ -312,15 +339,14 @@ class ParquetInput:
             elif at < end:
                 groups.append(i)
             at += rows
-        batches = self._file.iter_batches(batch_size=1024, row_groups=groups, use_threads=False)
+        batches = self._file.iter_batches(
+            1024, row_groups=groups, columns=columns, use_threads=False
+        )
         at = skipped
         while at < end and (batch := self._try(lambda: next(batches, None))) is not None:
             first, last = max(start - at, 0), min(end - at, batch.num_rows)
-            for i in range(first, last):
-                try:
-                    yield batch.slice(i, 1).to_pylist()[0]
-                except UnicodeDecodeError:
-                    yield None
+            if first < last:
+                yield from _rows_of(batch.slice(first, last - first))
             at += batch.num_rows
 
     def _try(self, get: Callable[[], Any]) -> Any:
@@ -331,3 +357,24 @@ class ParquetInput:
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             reason = str(error).split("\n")[0]
             raise TextmillError(f"cannot read {self._path}: {reason}") from None
+
+
+def _rows_of(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
+    import pyarrow
+
+    cannot = (UnicodeDecodeError, OverflowError, ValueError, pyarrow.ArrowException)
+    try:
+        yield from ((row, None) for row in batch.to_pylist())
+        return
+    except cannot:
+        pass
+    for i in range(batch.num_rows):
+        row: dict[str, Any] = {}
+        wrong = None
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                row[name] = column[i].as_py()
+            except cannot as error:
+                reason = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else "no value"
+                wrong = f"{reason} in a column: {name[:100]}"
+        yield row, wrong

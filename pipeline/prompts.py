@@ -7,8 +7,8 @@ import csv
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from model.settings import GenerationSettings
 from pipeline.files import absolute, is_remote
 from pipeline.inputs import (
     AS_USUAL,
-    MOST_BYTES,
     Form,
     Input,
     InputSettings,
@@ -29,18 +28,19 @@ from pipeline.inputs import (
     csv_records,
     digest_of,
     form_of,
-    lines,
-    record_starts,
+    line_starts,
+    records,
 )
 from pipeline.records import Kinds
 from pipeline.rows import (
     FIELDS,
     BadRow,
+    carried,
     json_row,
-    parquet_row,
     prompt_of,
     table_row,
     text_prompt,
+    value_row,
 )
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
@@ -152,14 +152,14 @@ def plan(
     most = max(_MOST_MARKS // len(paths), _LEAST_MARKS)
     kinds = Kinds()
     scans = [
-        _scan(path, _absolute(path).removeprefix(root), most, reading, kinds) for path in paths
+        _scan(path, _absolute(path).removeprefix(root), most, settings, reading, kinds)
+        for path in paths
     ]
-    rows = sum(scan.file.rows for scan in scans)
-    if rows == 0:
+    if sum(scan.file.rows for scan in scans) == 0:
         raise TextmillError(f"no prompts: {', '.join(patterns)} holds no line")
-    words_a_row = settings.texts * settings.max_words
-    words = min(max(rows * words_a_row // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
-    ranges = [r for scan in scans for r in scan.ranges(max(1, words // words_a_row))]
+    total = sum(scan.words for scan in scans)
+    words = min(max(total // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
+    ranges = [r for scan in scans for r in scan.ranges(words)]
     shards = tuple(Shard(number=i, of=len(ranges), **fields) for i, fields in enumerate(ranges))
     return Plan(tuple(scan.file for scan in scans), shards, kinds.known())
 
@@ -180,6 +180,11 @@ def _find(patterns: Sequence[str]) -> list[str]:
         if not matches:
             raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
         found |= dict.fromkeys(matches)
+    for path in found:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise TextmillError(f"the name of {path!r} is not valid UTF-8; rename it") from None
     return list({absolute(path): path for path in reversed(found)}.values())[::-1]
 
 
@@ -197,109 +202,189 @@ def _absolute(path: str) -> str:
 
 @dataclass(frozen=True)
 class _Scan:
-    """A pass over a file: the offset of every `every`-th row."""
+    """A pass over a file.
+
+    Attributes:
+        marks: offset of every `every`-th row. ahead: words at most that the rows before it ask for.
+        words: that all rows ask for.
+    """
 
     path: str
     file: PromptFile
     form: Form
     columns: tuple[str, ...]
     marks: np.ndarray
+    ahead: np.ndarray
     every: int
+    words: int
 
-    def ranges(self, rows: int) -> Iterator[dict[str, Any]]:
-        """Byte ranges of about so many rows."""
-        step = -(-rows // self.every)
-        for i in range(0, len(self.marks), step):
-            first = i * self.every
-            last = min(first + step * self.every, self.file.rows)
-            last_range = i + step >= len(self.marks)
-            end = self.file.bytes if last_range else int(self.marks[i + step])
+    def ranges(self, words: int) -> Iterator[dict[str, Any]]:
+        """Byte ranges that ask for no more than so many words, if the marks allow it."""
+        edges, i = [0], 0
+        after = np.append(self.ahead[1:], self.words)
+        while i < len(self.marks):
+            end = int(np.searchsorted(after, self.ahead[i] + words, side="right"))
+            i = max(i + 1, end)
+            edges.append(min(i, len(self.marks)))
+        for start, end in itertools.pairwise(edges):
+            is_last = end == len(self.marks)
+            first, last = start * self.every, self.file.rows if is_last else end * self.every
             yield {
                 "path": self.path,
                 "name": self.file.name,
                 "form": self.form,
                 "columns": self.columns,
-                "start": int(self.marks[i]),
-                "end": end,
+                "start": int(self.marks[start]),
+                "end": self.file.bytes if is_last else int(self.marks[end]),
                 "first": first + 1,
                 "rows": last - first,
             }
 
 
-def _scan(path: str, name: str, most: int, reading: InputSettings, kinds: Kinds) -> _Scan:
-    form = form_of(path, reading)
-    if form.kind == "parquet":
-        return _scan_parquet(path, name, most, reading, kinds)
+@dataclass
+class _Marks:
+    """Marks of a file while it is passed over: ever further apart, so that they stay few."""
+
+    most: int
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    ahead: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    rows: int = 0
+    every: int = 1
+    words: int = 0
+
+    def add(self, starts: np.ndarray, words: np.ndarray | int) -> None:
+        """Takes note of the next rows: where they start and the words that they ask for."""
+        after = np.cumsum(np.broadcast_to(np.asarray(words, np.int64), len(starts))) + self.words
+        before = np.concatenate([[self.words], after])[: len(starts)]
+        kept = slice(-self.rows % self.every, None, self.every)
+        self.offsets = np.append(self.offsets, starts[kept])
+        self.ahead = np.append(self.ahead, before[kept])
+        self.rows += len(starts)
+        self.words = int(after[-1]) if len(starts) else self.words
+        while len(self.offsets) > self.most:
+            self.offsets, self.ahead = self.offsets[::2], self.ahead[::2]
+            self.every *= 2
+
+    def add_all(self, rows: Iterable[tuple[int, int]]) -> None:
+        """Takes note of rows one by one."""
+        source = iter(rows)
+        while block := list(itertools.islice(source, 4096)):
+            self.add(*np.array(block, np.int64).T)
+
+
+def _scan(
+    path: str,
+    name: str,
+    most: int,
+    settings: GenerationSettings,
+    reading: InputSettings,
+    kinds: Kinds,
+) -> _Scan:
+    form, marks = form_of(path, reading), _Marks(most)
     columns: tuple[str, ...] = ()
-    marks, rows, every = np.zeros(0, np.int64), 0, 1
-    with Input(path) as file:
-        jsonl = form.kind == "jsonl"
-        for starts in _jsonl_starts(file, kinds) if jsonl else record_starts(file, form):
-            if form.kind == "table" and not columns and len(starts):
-                columns, starts = _header(path, form), starts[1:]
-            marks = np.append(marks, starts[-rows % every :: every])
-            rows += len(starts)
-            while len(marks) > most:
-                marks, every = marks[::2], every * 2
-        size = file.position
-    if columns:
-        _check_columns(path, columns, reading)
-    for column in columns:
-        kinds.declare(column, "text")
-    return _Scan(path, PromptFile(name, size, rows, digest_of(path)), form, columns, marks, every)
+    if form.kind == "parquet":
+        with ParquetInput(path) as parquet:
+            columns, size = parquet.columns, parquet.rows
+            _check_columns(path, columns, reading)
+            for column, kind in parquet.kinds().items():
+                kinds.declare(column, kind)
+            asked = [column for column in columns if column in _SIZES]
+            if asked:
+                rows = parquet.records(0, size, asked)
+                marks.add_all((i, _words(row, settings)) for i, (row, _) in enumerate(rows))
+            else:
+                marks.add(np.arange(size), _words({}, settings))
+    else:
+        with Input(path) as file:
+            if form.kind == "text":
+                for starts in line_starts(file):
+                    marks.add(starts, _words({}, settings))
+            else:
+                if form.kind == "table":
+                    columns = _header(path, file, form)
+                    if columns:
+                        _check_columns(path, columns, reading)
+                    for column in columns:
+                        kinds.declare(column, "text")
+                marks.add_all(_asked(file, form, columns, settings, reading, kinds))
+            size = file.position
+    return _Scan(
+        path, PromptFile(name, size, marks.rows, digest_of(path)), form, columns, marks.offsets,
+        marks.ahead, marks.every, marks.words,
+    )  # fmt: skip
 
 
-def _scan_parquet(path: str, name: str, most: int, reading: InputSettings, kinds: Kinds) -> _Scan:
-    with ParquetInput(path) as file:
-        columns, rows = file.columns, file.rows
-        _check_columns(path, columns, reading)
-        for column, kind in file.kinds().items():
-            kinds.declare(column, kind)
-    every = max(1, -(-rows // most))
-    marks = np.arange(0, rows, every)
-    prompt_file = PromptFile(name, rows, rows, digest_of(path))
-    return _Scan(path, prompt_file, Form("parquet"), columns, marks, every)
-
-
-def _jsonl_starts(file: Input, kinds: Kinds) -> Iterator[np.ndarray]:
-    """Offsets of the lines, some at a time; the kinds of their fields are learned on the way."""
-    pending: list[int] = []
-    for start, raw, whole in lines(file):
-        if whole and len(raw) <= MOST_BYTES:
+def _asked(
+    file: Input,
+    form: Form,
+    columns: tuple[str, ...],
+    settings: GenerationSettings,
+    reading: InputSettings,
+    kinds: Kinds,
+) -> Iterator[tuple[int, int]]:
+    """Where each record starts and the words it asks for; JSON objects also tell their fields."""
+    looks = form.kind == "jsonl" or any(column in _SIZES for column in columns)
+    usual = _words({}, settings)
+    for start, raw, wrong in records(file, form):
+        row: dict[str, Any] = {}
+        if looks and wrong is None:
             with contextlib.suppress(BadRow):
-                kinds.learn(json_row(raw))
-        pending.append(start)
-        if len(pending) == 4096:
-            yield np.array(pending, np.int64)
-            pending = []
-    yield np.array(pending, np.int64)
+                if form.kind == "jsonl":
+                    row = json_row(raw)
+                    kinds.learn(carried(row, reading))
+                    if row.get("id") is not None:
+                        kinds.declare("id", "text")
+                else:
+                    row = table_row(raw, form=form, columns=columns)
+        yield start, _words(row, settings) if row else usual
 
 
-def _header(path: str, form: Form) -> tuple[str, ...]:
-    """The names in a table's first record.
+# Fields of a row that say how much it asks for.
+_SIZES = ("samples", "temperature", "max_words")
+
+
+def _words(row: Mapping[str, Any], settings: GenerationSettings) -> int:
+    """Words at most that a row asks for; one that asks for nonsense will be rejected."""
+    samples, words = (
+        value if isinstance(value := row.get(name) or usual, int | float) else usual
+        for name, usual in (("samples", settings.samples), ("max_words", settings.max_words))
+    )
+    own = row.get("temperature")
+    many = len(own) if isinstance(own, list) else len(settings.temperatures) if own is None else 1
+    # Held within bounds that keep the sums of a billion rows below 2^63.
+    return max(1, int(min(samples * many, 1e5) * min(words, 1e5))) if samples * words > 0 else 1
+
+
+def _header(path: str, file: Input, form: Form) -> tuple[str, ...]:
+    """The names in a table's first record; none if it is empty.
 
     Raises:
         TextmillError: it is no record.
     """
-    with Input(path) as file:
-        _, raw, _ = next(csv_records(file, form))
+    found = next(csv_records(file, form), None)
+    if found is None:
+        return ()
+    _, raw, wrong = found
     try:
+        if wrong is not None:
+            raise csv.Error(wrong)
         return tuple(csv_fields(raw.decode("utf-8-sig"), form))
     except (UnicodeDecodeError, csv.Error) as error:
         raise TextmillError(f"{path}: the header is no row of a table: {error}") from None
 
 
 def _check_columns(path: str, columns: Sequence[str], reading: InputSettings) -> None:
-    shown = ", ".join(columns)[:200]
+    shown = ", ".join(map(repr, columns))[:200]
     if "prompt" not in columns or len(set(columns)) != len(columns):
         raise TextmillError(
-            f"{path}: the header must name a column 'prompt', and none twice. Columns: {shown}"
+            f"{path}: the header must name a column 'prompt', and none twice; --delimiter says "
+            f"what stands between cells. Columns: {shown}"
         )
     unknown = [name for name in columns if name not in FIELDS]
     if reading.strict and unknown:
         raise TextmillError(
-            f"{path}: unknown column '{unknown[0]}'; with --strict only {', '.join(FIELDS)} are "
-            "allowed"
+            f"{path}: unknown column {unknown[0][:100]!r}; with --strict only {', '.join(FIELDS)} "
+            "are allowed"
         )
 
 
@@ -338,7 +423,10 @@ def shown(raw: Any) -> str:
     if isinstance(raw, bytes):
         text = raw.decode("utf-8", "backslashreplace")
     else:
-        text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+        try:
+            text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+        except (ValueError, TypeError, RecursionError):
+            text = f"a {type(raw).__name__} that cannot be shown"
     return text[:RAW_KEPT].encode("utf-8", "backslashreplace").decode()
 
 
@@ -346,17 +434,11 @@ def _records(shard: Shard) -> Iterator[tuple[Any, str | None]]:
     """Records of a shard, as bytes or a row, each with what is wrong with its form, or None."""
     if shard.form.kind == "parquet":
         with ParquetInput(shard.path) as parquet:
-            for row in parquet.records(shard.start, shard.end):
-                yield row, None
+            yield from parquet.records(shard.start, shard.end)
         return
     with Input(shard.path, start=shard.start) as file:
-        if shard.form.kind == "table":
-            for _, raw, wrong in csv_records(file, shard.form, shard.end):
-                yield raw, wrong
-            return
-        for _, raw, whole in lines(file, shard.end):
-            long = not whole or len(raw) > MOST_BYTES
-            yield raw, f"longer than {MOST_BYTES:,} bytes" if long else None
+        for _, raw, wrong in records(file, shard.form, shard.end):
+            yield raw, wrong
 
 
 def _prompt(
@@ -370,5 +452,5 @@ def _prompt(
     elif kind == "table":
         row = table_row(raw, form=shard.form, columns=shard.columns)
     else:
-        row = parquet_row(raw)
+        row = value_row(raw)
     return prompt_of(row, row_id=row_id, settings=settings, reading=reading)

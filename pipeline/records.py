@@ -63,7 +63,7 @@ def columns_of(
     taken = {column.name for column in columns} | set(carried)
     for source, kind in carried.items():
         name = source
-        if any(column.name == source for column in columns):
+        if not source.strip() or any(column.name == source for column in columns):
             name = f"input_{source}"
             while name in taken:
                 name = f"input_{name}"
@@ -92,6 +92,10 @@ def record(generation: Generation, columns: Sequence[Column]) -> dict[str, Any]:
     }
 
 
+# A `long` is an int that a float cannot hold; of other pairs only JSON holds both.
+_MERGED = {frozenset(("int", "float")): "float", frozenset(("int", "long")): "long"}
+
+
 class Kinds:
     """The kinds of fields, learned from rows or declared by a file."""
 
@@ -114,7 +118,7 @@ class Kinds:
             if kind in (known, None):
                 return
             if known is not None:
-                kind = "float" if {known, kind} == {"int", "float"} else "json"
+                kind = _MERGED.get(frozenset((known, kind)), "json")
         elif len(self.of) >= _MOST_COLUMNS:
             raise TextmillError(
                 f"the prompt files have more than {_MOST_COLUMNS:,} different fields to carry "
@@ -124,7 +128,8 @@ class Kinds:
 
     def known(self) -> dict[str, str]:
         """Kinds by name; of a field that is never anything but null, a text."""
-        return {name: kind or "text" for name, kind in self.of.items()}
+        kinds = {name: kind or "text" for name, kind in self.of.items()}
+        return {name: "int" if kind == "long" else kind for name, kind in kinds.items()}
 
 
 def _kind(value: Any) -> str | None:
@@ -133,14 +138,18 @@ def _kind(value: Any) -> str | None:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "int" if -(2**63) <= value < 2**63 else "json"
+        if not -(2**63) <= value < 2**63:
+            return "json"
+        return "int" if abs(value) <= 2**53 else "long"
     if isinstance(value, float):
         return "float"
     return "text" if isinstance(value, str) else "json"
 
 
 def plain(value: Any) -> Any:
-    """A value of a table's cell as JSON can say it: dates and decimals as text, NaN as null."""
+    """A value as JSON can say it: dates, decimals and the like as text, NaN as null."""
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from model.errors import SettingError
@@ -29,6 +32,7 @@ SETTINGS = (*NUMBERS, "stop", "label")
 FIELDS = ("prompt", "id", *SETTINGS)
 _BLANK = "".join(chr(c) for c in range(0x3001) if chr(c).isspace() or c < 32) + "\u200b\ufeff"
 _MOST_ID = 500  # characters
+_MOST_DEPTH = 64  # of nested values: readers of data sets give up not far above it
 
 
 class BadRow(Exception):
@@ -68,7 +72,7 @@ def json_row(raw: bytes) -> dict[str, Any]:
 
 
 def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, Any]:
-    """A record of a table by its columns; the empty cell of a setting is as if it were not there.
+    """A record of a table by its columns; the blank cell of a setting is as if it were not there.
 
     Raises:
         BadRow: as said.
@@ -81,30 +85,59 @@ def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, An
         raise BadRow(f"wrong number of columns: {len(cells)} instead of {len(columns)}")
     row: dict[str, Any] = {}
     for name, cell in zip(columns, cells, strict=True):
-        if name in NUMBERS and cell.strip():
-            row[name] = _number(name, cell)
-        elif cell or name not in (*SETTINGS, "id"):
-            row[name] = cell
+        if name in (*SETTINGS, "id") and not cell.strip():
+            continue
+        row[name] = _number(name, cell.strip()) if name in NUMBERS else cell
     return row
 
 
-def parquet_row(row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A row of a Parquet file; whole numbers may come as floats, as pandas writes them.
+def value_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of Python values as JSON could say it; whole numbers may come as floats, as pandas
+    writes them.
 
     Raises:
         BadRow: as said.
     """
-    if row is None:
-        raise BadRow("not valid UTF-8")
-    values = {name: plain(value) for name, value in row.items()}
-    for name, number in NUMBERS.items():
-        value = values.get(name)
-        if number is int and isinstance(value, float) and value.is_integer():
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        if not isinstance(name, str):
+            raise BadRow(f"the name of a field must be a text. Received: {_shown(name)}")
+        if name == "prompt" and isinstance(value, bytes):
+            value = _decoded(value)
+        if name in NUMBERS and isinstance(value, Decimal):
+            value = float(value)
+        infinite = name in NUMBERS and isinstance(value, float) and math.isinf(value)
+        try:
+            values[name] = value if infinite else plain(value)
+        except RecursionError:
+            raise BadRow(_DEEP) from None
+        if NUMBERS.get(name) is int and isinstance(value, float) and value.is_integer():
             values[name] = int(value)
     text = values.get("prompt")
     if isinstance(text, str) and len(text.encode("utf-8", "replace")) > MOST_BYTES:
         raise BadRow(f"longer than {MOST_BYTES:,} bytes")
     return values
+
+
+def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dict[str, Any]:
+    """The fields of a row that are carried through.
+
+    Raises:
+        BadRow: one of them cannot be, or with `strict` may not be.
+    """
+    extra = {name: value for name, value in row.items() if name not in FIELDS}
+    if reading is not None and reading.strict:
+        for name, value in extra.items():
+            if value is not None:
+                raise BadRow(f"unknown field: {_shown(name)}")
+        return {}
+    if not _is_flat_enough(extra):
+        raise BadRow(_DEEP)
+    try:
+        _whole_unicode(json.dumps(extra, ensure_ascii=False, allow_nan=False))
+    except ValueError:  # 1e999 is valid JSON
+        raise BadRow("a number that is not finite, or too long") from None
+    return {name: _within_64_bits(value) for name, value in extra.items()}
 
 
 def prompt_of(
@@ -124,16 +157,9 @@ def prompt_of(
         BadRow: as said.
     """
     row = {name: value for name, value in row.items() if value is not None}
-    if reading is not None and reading.strict:
-        for name in row:
-            if name not in FIELDS:
-                raise BadRow(f"unknown field: {_shown(name)}")
+    extra = carried(row, reading)
     if "prompt" not in row:
         raise BadRow("no field 'prompt'")
-    text = row["prompt"]
-    if not isinstance(text, str):
-        raise BadRow(f"prompt must be a text. Received: {_shown(text)}")
-    _whole_unicode(text)
     own = {name: row[name] for name in SETTINGS if name in row}
     if "temperature" in own:
         value = own.pop("temperature")
@@ -144,30 +170,69 @@ def prompt_of(
         merged = replace(settings, **own) if own else None
         hash(merged)
     except SettingError as error:
-        raise BadRow(
-            f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
-        ) from None
+        raise BadRow(setting_reason(error)) from None
     except TypeError as error:
         raise BadRow(str(error)) from None
     name = row.get("id", row_id)
-    if isinstance(name, int) and not isinstance(name, bool):
+    if isinstance(name, int) and not isinstance(name, bool) and abs(name) < 2**64:
         name = str(name)
-    if not isinstance(name, str) or not 0 < len(name) <= _MOST_ID:
-        raise BadRow(f"id must be a text of 1 to {_MOST_ID} characters. Received: {_shown(name)}")
-    _whole_unicode(name)
-    extra = {k: v for k, v in row.items() if k not in FIELDS}
-    try:
-        _whole_unicode(json.dumps(extra, ensure_ascii=False, allow_nan=False))
-    except ValueError:  # 1e999 is valid JSON
-        raise BadRow("a number too large for a float") from None
-    return Prompt(name, _not_blank(text), merged, extra, row_id)
+    return checked(Prompt(name, row["prompt"], merged, extra, row_id))
+
+
+def checked(prompt: Prompt) -> Prompt:
+    """A prompt whose id and text are of use.
+
+    Raises:
+        BadRow: they are not.
+    """
+    if not isinstance(prompt.text, str):
+        raise BadRow(f"prompt must be a text. Received: {_shown(prompt.text)}")
+    if not isinstance(prompt.id, str) or not 0 < len(prompt.id) <= _MOST_ID:
+        raise BadRow(
+            f"id must be a text of 1 to {_MOST_ID} characters. Received: {_shown(prompt.id)}"
+        )
+    _whole_unicode(prompt.id)
+    _whole_unicode(prompt.text)
+    if len(prompt.text.encode()) > MOST_BYTES:
+        raise BadRow(f"longer than {MOST_BYTES:,} bytes")
+    _not_blank(prompt.text)
+    return prompt
+
+
+def setting_reason(error: SettingError) -> str:
+    """Why a row's setting is refused."""
+    return f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
+
+
+_DEEP = f"values nested more than {_MOST_DEPTH} deep"
+
+
+def _is_flat_enough(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MOST_DEPTH + 2):
+        inner = [list(v.values()) if isinstance(v, dict) else v for v in level]
+        level = [v for values in inner if isinstance(values, list) for v in values]
+        if not level:
+            return True
+    return False
+
+
+def _within_64_bits(value: Any) -> Any:
+    """Larger whole numbers as texts: most readers of JSON have no place for them."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    if isinstance(value, dict):
+        return {name: _within_64_bits(inner) for name, inner in value.items()}
+    return [_within_64_bits(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _number(name: str, cell: str) -> int | float:
-    try:
-        return NUMBERS[name](cell)
-    except ValueError:
-        raise BadRow(f"{name} must be a number. Received: {_shown(cell)}") from None
+    if re.fullmatch(r"[-+]?[0-9]{1,18}(?:\.0*)?", cell) and NUMBERS[name] is int:
+        return int(float(cell)) if "." in cell else int(cell)
+    if NUMBERS[name] is float and cell.isascii() and "_" not in cell:
+        with contextlib.suppress(ValueError):
+            return float(cell)
+    raise BadRow(f"{name} must be a number. Received: {_shown(cell)}")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -196,5 +261,8 @@ def _whole_unicode(text: str) -> None:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists without end
+        text = f"a very long {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

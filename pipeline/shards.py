@@ -10,7 +10,7 @@ from typing import Any
 
 from model.errors import TextmillError
 from model.generator import Generation
-from pipeline.card import dataset_card
+from pipeline.card import REJECTED, dataset_card
 from pipeline.files import join, make_directory, names, read, sha256, write_once
 from pipeline.formats import Format
 from pipeline.prompts import Rejected, Shard
@@ -23,7 +23,6 @@ MANIFEST = "manifest.json"
 RUN = "run.json"  # what the run is; the first file in the directory, and its claim on it
 STATS = "stats.json"
 CARD = "README.md"
-REJECTED = "rejected"
 DONE = ".done"  # notes on finished shards, while the run lasts
 FORMAT = 1
 
@@ -70,7 +69,11 @@ class ShardSummary:
             ValueError, TypeError, KeyError: it is something else.
         """
         fields = json.loads(text)
-        return cls(**{**fields, "statistics": Statistics(**fields["statistics"])})
+        summary = cls(**{**fields, "statistics": Statistics.from_json(fields["statistics"])})
+        for name in ("number", "rows", "prompts", "rejected", "records", "words"):
+            if type(getattr(summary, name)) is not int:
+                raise ValueError(f"{name} is no whole number")
+        return summary
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,10 @@ def write_shard(done: GeneratedShard, output: Output) -> ShardSummary:
     stands = _commit(output.path(done.shard), data)
     if stands != data and form.name != "text":  # another attempt's, on another kind of CPU
         rows = form.decode(stands, columns)
+    if len(rows) != done.texts or (stands != data and form.name == "text"):
+        raise TextmillError(
+            f"{output.path(done.shard)} holds other texts than its shard; remove it first"
+        )
     return ShardSummary(
         number=done.shard.number,
         name=done.shard.file_name + form.ending,
@@ -173,9 +180,12 @@ def write_manifest(
         "tensorflow": sorted({summary.tensorflow for summary in summaries}),
         "shards": [_shard_row(summary) for summary in summaries],
     }
+    card = dataset_card(manifest, output.columns, output.form)
+    # Of the files that say the same in every equal run.
+    manifest["files"] = {CARD: sha256(card.encode()), RUN: sha256(read(join(out, RUN)))}
     files = {
         STATS: _json(statistics.as_json(counts)),
-        CARD: dataset_card(manifest, output.columns, output.form),
+        CARD: card,
         MANIFEST: _json(manifest),
     }
     for name, text in files.items():
@@ -211,5 +221,5 @@ def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(manifest, dict):
             raise ValueError("it is no JSON object")
         return manifest
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TextmillError(f"{path} cannot be read: {error}") from None

@@ -47,6 +47,23 @@ class Statistics:
         )
 
     @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Statistics:
+        """Of what `asdict` gave and JSON carried.
+
+        Raises:
+            ValueError, TypeError, AttributeError: it is something else.
+        """
+        made = cls(**fields)
+        bins = (("words", WORD_EDGES), ("logprobs", LOGPROB_EDGES))
+        if any(int(i) not in range(len(e)) for name, e in bins for i in getattr(made, name)):
+            raise ValueError("a bin that there is not")
+        for counts in (made.finish, made.reasons, made.words, made.logprobs):
+            if any(type(count) is not int for count in counts.values()):
+                raise ValueError("a count that is no whole number")
+        float(made.seconds)
+        return made
+
+    @classmethod
     def total(cls, parts: Iterable[Statistics]) -> Statistics:
         """The sum."""
         parts = list(parts)

@@ -19,10 +19,10 @@ from model.saved import load_model
 from model.settings import GenerationSettings
 from pipeline.files import absolute, local_copy
 from pipeline.handler import TextModelHandler
-from pipeline.inputs import MOST_BYTES, Form
+from pipeline.inputs import Form
 from pipeline.prompts import LoadedShard, Shard, shown
 from pipeline.records import columns_of, record
-from pipeline.rows import BadRow, prompt_of, reason_class
+from pipeline.rows import BadRow, checked, prompt_of, reason_class, value_row
 from pipeline.shards import GeneratedShard
 from pipeline.steps import NAMESPACE, CountGenerated
 
@@ -124,15 +124,12 @@ class _Read(beam.DoFn):
 
     def _prompt(self, element: Prompt | Mapping[str, Any]) -> Prompt:
         if isinstance(element, Prompt):
-            return element
+            return checked(element)
         if not isinstance(element, Mapping):
             raise BadRow(f"neither a Prompt nor a mapping: {type(element).__name__}")
         if element.get("id") is None:
             raise BadRow("no field 'id'")
-        prompt = prompt_of(element, row_id="", settings=self._settings)
-        if len(prompt.text.encode()) > MOST_BYTES:
-            raise BadRow(f"longer than {MOST_BYTES:,} bytes")
-        return prompt
+        return prompt_of(value_row(element), row_id="", settings=self._settings)
 
 
 @beam.typehints.with_output_types(list[LoadedShard])
@@ -179,4 +176,5 @@ class _Records(beam.DoFn):
 
 
 def _rejected(own_id: Any, reason: str, raw: str) -> Record:
-    return {"id": None if own_id is None else str(own_id), "reason": reason, "raw": raw}
+    own_id = own_id if own_id is None or isinstance(own_id, str) else shown(own_id)
+    return {"id": own_id, "reason": reason, "raw": raw}

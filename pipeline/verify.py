@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -87,6 +89,7 @@ def _shard(
     found = {"rows": shard["rows"], "prompts": shard["prompts"], "rejected": 0}
     records = _rows(join(out, shard["name"]), shard["sha256"], form, columns, verdict)
     found["records"] = len(records)
+    has_rows = any(column.name == "row" and column.source is None for column in columns)
     if form.name == "text":  # which holds the texts alone
         found["words"] = shard["words"]
     else:
@@ -94,7 +97,7 @@ def _shard(
         for row in records:
             name = str(row["id"])
             ids.add(name)
-            places.add(f"{row['row']}#{name.rpartition('#')[2]}" if "row" in row else name)
+            places.add(f"{row['row']}#{name.rpartition('#')[2]}" if has_rows else name)
     if shard["rejected"]:
         path, digest = join(out, REJECTED, shard["name"]), shard["rejected_sha256"]
         found["rejected"] = len(_rows(path, digest, form, REJECTED_COLUMNS, verdict))
@@ -143,6 +146,24 @@ def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
     for name in (RUN, STATS, CARD):
         if name not in inside:
             yield f"{name} is missing"
+        elif name != STATS and sha256(read(join(out, name))) != manifest["files"][name]:
+            yield f"{name}: the checksum is not that of the manifest"
+    with contextlib.suppress(TextmillError):  # told above
+        yield from _contradictions(out, manifest)
+
+
+def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
+    """Where run.json or stats.json say something else than the manifest."""
+    for name, says in (
+        (RUN, lambda found: all(manifest.get(key) == value for key, value in found.items())),
+        (STATS, lambda found: found["samples"] == manifest["counts"]["records"]),
+    ):
+        try:
+            agrees = says(json.loads(read(join(out, name))))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            agrees = False
+        if not agrees:
+            yield f"{name} does not go with {MANIFEST}"
 
 
 class _Ids:

@@ -138,7 +138,7 @@ def test_every_row_is_somewhere_once(tmp_path_factory, rows, ended, max_words, m
         (20_000, {"max_words": 12}, 40),
         (100, {"max_words": 10}, 1),
         (100, {"max_words": 500}, 50),
-        (1_000_000, {"max_words": 12, "samples": 5}, 300),
+        (1_000_000, {"max_words": 12, "samples": 5}, 301),
         (30, {"max_words": 100_000}, 30),
     ],
 )

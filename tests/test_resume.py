@@ -97,6 +97,57 @@ def test_a_finished_run_is_left_alone(stopped, whole, model_dir, prompt_file):
     assert contents(stopped) == whole
 
 
+def test_a_finished_run_that_was_damaged_is_made_whole(stopped, whole, model_dir, prompt_file):
+    run(model_dir, prompt_file, stopped, resume=True)
+    shards = sorted(stopped.glob("shard-*"))
+    standing = shards[5].stat().st_mtime_ns
+    shards[0].unlink()
+    shards[1].write_bytes(shards[1].read_bytes()[:-30])
+    (stopped / "README.md").unlink()
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert shards[5].stat().st_mtime_ns == standing
+    assert "of the finished run is damaged and is made again" in said[0]
+    assert verify(str(stopped)).problems == []
+
+
+def test_a_shard_without_a_note_is_not_trusted(stopped, whole, model_dir, prompt_file):
+    """Cut at a line's end it would look whole."""
+    run(model_dir, prompt_file, stopped, resume=True)
+    (stopped / "manifest.json").unlink()
+    shard = sorted(stopped.glob("shard-*"))[3]
+    shard.write_bytes(b"".join(shard.read_bytes().splitlines(keepends=True)[:-1]))
+    run(model_dir, prompt_file, stopped, resume=True)
+    assert contents(stopped) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"words": None}, {"rows": "2"}, {"records": 2.5}, {"number": 7},
+        {"statistics": {"finish": 5}},
+        {"statistics": {"finish": {}, "reasons": {}, "words": {"zz": 1}, "logprobs": {},
+                        "seconds": 1}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_notes_cost_their_shard(stopped, whole, model_dir, prompt_file, change):
+    note = sorted((stopped / ".done").glob("*.json"))[2]
+    note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '{"versions": []}', "[" * 90_000])
+def test_damaged_descriptions_of_the_run(stopped, model_dir, prompt_file, text):
+    (stopped / "run.json").write_text(text)
+    with pytest.raises(TextmillError, match=r"run\.json is damaged, so there is no going on"):
+        run(model_dir, prompt_file, stopped, resume=True)
+
+
 def test_resume_starts_what_was_never_started(whole, model_dir, prompt_file, tmp_path):
     run(model_dir, prompt_file, tmp_path / "o", resume=True)
     assert contents(tmp_path / "o") == whole
@@ -207,6 +258,21 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
         "is not what its manifest says",
     ):
         assert problem in said
+    (out / "README.md").write_text("broken")
+    (out / "stats.json").write_text("{}")
+    described = json.loads((out / "run.json").read_text())
+    described["settings"]["seed"] = 1
+    (out / "run.json").write_text(json.dumps(described))
+    (out / "rejected" / shards[4].name).write_text("[" * 90_000 + "\n")
+    problems = "\n".join(verify(str(out)).problems)
+    for problem in (
+        "README.md: the checksum",
+        "run.json: the checksum",
+        "run.json does not go with manifest.json",
+        "stats.json does not go with manifest.json",
+        f"{shards[4].name}: not readable as jsonl",
+    ):
+        assert problem in problems
     with pytest.raises(TextmillError, match="no finished run"):
         verify(str(tmp_path))
     for damaged in ("{}", '{"counts": {}, "shards": [{}]}', '{"counts": 3, "shards": 4}'):

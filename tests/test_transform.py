@@ -85,6 +85,10 @@ def test_every_element_ends_somewhere(labelled_dir):
         {"id": "d", "prompt": "x" * 70_000},
         {"id": "e", "prompt": "a", "samples": 3, "note": {"k": 1}, "text": "mine"},
         {"id": "f", "prompt": "a", "temperature": "hot"},
+        {"id": 10**5000, "prompt": "a"},
+        {"id": "g", "prompt": "a", "deep": _nested(90)},
+        Prompt("h", "x" * 70_000),
+        Prompt(5, "x"),
     ]
     settings = GenerationSettings(label="dogs", max_words=4)
     generations, rejected, result = collected(labelled_dir, elements, settings)
@@ -93,12 +97,20 @@ def test_every_element_ends_somewhere(labelled_dir):
     }  # fmt: skip
     (first,) = (row for row in generations if row["id"] == "e#1")
     assert (first["label"], first["note"], first["input_text"]) == ("dogs", {"k": 1}, "mine")
-    assert {row["id"]: row["reason"].split(".")[0] for row in rejected} == {
+    reasons = {row["id"]: row["reason"].split(".")[0] for row in rejected if row["id"]}
+    others = {row["reason"].split(".")[0] for row in rejected if not row["id"]}
+    assert others == {
+        "no field 'id'",
+        "longer than 65,536 bytes",
+        "id must be a text of 1 to 500 characters",
+    }
+    assert reasons == {
         "b": "label must be one of the model's labels (cats, dogs)",
-        None: "no field 'id'",
         "c": "empty",
         "d": "longer than 65,536 bytes",
         "f": "temperature must be 0 (greedy) or a number from 0",
+        "a int that cannot be shown": "id must be a text of 1 to 500 characters",
+        "g": "values nested more than 64 deep",
     }
     found = result.metrics().query(MetricsFilter().with_namespace("textmill"))
     counters = {counter.key.metric.name: counter.committed for counter in found["counters"]}
@@ -111,6 +123,33 @@ def test_every_element_ends_somewhere(labelled_dir):
     assert spread["words_a_sample"].count == 4
     assert spread["generator_milliseconds"].sum > 0
     assert any("load_model" in name for name in spread)
+
+
+def _nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_values_of_python_are_carried_as_json_has_them(model_dir):
+    import datetime
+    import decimal
+
+    import numpy as np
+
+    own = {
+        "when": datetime.date(2020, 1, 1), "price": decimal.Decimal("0.10"), "raw": b"x",
+        "small": np.float32(0.5), "many": np.arange(2), "nan": float("nan"),
+    }  # fmt: skip
+    row = {"id": np.int64(7), "prompt": "the", "temperature": (0, 1), "samples": np.int64(1), **own}
+    generations, rejected, _ = collected(model_dir, [row], GenerationSettings(max_words=2))
+    assert rejected == []
+    assert [r["id"] for r in generations] == ["7#1", "7#2"]
+    assert {name: generations[0].get(name) for name in own} == {
+        "when": "2020-01-01", "price": "0.10", "raw": "x", "small": 0.5, "many": [0, 1],
+        "nan": None,
+    }  # fmt: skip
 
 
 def test_windows_stay_apart(model_dir, expected, tmp_path):

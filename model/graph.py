@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model.adaptive import AdaptiveSampler, Wishes
 from model.sampling import (
     block_ends,
     block_repeats,
@@ -38,7 +39,21 @@ class Graph:
     def __init__(self, model: SavedModel, slots: int):
         self.model, self.slots = model, slots
         self.layers, self.hidden = model.network.layers, model.network.hidden
-        self.weights = {name: tf.constant(array) for name, array in model.arrays.items()}
+        adaptive = bool(model.network.tails)
+        self.adaptive = AdaptiveSampler(model.network, model.arrays) if adaptive else None
+        # Both kernels of a layer as one, turned: weights times columns were the fastest product.
+        self.kernels, self.biases = [], []
+        for i in range(self.layers):
+            kernel, recurrent, bias = (
+                model.arrays[f"lstm_{i}_{name}"] for name in ("kernel", "recurrent", "bias")
+            )
+            self.kernels.append(tf.constant(np.concatenate([kernel, recurrent]).T.copy()))
+            self.biases.append(tf.constant(bias[:, None]))
+        self.weights = {
+            name: tf.constant(model.arrays[name])
+            for name in ("embedding", "output_bias", "projection")
+            if name in model.arrays
+        }
         self.read_chunk = tf.function(self._read_chunk, jit_compile=True, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, jit_compile=True, autograph=False)
 
@@ -46,29 +61,30 @@ class Graph:
         """One time step.
 
         Args:
-            tokens: int32 [S]. h, c: float32 [layers, S, H].
+            tokens: int32 [S]. h, c: float32 [layers, H, S].
 
         Returns:
-            The last layer's output [S, H], and h and c after the step.
+            What the output layer takes, [D, S], and h and c after the step.
         """
-        w = self.weights
-        x = tf.gather(w["embedding"], tokens)
+        x = tf.transpose(tf.gather(self.weights["embedding"], tokens))
         new_h, new_c = [], []
         for i in range(self.layers):
-            z = tf.matmul(x, w[f"lstm_{i}_kernel"]) + tf.matmul(h[i], w[f"lstm_{i}_recurrent"])
-            gates = tf.split(z + w[f"lstm_{i}_bias"], 4, axis=1)
+            z = tf.matmul(self.kernels[i], tf.concat([x, h[i]], axis=0)) + self.biases[i]
+            gates = tf.split(z, 4)
             cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
             x = tf.sigmoid(gates[3]) * tf.tanh(cell)
             new_h.append(x)
             new_c.append(cell)
+        if "projection" in self.weights:
+            x = tf.matmul(self.weights["projection"], x, transpose_a=True)
         return x, tf.stack(new_h), tf.stack(new_c)
 
-    def logits(self, output: Any) -> Any:
-        """Logits [S, V] of the last layer's output."""
+    def logits(self, x: Any) -> Any:
+        """Logits [S, V] of features [D, S]; those of an adaptive output are log-probabilities."""
+        if self.adaptive is not None:
+            return self.adaptive.log_probabilities(x)
         w = self.weights
-        if "projection" in w:
-            output = tf.matmul(output, w["projection"])
-        return tf.matmul(output, w["embedding"], transpose_b=True) + w["output_bias"]
+        return tf.matmul(x, w["embedding"], transpose_a=True, transpose_b=True) + w["output_bias"]
 
     def start(self, label: str | None) -> np.ndarray:
         """The state [layers, 2, H] before the first word."""
@@ -99,11 +115,11 @@ class Graph:
     def _read_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any]:
         def body(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
             _, new_h, new_c = self.step(words[:, t], h, c)
-            on = (t < lengths)[None, :, None]
+            on = t < lengths
             return t + 1, tf.where(on, new_h, h), tf.where(on, new_c, c)
 
-        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, h, c))
-        return h, c
+        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, _turned(h), _turned(c)))
+        return _turned(h), _turned(c)
 
     def _draw_chunk(
         self,
@@ -151,16 +167,63 @@ class Graph:
                 weights = tf.cond(tf.reduce_any(wanted), kept, lambda weights=weights: weights)
             return weights
 
-        def body(
-            i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
-        ) -> tuple[Any, ...]:
-            output, h, c = self.step(token, h, c)
-            logits = self.logits(output)
+        def from_all(features: Any, drawn: Any, history: Any) -> tuple[Any, Any]:
+            """Words and their log-probabilities by the weights of the whole vocabulary."""
+            logits = self.logits(features)
             allowed = ruled(logits, drawn, history)
             bits = threefry((key[:, 0], key[:, 1]), (tf.cast(drawn, tf.uint32), sample))
             word = draw(filtered(allowed), *(uniform(b) for b in bits))
             token = tf.where(temperature > 0, word, greedy(allowed))
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
+            return token, own
+
+        def from_few(features: Any, drawn: Any, on: Any) -> tuple[Any, Any]:
+            """The same with those tails only that a slot proposes."""
+            assert self.adaptive is not None
+            wishes = Wishes(
+                temperature=temperature,
+                key=(key[:, 0], key[:, 1]),
+                sample=sample,
+                position=tf.cast(drawn, tf.uint32),
+                on=on,
+            )
+
+            def no_end(words: Any) -> Any:
+                turned = functools.partial(block_ends, tf.transpose(words), near_stops)
+                too_early = on & (drawn < min_words)
+                return tf.cond(
+                    tf.reduce_any(too_early),
+                    lambda: tf.transpose(turned(too_early)),
+                    lambda: words,
+                )
+
+            return self.adaptive.draw(features, never, no_end, wishes)
+
+        if self.adaptive is not None:
+            # Filters look at every word, and so do bans of one slot's own in the tails.
+            whole = (top_k > 0) | (top_p < 1) | (min_p > 0)
+            far_stop = tf.reduce_any(stops >= self.adaptive.words, axis=1)
+            near_stops = tf.minimum(stops, self.adaptive.words - 1)
+
+        def body(
+            i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
+        ) -> tuple[Any, ...]:
+            features, h, c = self.step(token, h, c)
+            dense = functools.partial(from_all, features, drawn, history)
+            if self.adaptive is None or penalty is not None or ngram:
+                token, own = dense()
+            else:
+                # Each slot goes its own way, whatever those beside it want.
+                sees_all = whole | ((drawn < min_words) & far_stop)
+                token, own = from_few(features, drawn, ~sees_all)
+                token, own = tf.cond(
+                    tf.reduce_any(sees_all),
+                    lambda: [
+                        tf.where(sees_all, *pair)
+                        for pair in zip(dense(), (token, own), strict=True)
+                    ],
+                    lambda: [token, own],
+                )
             if penalty is not None or ngram:
                 history = remember(history, token)
             tokens = tf.tensor_scatter_nd_update(tokens, [[i]], token[None])
@@ -169,5 +232,11 @@ class Graph:
 
         tokens = tf.zeros([CHUNK, self.slots], tf.int32)
         nats = tf.zeros([CHUNK, self.slots], tf.float32)
-        state = (0, token, h, c, drawn, history, tokens, nats)
-        return tf.while_loop(lambda i, *_: i < CHUNK, body, state)[1:]
+        state = (0, token, _turned(h), _turned(c), drawn, history, tokens, nats)
+        _, token, h, c, *rest = tf.while_loop(lambda i, *_: i < CHUNK, body, state)
+        return token, _turned(h), _turned(c), *rest
+
+
+def _turned(states: Any) -> Any:
+    """States [layers, S, H] as columns [layers, H, S], or back."""
+    return tf.transpose(states, [0, 2, 1])

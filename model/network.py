@@ -107,7 +107,9 @@ class AdaptiveOutput(layers.Layer):
                 # Rows beyond the last are row 0 again; all that is not this tail's is dropped below.
                 chosen = ops.minimum(start + ops.arange(piece), rows)
 
-                def compute(i: int = i, own: Any = own, at: Any = padded, chosen: Any = chosen) -> Any:
+                def compute(
+                    i: int = i, own: Any = own, at: Any = padded, chosen: Any = chosen
+                ) -> Any:
                     some = ops.take(at, chosen, axis=0)
                     logits = self.tail(i, ops.take(x, some, axis=0), bias)
                     return _cross_entropy(ops.take(own, some, axis=0), logits)

@@ -22,12 +22,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model.output import GROUP
 from model.sampling import inverse_cdf, threefry, uniform
 from model.settings import NetworkSettings
 
-# Rows that a tail is computed for at a time. The products of a column must be the same bits
-# wherever it stands in the group and whatever stands beside it, which a test checks.
-GROUP = 32
 # Numbers of the random streams of a step, above the position in a text (under 2^24).
 _PROPOSALS, _TAILS = 0, 16
 _STREAM = 1 << 24
@@ -194,7 +192,7 @@ class AdaptiveSampler:
         best = _first(scores == tf.reduce_max(scores, axis=0)) - 1
         cluster = tf.where(is_greedy, best, place - blocks)
         word = _inside(weights, tf.minimum(place, blocks - 1), u)
-        word = _or_greedy(word, allowed == top, is_greedy)
+        word = _or_greedy(word, is_greedy, allowed, 0.0, top)
         nats = _pick(head, word) - lse
         for i in range(len(self.tails)):
             word = tf.where(cluster == i, found["word"][i], word)
@@ -262,7 +260,7 @@ class AdaptiveSampler:
             block = inverse_cdf(tf.transpose(sums), tf.gather(first, rows))
             chosen = _inside(weights, block, tf.gather(second, rows))
             is_greedy = tf.gather(wishes.temperature, rows) <= 0
-            chosen = _or_greedy(chosen, allowed == best, is_greedy)
+            chosen = _or_greedy(chosen, is_greedy, logits, barred, best)
             own = _pick(logits, chosen) - lse
             place = tf.argmax(tf.cast(mine, tf.int32), axis=1, output_type=tf.int32)
             done = tf.reduce_any(mine, axis=1)
@@ -289,11 +287,11 @@ def _first(good: Any) -> Any:
     return tf.argmax(tf.cast(good, tf.int32), axis=0, output_type=tf.int32)
 
 
-def _or_greedy(word: Any, is_best: Any, is_greedy: Any) -> Any:
+def _or_greedy(word: Any, is_greedy: Any, logits: Any, barred: Any, best: Any) -> Any:
     """The first best word in greedy columns; the search runs only where there are some."""
 
     def search() -> Any:
-        return tf.where(is_greedy, _first(is_best), word)
+        return tf.where(is_greedy, _first(logits + barred == best), word)
 
     return tf.cond(tf.reduce_any(is_greedy), search, lambda: word)
 

@@ -41,19 +41,17 @@ class Graph:
         self.layers, self.hidden = model.network.layers, model.network.hidden
         adaptive = bool(model.network.tails)
         self.adaptive = AdaptiveSampler(model.network, model.arrays) if adaptive else None
-        # Both kernels of a layer as one, turned: weights times columns were the fastest product.
-        self.kernels, self.biases = [], []
-        for i in range(self.layers):
-            kernel, recurrent, bias = (
-                model.arrays[f"lstm_{i}_{name}"] for name in ("kernel", "recurrent", "bias")
-            )
-            self.kernels.append(tf.constant(np.concatenate([kernel, recurrent]).T.copy()))
-            self.biases.append(tf.constant(bias[:, None]))
-        self.weights = {
-            name: tf.constant(model.arrays[name])
-            for name in ("embedding", "output_bias", "projection")
-            if name in model.arrays
-        }
+        self.weights = {name: tf.constant(array) for name, array in model.arrays.items()}
+        if adaptive:
+            # Both kernels of a layer as one, turned: see `column_step`.
+            self.kernels = [
+                tf.constant(
+                    np.concatenate(
+                        [model.arrays[f"lstm_{i}_kernel"], model.arrays[f"lstm_{i}_recurrent"]]
+                    ).T.copy()
+                )
+                for i in range(self.layers)
+            ]
         self.read_chunk = tf.function(self._read_chunk, jit_compile=True, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, jit_compile=True, autograph=False)
 
@@ -61,30 +59,60 @@ class Graph:
         """One time step.
 
         Args:
+            tokens: int32 [S]. h, c: float32 [layers, S, H].
+
+        Returns:
+            The last layer's output [S, H], and h and c after the step.
+        """
+        w = self.weights
+        x = tf.gather(w["embedding"], tokens)
+        new_h, new_c = [], []
+        for i in range(self.layers):
+            z = tf.matmul(x, w[f"lstm_{i}_kernel"]) + tf.matmul(h[i], w[f"lstm_{i}_recurrent"])
+            gates = tf.split(z + w[f"lstm_{i}_bias"], 4, axis=1)
+            cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
+            x = tf.sigmoid(gates[3]) * tf.tanh(cell)
+            new_h.append(x)
+            new_c.append(cell)
+        return x, tf.stack(new_h), tf.stack(new_c)
+
+    def column_step(self, tokens: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+        """The same in columns for an adaptive output: weights times columns is a faster product.
+
+        (A dense output would lose more than that, as its draws want rows.)
+
+        Args:
             tokens: int32 [S]. h, c: float32 [layers, H, S].
 
         Returns:
             What the output layer takes, [D, S], and h and c after the step.
         """
-        x = tf.transpose(tf.gather(self.weights["embedding"], tokens))
+        w = self.weights
+        x = tf.transpose(tf.gather(w["embedding"], tokens))
         new_h, new_c = [], []
         for i in range(self.layers):
-            z = tf.matmul(self.kernels[i], tf.concat([x, h[i]], axis=0)) + self.biases[i]
-            gates = tf.split(z, 4)
+            z = tf.matmul(self.kernels[i], tf.concat([x, h[i]], axis=0))
+            gates = tf.split(z + w[f"lstm_{i}_bias"][:, None], 4)
             cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
             x = tf.sigmoid(gates[3]) * tf.tanh(cell)
             new_h.append(x)
             new_c.append(cell)
-        if "projection" in self.weights:
-            x = tf.matmul(self.weights["projection"], x, transpose_a=True)
+        if "projection" in w:
+            x = tf.matmul(w["projection"], x, transpose_a=True)
         return x, tf.stack(new_h), tf.stack(new_c)
 
-    def logits(self, x: Any) -> Any:
-        """Logits [S, V] of features [D, S]; those of an adaptive output are log-probabilities."""
+    def logits(self, output: Any) -> Any:
+        """Logits [S, V] of what a step gave; those of an adaptive output are log-probabilities."""
         if self.adaptive is not None:
-            return self.adaptive.log_probabilities(x)
+            return self.adaptive.log_probabilities(output)
         w = self.weights
-        return tf.matmul(x, w["embedding"], transpose_a=True, transpose_b=True) + w["output_bias"]
+        if "projection" in w:
+            output = tf.matmul(output, w["projection"])
+        return tf.matmul(output, w["embedding"], transpose_b=True) + w["output_bias"]
+
+    def _turned(self, states: Any) -> Any:
+        """States [layers, S, H] as columns [layers, H, S] where the steps want these, or back."""
+        return states if self.adaptive is None else tf.transpose(states, [0, 2, 1])
 
     def start(self, label: str | None) -> np.ndarray:
         """The state [layers, 2, H] before the first word."""
@@ -113,13 +141,16 @@ class Graph:
         return np.stack([np.asarray(h), np.asarray(c)], axis=2).transpose(1, 0, 2, 3)[: len(ids)]
 
     def _read_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any]:
+        columns = self.adaptive is not None
+        step = self.column_step if columns else self.step
+
         def body(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-            _, new_h, new_c = self.step(words[:, t], h, c)
-            on = t < lengths
+            _, new_h, new_c = step(words[:, t], h, c)
+            on = (t < lengths) if columns else (t < lengths)[:, None]
             return t + 1, tf.where(on, new_h, h), tf.where(on, new_c, c)
 
-        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, _turned(h), _turned(c)))
-        return _turned(h), _turned(c)
+        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, self._turned(h), self._turned(c)))
+        return self._turned(h), self._turned(c)
 
     def _draw_chunk(
         self,
@@ -199,7 +230,9 @@ class Graph:
 
             return self.adaptive.draw(features, never, no_end, wishes)
 
+        step = self.step
         if self.adaptive is not None:
+            step = self.column_step
             # Filters look at every word, and so do bans of one slot's own in the tails.
             whole = (top_k > 0) | (top_p < 1) | (min_p > 0)
             far_stop = tf.reduce_any(stops >= self.adaptive.words, axis=1)
@@ -208,7 +241,7 @@ class Graph:
         def body(
             i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
         ) -> tuple[Any, ...]:
-            features, h, c = self.step(token, h, c)
+            features, h, c = step(token, h, c)
             dense = functools.partial(from_all, features, drawn, history)
             if self.adaptive is None or penalty is not None or ngram:
                 token, own = dense()
@@ -232,11 +265,6 @@ class Graph:
 
         tokens = tf.zeros([CHUNK, self.slots], tf.int32)
         nats = tf.zeros([CHUNK, self.slots], tf.float32)
-        state = (0, token, _turned(h), _turned(c), drawn, history, tokens, nats)
+        state = (0, token, self._turned(h), self._turned(c), drawn, history, tokens, nats)
         _, token, h, c, *rest = tf.while_loop(lambda i, *_: i < CHUNK, body, state)
-        return token, _turned(h), _turned(c), *rest
-
-
-def _turned(states: Any) -> Any:
-    """States [layers, S, H] as columns [layers, H, S], or back."""
-    return tf.transpose(states, [0, 2, 1])
+        return token, self._turned(h), self._turned(c), *rest

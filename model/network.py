@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -13,15 +14,15 @@ from keras import layers, ops
 from model.settings import NetworkSettings
 
 State = list[tuple[Any, Any]]
-_PIECES = 8  # in which the rows of a tail are computed
+_PARTS = (16, 8, 4, 2, 1)  # a tail is computed for its rows up to all rows over this
 
 
 class AdaptiveOutput(layers.Layer):
     """The weights and the likelihood of an adaptive softmax (Grave et al. 2017).
 
-    The head is a softmax over the frequent words, whose vectors are those of the embedding, and one
-    entry for each tail cluster: p(w) = p(c) p(w | c) for a word w of a cluster c. A tail has its own
-    narrow word vectors; tied to the embedding through a projection they did no better.
+    The head is a softmax over the frequent words, whose vectors are those of the embedding, and
+    one entry for each tail cluster: p(w) = p(c) p(w | c) for a word w of a cluster c. A tail has
+    narrow word vectors of its own behind a projection.
 
     Shapes: N rows, D embedding width, V words, C clusters, k words in a cluster of width d.
 
@@ -87,39 +88,33 @@ class AdaptiveOutput(layers.Layer):
         """-log p of the targets, int [N], without the other clusters' words.
 
         A tail is computed for its own rows only. Shapes are fixed, so these come first in an order
-        of all rows, and that is worked off in eighths while it holds some: never wrong, however many
-        they are, and at most an eighth too much.
+        of all rows; the first sixteenth is computed if there are any, the next if there are more,
+        and so on to all rows: never wrong, and seldom more than twice what is needed.
         """
         words = self.settings.cutoffs[0]
         cluster = sum(ops.cast(targets >= first, "int32") for first in self.settings.cutoffs)
         place = ops.where(cluster > 0, words - 1 + cluster, targets)
         total = _cross_entropy(place, self.head(x, embedding, bias))
         rows = ops.shape(x)[0]
-        piece = -(-rows // _PIECES)
+        bounds = [0, *(-(-rows // part) for part in _PARTS)]
         for i, (first, end, _) in enumerate(self.settings.tails):
             mine = cluster == i + 1
             count = ops.sum(ops.cast(mine, "int32"))
             order = ops.argsort(ops.where(mine, 0, 1))
-            padded = ops.concatenate([order, ops.zeros((_PIECES,), order.dtype)], axis=0)
             own = ops.clip(targets - first, 0, end - first - 1)
             parts = []
-            for start in (n * piece for n in range(_PIECES)):
-                # Rows beyond the last are row 0 again; all that is not this tail's is dropped below.
-                chosen = ops.minimum(start + ops.arange(piece), rows)
+            for start, stop in pairwise(bounds):
+                some = order[start:stop]
 
-                def compute(
-                    i: int = i, own: Any = own, at: Any = padded, chosen: Any = chosen
-                ) -> Any:
-                    some = ops.take(at, chosen, axis=0)
+                def compute(i: int = i, own: Any = own, some: Any = some) -> Any:
                     logits = self.tail(i, ops.take(x, some, axis=0), bias)
                     return _cross_entropy(ops.take(own, some, axis=0), logits)
 
-                def skip(chosen: Any = chosen) -> Any:
-                    return ops.zeros(ops.shape(chosen), x.dtype)
+                def skip(some: Any = some) -> Any:
+                    return ops.zeros(ops.shape(some), x.dtype)
 
                 parts.append(ops.cond(count > start, compute, skip))
-            back = ops.argsort(order)
-            within = ops.take(ops.concatenate(parts, axis=0), back, axis=0)
+            within = ops.take(ops.concatenate(parts, axis=0), ops.argsort(order), axis=0)
             total = total + ops.where(mine, within, 0.0)
         return total
 

@@ -12,6 +12,7 @@ from model.errors import SettingError
 
 LEVELS = ("word", "char", "whitespace")
 MODES = ("stream", "lines")
+OUTPUTS = ("auto", "dense", "adaptive")
 MOST_TAILS = 4
 
 
@@ -115,7 +116,7 @@ class NetworkSettings:
         return tuple(zip(self.cutoffs, ends, self.tail_widths, strict=True))
 
     def record(self) -> dict[str, Any]:
-        """The fields as JSON holds them. Those of an adaptive output are left out of a dense one."""
+        """The fields as JSON holds them; a dense output has none of the adaptive one's."""
         fields = asdict(self)
         for field in ("cutoffs", "tail_widths"):
             fields[field] = list(fields[field])

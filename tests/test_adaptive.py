@@ -8,10 +8,8 @@ import reference
 import tensorflow as tf
 from scipy import stats
 
-from model.adaptive import GROUP, AdaptiveSampler, Wishes
-from model.generator import Generator, Prompt
-from model.settings import GenerationSettings, NetworkSettings
-from model.vocabulary import EOS, PAD, UNKNOWN
+from model.adaptive import AdaptiveSampler, Wishes
+from model.vocabulary import PAD, UNKNOWN
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.5, 2.0)
 SIZES = {"embedding": 12, "hidden": 12, "cutoffs": (9, 20), "tail_widths": (5, 3)}

@@ -117,7 +117,12 @@ class AdaptiveSampler:
     def _head(self, x: Any) -> tuple[Any, Any]:
         """Logits of the head's words and of the clusters, and the log of the sum of their exp."""
         logits = tf.matmul(self.head_kernel, x) + self.head_bias
-        return logits, _log_sum(logits)
+        top = tf.reduce_max(logits, axis=0)
+        # XLA splits a long sum by the number of columns, which would show in the last bits.
+        weights = tf.exp(logits - top)
+        words = tf.reshape(weights[: self.last], [-1, self.head.block, x.shape[1]])
+        total = _sum(tf.concat([tf.reduce_sum(words, axis=1), weights[self.last :]], axis=0))
+        return logits, tf.math.log(total) + top
 
     def _within(self, i: int, x: Any) -> Any:
         """Logits of the words of cluster i in columns."""
@@ -280,6 +285,15 @@ def _log_sum(logits: Any) -> Any:
     """log of the sum of exp of each column; never below the largest of them."""
     top = tf.reduce_max(logits, axis=0)
     return tf.math.log(tf.reduce_sum(tf.exp(logits - top), axis=0)) + top
+
+
+def _sum(values: Any) -> Any:
+    """The sum of each column in an order that depends on the number of rows alone."""
+    while values.shape[0] > 1:
+        values = tf.pad(values, [[0, values.shape[0] % 2], [0, 0]])
+        half = values.shape[0] // 2
+        values = values[:half] + values[half:]
+    return values[0]
 
 
 def _first(good: Any) -> Any:

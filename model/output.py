@@ -14,8 +14,9 @@ most, drawing words for `SLOTS` texts side by side. The unit is a multiply-add o
   proposals' weights (see `model.adaptive`), so there are E[ceil(n / GROUP)] groups, n binomial.
 
 All shares are the words' frequencies in the training part. By cost alone the head would be a few
-words; as a cluster is one entry there, which costs perplexity, `LEAST_HEAD` bounds it. The constants were measured on a CPU
-with AVX-512 (docs/benchmarks.md); the cost is flat around its least, so others change little.
+words; as a cluster is one entry there, which costs perplexity, `LEAST_HEAD` bounds it. The
+constants were measured on a CPU with AVX-512 (docs/benchmarks.md); the cost is flat around its
+least, so those of other CPUs would change little.
 """
 
 from __future__ import annotations

@@ -268,8 +268,8 @@ def model_card(model: SavedModel) -> str:
 
 An LSTM language model at {model.vocabulary.level} level, made by `textmill train`: vocabulary
 {s.vocabulary:,}, embedding {s.embedding}, {s.layers} layer(s) of {s.hidden} units, {output} output
-tied to the embedding{labels}. It imitates its corpus in words and style; what it says is not true, and it
-may repeat phrases of the corpus.
+tied to the embedding{labels}. It imitates its corpus in words and style; what it says is not true,
+and it may repeat phrases of the corpus.
 
 ## Corpus ({model.mode})
 {sources}

@@ -38,7 +38,8 @@ LOGIT, READ, START = 300, 24, 4_000_000
 TEMPERATURE = 0.8
 LEAST_WIDTH = 32
 LEAST_HEAD = 0.8  # of all words of a text
-PAYS = 1.5  # `auto` asks for so many times the words a second of a dense output
+# `auto` asks for so many words, and for so many times the words a second of a dense output.
+AUTO_WORDS, PAYS = 10_000, 1.5
 _GRID = 96  # places for a cut at most
 
 
@@ -137,7 +138,8 @@ def choose_output(output: str, counts: Sequence[int], sizes: NetworkSettings) ->
 
     `auto` compares the cost of a whole step, LSTM layers included, with that of a dense output.
     """
-    if output == "dense" or sizes.vocabulary <= len(RESERVED) + 1:
+    least = AUTO_WORDS if output == "auto" else len(RESERVED) + 2
+    if output == "dense" or sizes.vocabulary < least:
         return sizes
     cut = choose_cut(counts, sizes.embedding)
     inputs = sizes.embedding + (sizes.layers - 1) * sizes.hidden

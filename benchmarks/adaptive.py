@@ -97,7 +97,7 @@ def measure(
     model: SavedModel, slots: int, temperature: float, cuts: NetworkSettings
 ) -> tuple[float, float, float]:
     """Words a second, share of words that stand in tails, and the peak in flop a second."""
-    settings = GenerationSettings(temperatures=(temperature,), max_words=25, min_words=25)
+    settings = GenerationSettings(temperatures=(temperature,), max_words=40, min_words=40)
     generator = Generator(model, slots=slots)
     prompts = [Prompt(str(i), "") for i in range(2 * slots)]
     list(generator.generate(prompts[:slots], settings))  # compiles

@@ -17,7 +17,7 @@ from collections import Counter
 
 import numpy as np
 
-from model.generator import Generator, Prompt, use_one_thread
+from model.generator import SLOTS, Generator, Prompt, use_one_thread
 from model.output import choose_output
 from model.saved import SavedModel, weight_shapes
 from model.settings import GenerationSettings, NetworkSettings
@@ -38,7 +38,9 @@ def main() -> None:
     frequent = np.array(vocabulary.counts)
     print(f"vocabulary {len(vocabulary):,}, cut-offs {cuts.cutoffs}, widths {cuts.tail_widths},")
     tail = frequent[cuts.cutoffs[0] :].sum() / frequent.sum()
-    print(f"tail mass of the corpus {tail:.3f}, temperature {args.temperature:g}\n")
+    print(f"tail mass of the corpus {tail:.3f}, temperature {args.temperature:g},")
+    computed, accepted = tails_computed(models["adaptive"], args.temperature)
+    print(f"{computed:.2f} tails computed for a word, {accepted:.2f} of them accepted\n")
     print("| output | slots | words/s | peak GFLOP/s | of the dense limit | words in tails |")
     print("|---|---|---|---|---|---|")
     weights = sum(
@@ -108,6 +110,40 @@ def measure(
     ids = np.concatenate(model.vocabulary.encode([text.text for text in found]))
     share = float((ids >= cuts.cutoffs[0]).mean())
     return sum(text.words for text in found) / seconds, share, max(top, peak())
+
+
+def tails_computed(model: SavedModel, temperature: float) -> tuple[float, float]:
+    """Tails computed for a word, and the share of them that gave the word."""
+    import tensorflow as tf
+
+    from model.adaptive import Wishes
+    from model.graph import Graph
+
+    graph, slots, steps = Graph(model, SLOTS), SLOTS, 50
+    never = tf.constant([-np.inf] * 2 + [0.0] * (model.network.vocabulary - 2), tf.float32)
+    key = tf.cast(tf.range(slots), tf.uint32)
+
+    @tf.function(jit_compile=True)
+    def step(i, token, h, c):
+        x, h, c = graph.column_step(token, h, c)
+        wishes = Wishes(
+            temperature=tf.fill([slots], temperature),
+            key=(key, key),
+            sample=tf.zeros_like(key),
+            position=tf.fill([slots], tf.cast(i, tf.uint32)),
+            on=tf.fill([slots], True),
+        )
+        word, _, tails = graph.adaptive.draw(x, never, lambda words: words, wishes)
+        return word, h, c, tails
+
+    size = (model.network.layers, model.network.hidden, slots)
+    state = tf.zeros([slots], tf.int32), tf.zeros(size), tf.zeros(size)
+    computed = used = 0
+    for i in range(steps):
+        *state, tails = step(tf.constant(i), *state)
+        computed += int(tails.numpy().sum())
+        used += int((state[0].numpy() >= model.network.cutoffs[0]).sum())
+    return computed / (slots * steps), used / computed
 
 
 def peak() -> float:

@@ -129,7 +129,7 @@ class AdaptiveSampler:
         """Logits of the words of cluster i in columns."""
         return tf.matmul(self.out_kernels[i], tf.matmul(self.into[i], x)) + self.out_biases[i]
 
-    def draw(self, x: Any, never: Any, blocked: Any, wishes: Wishes) -> tuple[Any, Any]:
+    def draw(self, x: Any, never: Any, blocked: Any, wishes: Wishes) -> tuple[Any, Any, Any]:
         """A word for each slot that is on.
 
         Args:
@@ -139,7 +139,8 @@ class AdaptiveSampler:
                 a slot may not draw now.
 
         Returns:
-            Words int32 [S] and their log-probabilities [S] under the model itself.
+            Words int32 [S], their log-probabilities [S] under the model itself, and the number of
+            tails that were computed for each slot, int32 [S].
         """
         slots = x.shape[1]
         head, lse = self._head(x)
@@ -225,7 +226,7 @@ class AdaptiveSampler:
         for i in range(len(self.tails)):
             word = tf.where(cluster == i, found["word"][i], word)
             nats = tf.where(cluster == i, log_p[i] + found["nats"][i], nats)
-        return word, nats
+        return word, nats, tf.reduce_sum(tf.cast(found["known"], tf.int32), axis=0)
 
     def _uniforms(self, wishes: Wishes) -> tuple[Any, Any]:
         """Two uniforms for each slot from each random stream of a step, each [streams, S]."""

@@ -233,7 +233,8 @@ class Graph:
 
                 return tf.cond(tf.reduce_any(too_early), blocked, lambda: words)
 
-            return self.adaptive.draw(features, never, no_end, wishes)
+            word, own, _ = self.adaptive.draw(features, never, no_end, wishes)
+            return word, own
 
         step = self.step
         if self.adaptive is not None:

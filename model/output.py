@@ -14,9 +14,9 @@ most, drawing words for `SLOTS` texts side by side. The unit is a multiply-add o
   proposals' weights (see `model.adaptive`), so there are E[ceil(n / GROUP)] groups, n binomial.
 
 All shares are the words' frequencies in the training part. By cost alone the head would be a few
-words; as a cluster is one entry there, which costs perplexity, `LEAST_HEAD` bounds it. The
-constants were measured on a CPU with AVX-512 (docs/benchmarks.md); the cost is flat around its
-least, so those of other CPUs would change little.
+words. `LEAST_HEAD` bounds it where perplexity was found as good as with a dense output; the
+constants were measured on a CPU with AVX-512. Both stand in docs/benchmarks.md. The cost is flat
+around its least, so the constants of other CPUs would change little.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GROUP = 8
 LOGIT, READ, START = 300, 24, 4_000_000
 TEMPERATURE = 0.8
 LEAST_WIDTH = 32
-LEAST_HEAD = 0.8  # of all words of a text
+LEAST_HEAD = 0.6  # of all words of a text
 # `auto` asks for so many words, and for so many times the words a second of a dense output.
 AUTO_WORDS, PAYS = 10_000, 1.5
 _GRID = 96  # places for a cut at most

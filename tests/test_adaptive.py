@@ -55,7 +55,7 @@ def draws(model, x, count, temperatures, *, never=(), slots=256, seed=3):
                 position=tf.fill([slots], tf.cast(start + i, tf.uint32)),
                 on=tf.ones([slots], tf.bool),
             )
-            word, nat = sampler.draw(tf.constant(x), tf.constant(barred), lambda w: w, wishes)
+            word, nat, _ = sampler.draw(tf.constant(x), tf.constant(barred), lambda w: w, wishes)
             words = tf.tensor_scatter_nd_update(words, [[i]], word[None])
             return i + 1, words, tf.tensor_scatter_nd_update(nats, [[i]], nat[None])
 

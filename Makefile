@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint fault-test clean
+.PHONY: demo test lint fault-test long-test clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -19,6 +19,10 @@ lint: $(VENV)/.tested
 # Kills 20 runs at random moments and resumes them: some minutes, so `make test` leaves it out.
 fault-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m fault
+
+# A million draws where `make test` takes fewer.
+long-test: $(VENV)/.tested
+	$(BIN)/python -m pytest -m long
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from model.network import Judge, LanguageModel
@@ -53,7 +54,8 @@ class Evaluator:
     def __init__(self, network: LanguageModel, vocabulary: Vocabulary, labels: Sequence[str] = ()):
         self.network, self.vocabulary, self.labels = network, vocabulary, labels
         self._judge = Judge(network)
-        self._judge.compile(jit_compile=False)
+        # As in training; JAX without it would compile an adaptive output's conditions at each call.
+        self._judge.compile(jit_compile=keras.backend.backend() == "jax")
 
     def __call__(self, part: Part) -> Likelihood:
         """Likelihood of a part under the network."""

@@ -105,10 +105,6 @@ class _Fit:
                 weight_decay=settings.weight_decay,
                 global_clipnorm=settings.clip,
             ),
-            # Padding has weight 0 and must not count in the mean.
-            loss=keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            ),
             # Measured: XLA makes TensorFlow's LSTM loop no faster on a CPU, and keeps it from
             # cuDNN on a GPU. JAX knows no other way.
             jit_compile=keras.backend.backend() == "jax",

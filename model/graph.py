@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model.adaptive import AdaptiveSampler, Wishes
 from model.sampling import (
     block_ends,
     block_repeats,
@@ -38,7 +39,19 @@ class Graph:
     def __init__(self, model: SavedModel, slots: int):
         self.model, self.slots = model, slots
         self.layers, self.hidden = model.network.layers, model.network.hidden
+        adaptive = bool(model.network.tails)
+        self.adaptive = AdaptiveSampler(model.network, model.arrays) if adaptive else None
         self.weights = {name: tf.constant(array) for name, array in model.arrays.items()}
+        if adaptive:
+            # Both kernels of a layer as one, turned: see `column_step`.
+            self.kernels = [
+                tf.constant(
+                    np.concatenate(
+                        [model.arrays[f"lstm_{i}_kernel"], model.arrays[f"lstm_{i}_recurrent"]]
+                    ).T.copy()
+                )
+                for i in range(self.layers)
+            ]
         self.read_chunk = tf.function(self._read_chunk, jit_compile=True, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, jit_compile=True, autograph=False)
 
@@ -63,12 +76,43 @@ class Graph:
             new_c.append(cell)
         return x, tf.stack(new_h), tf.stack(new_c)
 
+    def column_step(self, tokens: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+        """The same in columns for an adaptive output: weights times columns is a faster product.
+
+        (A dense output would lose more than that, as its draws want rows.)
+
+        Args:
+            tokens: int32 [S]. h, c: float32 [layers, H, S].
+
+        Returns:
+            What the output layer takes, [D, S], and h and c after the step.
+        """
+        w = self.weights
+        x = tf.transpose(tf.gather(w["embedding"], tokens))
+        new_h, new_c = [], []
+        for i in range(self.layers):
+            z = tf.matmul(self.kernels[i], tf.concat([x, h[i]], axis=0))
+            gates = tf.split(z + w[f"lstm_{i}_bias"][:, None], 4)
+            cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
+            x = tf.sigmoid(gates[3]) * tf.tanh(cell)
+            new_h.append(x)
+            new_c.append(cell)
+        if "projection" in w:
+            x = tf.matmul(w["projection"], x, transpose_a=True)
+        return x, tf.stack(new_h), tf.stack(new_c)
+
     def logits(self, output: Any) -> Any:
-        """Logits [S, V] of the last layer's output."""
+        """Logits [S, V] of what a step gave; those of an adaptive output are log-probabilities."""
+        if self.adaptive is not None:
+            return self.adaptive.log_probabilities(output)
         w = self.weights
         if "projection" in w:
             output = tf.matmul(output, w["projection"])
         return tf.matmul(output, w["embedding"], transpose_b=True) + w["output_bias"]
+
+    def _turned(self, states: Any) -> Any:
+        """States [layers, S, H] as columns [layers, H, S] where the steps want these, or back."""
+        return states if self.adaptive is None else tf.transpose(states, [0, 2, 1])
 
     def start(self, label: str | None) -> np.ndarray:
         """The state [layers, 2, H] before the first word."""
@@ -97,13 +141,16 @@ class Graph:
         return np.stack([np.asarray(h), np.asarray(c)], axis=2).transpose(1, 0, 2, 3)[: len(ids)]
 
     def _read_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any]:
+        columns = self.adaptive is not None
+        step = self.column_step if columns else self.step
+
         def body(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-            _, new_h, new_c = self.step(words[:, t], h, c)
-            on = (t < lengths)[None, :, None]
+            _, new_h, new_c = step(words[:, t], h, c)
+            on = (t < lengths) if columns else (t < lengths)[:, None]
             return t + 1, tf.where(on, new_h, h), tf.where(on, new_c, c)
 
-        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, h, c))
-        return h, c
+        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, self._turned(h), self._turned(c)))
+        return self._turned(h), self._turned(c)
 
     def _draw_chunk(
         self,
@@ -151,16 +198,71 @@ class Graph:
                 weights = tf.cond(tf.reduce_any(wanted), kept, lambda weights=weights: weights)
             return weights
 
-        def body(
-            i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
-        ) -> tuple[Any, ...]:
-            output, h, c = self.step(token, h, c)
-            logits = self.logits(output)
+        def from_all(features: Any, drawn: Any, history: Any) -> tuple[Any, Any]:
+            """Words and their log-probabilities by the weights of the whole vocabulary."""
+            logits = self.logits(features)
             allowed = ruled(logits, drawn, history)
             bits = threefry((key[:, 0], key[:, 1]), (tf.cast(drawn, tf.uint32), sample))
             word = draw(filtered(allowed), *(uniform(b) for b in bits))
             token = tf.where(temperature > 0, word, greedy(allowed))
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
+            return token, own
+
+        def from_few(features: Any, drawn: Any, on: Any) -> tuple[Any, Any]:
+            """The same with those tails only that a slot proposes."""
+            assert self.adaptive is not None
+            wishes = Wishes(
+                temperature=temperature,
+                key=(key[:, 0], key[:, 1]),
+                sample=sample,
+                position=tf.cast(drawn, tf.uint32),
+                on=on,
+            )
+
+            def no_end(words: Any) -> Any:
+                """Logits of the head [words, S] without what would end a text too early."""
+                too_early = on & (drawn < min_words)
+
+                def blocked() -> Any:
+                    slots = tf.broadcast_to(tf.range(self.slots)[:, None], tf.shape(stops))
+                    places = tf.stack([near_stops, slots], axis=2)
+                    least = tf.where(too_early, -np.inf, np.inf)[:, None]
+                    return tf.tensor_scatter_nd_min(
+                        words, places, tf.broadcast_to(least, tf.shape(stops))
+                    )
+
+                return tf.cond(tf.reduce_any(too_early), blocked, lambda: words)
+
+            word, own, _ = self.adaptive.draw(features, never, no_end, wishes)
+            return word, own
+
+        step = self.step
+        if self.adaptive is not None:
+            step = self.column_step
+            # Filters look at every word, and so do bans of one slot's own in the tails.
+            whole = (top_k > 0) | (top_p < 1) | (min_p > 0)
+            far_stop = tf.reduce_any(stops >= self.adaptive.words, axis=1)
+            near_stops = tf.minimum(stops, self.adaptive.words - 1)
+
+        def body(
+            i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
+        ) -> tuple[Any, ...]:
+            features, h, c = step(token, h, c)
+            dense = functools.partial(from_all, features, drawn, history)
+            if self.adaptive is None or penalty is not None or ngram:
+                token, own = dense()
+            else:
+                # Each slot goes its own way, whatever those beside it want.
+                sees_all = whole | ((drawn < min_words) & far_stop)
+                token, own = from_few(features, drawn, ~sees_all)
+                token, own = tf.cond(
+                    tf.reduce_any(sees_all),
+                    lambda: [
+                        tf.where(sees_all, *pair)
+                        for pair in zip(dense(), (token, own), strict=True)
+                    ],
+                    lambda: [token, own],
+                )
             if penalty is not None or ngram:
                 history = remember(history, token)
             tokens = tf.tensor_scatter_nd_update(tokens, [[i]], token[None])
@@ -169,5 +271,6 @@ class Graph:
 
         tokens = tf.zeros([CHUNK, self.slots], tf.int32)
         nats = tf.zeros([CHUNK, self.slots], tf.float32)
-        state = (0, token, h, c, drawn, history, tokens, nats)
-        return tf.while_loop(lambda i, *_: i < CHUNK, body, state)[1:]
+        state = (0, token, self._turned(h), self._turned(c), drawn, history, tokens, nats)
+        _, token, h, c, *rest = tf.while_loop(lambda i, *_: i < CHUNK, body, state)
+        return token, self._turned(h), self._turned(c), *rest

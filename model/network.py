@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -12,11 +14,120 @@ from keras import layers, ops
 from model.settings import NetworkSettings
 
 State = list[tuple[Any, Any]]
+_PARTS = (16, 8, 4, 2, 1)  # a tail is computed for its rows up to all rows over this
+
+
+class AdaptiveOutput(layers.Layer):
+    """The weights and the likelihood of an adaptive softmax (Grave et al. 2017).
+
+    The head is a softmax over the frequent words, whose vectors are those of the embedding, and
+    one entry for each tail cluster: p(w) = p(c) p(w | c) for a word w of a cluster c. A tail has
+    narrow word vectors of its own behind a projection.
+
+    Shapes: N rows, D embedding width, V words, C clusters, k words in a cluster of width d.
+
+    Args:
+        settings: sizes, with cut-offs.
+        seeds: for the initial weights.
+    """
+
+    def __init__(self, settings: NetworkSettings, *, seeds: Iterator[int], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.settings, self.seeds = settings, seeds
+
+    def build(self, *_: Any) -> None:
+        def small() -> Any:
+            return keras.initializers.RandomUniform(-0.1, 0.1, seed=next(self.seeds))
+
+        width = self.settings.embedding
+        count = len(self.settings.tails)
+        self.cluster_kernel = self.add_weight(
+            name="cluster_kernel", shape=(count, width), initializer=small()
+        )
+        self.cluster_bias = self.add_weight(
+            name="cluster_bias", shape=(count,), initializer="zeros"
+        )
+        self.tails = []
+        for i, (first, end, narrow) in enumerate(self.settings.tails):
+            glorot = keras.initializers.GlorotUniform(seed=next(self.seeds))
+            self.tails.append(
+                (
+                    self.add_weight(name=f"in_{i}", shape=(width, narrow), initializer=glorot),
+                    self.add_weight(
+                        name=f"out_{i}", shape=(end - first, narrow), initializer=small()
+                    ),
+                )
+            )
+        self.built = True
+
+    def head(self, x: Any, embedding: Any, bias: Any) -> Any:
+        """Logits [N, first cut-off + C] of the head: its words, then the clusters."""
+        words = self.settings.cutoffs[0]
+        kernel = ops.concatenate([embedding[:words], self.cluster_kernel], axis=0)
+        return ops.matmul(x, ops.transpose(kernel)) + ops.concatenate(
+            [bias[:words], self.cluster_bias], axis=0
+        )
+
+    def tail(self, i: int, x: Any, bias: Any) -> Any:
+        """Logits [N, k] of the words of cluster i, given that it is chosen."""
+        first, end, _ = self.settings.tails[i]
+        into, out = self.tails[i]
+        return ops.matmul(ops.matmul(x, into), ops.transpose(out)) + bias[first:end]
+
+    def log_probabilities(self, x: Any, embedding: Any, bias: Any) -> Any:
+        """log p of every word, [N, V]."""
+        words = self.settings.cutoffs[0]
+        head = ops.log_softmax(self.head(x, embedding, bias))
+        parts = [head[:, :words]]
+        for i in range(len(self.tails)):
+            within = ops.log_softmax(self.tail(i, x, bias))
+            parts.append(head[:, words + i : words + i + 1] + within)
+        return ops.concatenate(parts, axis=-1)
+
+    def nll(self, x: Any, targets: Any, embedding: Any, bias: Any) -> Any:
+        """-log p of the targets, int [N], without the other clusters' words.
+
+        A tail is computed for its own rows only. Shapes are fixed, so these come first in an order
+        of all rows; the first sixteenth is computed if there are any, the next if there are more,
+        and so on to all rows: never wrong, and seldom more than twice what is needed.
+        """
+        words = self.settings.cutoffs[0]
+        cluster = sum(ops.cast(targets >= first, "int32") for first in self.settings.cutoffs)
+        place = ops.where(cluster > 0, words - 1 + cluster, targets)
+        total = _cross_entropy(place, self.head(x, embedding, bias))
+        rows = ops.shape(x)[0]
+        bounds = [0, *(-(-rows // part) for part in _PARTS)]
+        for i, (first, end, _) in enumerate(self.settings.tails):
+            mine = cluster == i + 1
+            count = ops.sum(ops.cast(mine, "int32"))
+            order = ops.argsort(ops.where(mine, 0, 1))
+            own = ops.clip(targets - first, 0, end - first - 1)
+            parts = []
+            for start, stop in pairwise(bounds):
+                some = order[start:stop]
+
+                def compute(i: int = i, own: Any = own, some: Any = some) -> Any:
+                    logits = self.tail(i, ops.take(x, some, axis=0), bias)
+                    return _cross_entropy(ops.take(own, some, axis=0), logits)
+
+                def skip(some: Any = some) -> Any:
+                    return ops.zeros(ops.shape(some), x.dtype)
+
+                parts.append(ops.cond(count > start, compute, skip))
+            within = ops.take(ops.concatenate(parts, axis=0), ops.argsort(order), axis=0)
+            total = total + ops.where(mine, within, 0.0)
+        return total
+
+
+def _cross_entropy(targets: Any, logits: Any) -> Any:
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
 
 
 @keras.saving.register_keras_serializable(package="textmill")
 class LanguageModel(layers.Layer):
     """Embedding, LSTM layers, output tied to the embedding (Press and Wolf 2017).
+
+    With cut-offs in the settings the output is an `AdaptiveOutput`, whose head is tied.
 
     Shapes: B texts, T time steps, V words, D embedding width, H hidden units.
 
@@ -63,6 +174,7 @@ class LanguageModel(layers.Layer):
                 2 * settings.layers * settings.hidden,
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=next(seeds)),
             )
+        self.adaptive = AdaptiveOutput(settings, seeds=seeds) if settings.tails else None
 
     def build(self, *_: Any) -> None:
         s = self.settings
@@ -76,6 +188,8 @@ class LanguageModel(layers.Layer):
         self.output_bias = self.add_weight(
             name="output_bias", shape=(s.vocabulary,), initializer="zeros"
         )
+        if self.adaptive is not None:
+            self.adaptive.build()
         self.built = True
 
     def initial_state(self, batch: int, context: Any = None) -> State:
@@ -94,6 +208,11 @@ class LanguageModel(layers.Layer):
 
     def call(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
         """Logits [B, T, V] for the words after `ids` [B, T], and the state after the last."""
+        x, after = self.features(ids, state, training=training)
+        return self.logits(x), after
+
+    def features(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
+        """What the output takes, [B, T, D], and the state after the last word."""
         x = self.embedding(ids)
         after: State = []
         for lstm, dropout, start in zip(self.lstms, self.dropouts, state, strict=False):
@@ -102,7 +221,29 @@ class LanguageModel(layers.Layer):
         x = self.dropouts[-1](x, training=training)
         if self.projection is not None:
             x = self.projection(x)
-        return ops.matmul(x, ops.transpose(self.embedding.embeddings)) + self.output_bias, after
+        return x, after
+
+    def logits(self, features: Any) -> Any:
+        """Logits [B, T, V]; those of an adaptive output are log-probabilities."""
+        embedding, bias = self.embedding.embeddings, self.output_bias
+        if self.adaptive is None:
+            return ops.matmul(features, ops.transpose(embedding)) + bias
+        shape = ops.shape(features)
+        flat = ops.reshape(features, (-1, self.settings.embedding))
+        found = self.adaptive.log_probabilities(flat, embedding, bias)
+        return ops.reshape(found, (*shape[:2], self.settings.vocabulary))
+
+    def nll(self, features: Any, targets: Any) -> Any:
+        """-log p of the targets, int [B, T], in nats, float32 [B, T]."""
+        if self.adaptive is None:
+            return _cross_entropy(targets, self.logits(features))
+        found = self.adaptive.nll(
+            ops.reshape(features, (-1, self.settings.embedding)),
+            ops.reshape(ops.cast(targets, "int32"), (-1,)),
+            self.embedding.embeddings,
+            self.output_bias,
+        )
+        return ops.reshape(found, ops.shape(targets))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "settings": asdict(self.settings), "seed": self.seed}
@@ -115,6 +256,11 @@ class LanguageModel(layers.Layer):
             named[f"lstm_{i}_kernel"] = lstm.cell.kernel
             named[f"lstm_{i}_recurrent"] = lstm.cell.recurrent_kernel
             named[f"lstm_{i}_bias"] = lstm.cell.bias
+        if self.adaptive is not None:
+            named["cluster_kernel"] = self.adaptive.cluster_kernel
+            named["cluster_bias"] = self.adaptive.cluster_bias
+            for i, (into, out) in enumerate(self.adaptive.tails):
+                named[f"tail_{i}_in"], named[f"tail_{i}_out"] = into, out
         if self.projection is not None:
             named["projection"] = self.projection.kernel
         if self.context is not None:
@@ -137,11 +283,17 @@ class LanguageModel(layers.Layer):
     def assign_output_bias(self, counts: tuple[int, ...]) -> None:
         """Starts the output at the words' own frequencies: the log of count + 1, normalised."""
         smoothed = np.array(counts, np.float64) + 1.0
-        self.output_bias.assign(np.log(smoothed / smoothed.sum()).astype(np.float32))
+        smoothed /= smoothed.sum()
+        self.output_bias.assign(np.log(smoothed).astype(np.float32))
+        if self.adaptive is not None:
+            mass = [smoothed[first:end].sum() for first, end, _ in self.settings.tails]
+            self.adaptive.cluster_bias.assign(np.log(mass).astype(np.float32))
 
 
 class Trainee(keras.Model):
-    """The language model as Keras trains it: inputs in, logits out, state kept between windows.
+    """The language model as Keras trains it, state kept between windows.
+
+    Inputs in, features out; the loss is the mean negative log-likelihood of the targets, weighted.
 
     Args:
         network: the language model.
@@ -174,11 +326,23 @@ class Trainee(keras.Model):
             ]
         else:
             start = self.network.initial_state(ops.shape(ids)[0], inputs.get("context"))
-        logits, after = self.network(ids, start, training=training)
+        features, after = self.network.features(ids, start, training=training)
         for (h, c), (new_h, new_c) in zip(self.carried, after, strict=False):
             h.assign(new_h)
             c.assign(new_c)
-        return logits
+        return features
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Mean of -log p over the words of weight 1; padding has weight 0 and must not count."""
+        nll = self.network.nll(y_pred, y)
+        return ops.sum(nll * sample_weight) / ops.sum(sample_weight)
 
     def forget(self) -> None:
         """Sets the carried state to zeros, as before the first window of a text."""
@@ -203,11 +367,9 @@ class Judge(keras.Model):
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         h, c = inputs["h"], inputs["c"]
         start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
-        logits, after = self.network(inputs["ids"], start)
-        log_z = ops.logsumexp(logits, axis=-1)
-        hit = ops.take_along_axis(logits, inputs["targets"][:, :, None], axis=-1)[:, :, 0]
+        features, after = self.network.features(inputs["ids"], start)
         return {
-            "nll": log_z - hit,
+            "nll": self.network.nll(features, inputs["targets"]),
             "h": ops.stack([h for h, _ in after], axis=1),
             "c": ops.stack([c for _, c in after], axis=1),
         }

@@ -200,11 +200,12 @@ def draw(weights: Any, first: Any, second: Any) -> Any:
     blocks = -(-words // size)
     grid = tf.pad(weights, [[0, 0], [0, blocks * size - words]])
     grid = tf.reshape(grid, [-1, blocks, size])
-    block = _inverse_cdf(tf.reduce_sum(grid, axis=2), first)
-    return block * size + _inverse_cdf(tf.gather(grid, block, axis=1, batch_dims=1), second)
+    block = inverse_cdf(tf.reduce_sum(grid, axis=2), first)
+    return block * size + inverse_cdf(tf.gather(grid, block, axis=1, batch_dims=1), second)
 
 
-def _inverse_cdf(weights: Any, u: Any) -> Any:
+def inverse_cdf(weights: Any, u: Any) -> Any:
+    """A place of each row in proportion to its weights, by one uniform and one scan. int32 [S]."""
     cdf = tf.cumsum(weights, axis=1)
     # Prefix sums made in parallel may rise by a rounding error where the weight is 0: such a
     # place is no answer, hence the second condition.

@@ -15,7 +15,7 @@ import os
 import shutil
 import uuid
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class SavedModel:
     def _identity(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "network": asdict(self.network),
+            "network": self.network.record(),
             "level": self.vocabulary.level,
             "mode": self.mode,
             "labels": list(self.labels),
@@ -78,6 +78,12 @@ def weight_shapes(settings: NetworkSettings) -> dict[str, tuple[int, ...]]:
         "embedding": (s.vocabulary, s.embedding),
         "output_bias": (s.vocabulary,),
     }
+    if s.tails:
+        shapes["cluster_kernel"] = (len(s.tails), s.embedding)
+        shapes["cluster_bias"] = (len(s.tails),)
+    for i, (first, end, width) in enumerate(s.tails):
+        shapes[f"tail_{i}_in"] = (s.embedding, width)
+        shapes[f"tail_{i}_out"] = (end - first, width)
     for i in range(s.layers):
         shapes[f"lstm_{i}_kernel"] = (s.hidden if i else s.embedding, 4 * s.hidden)
         shapes[f"lstm_{i}_recurrent"] = (s.hidden, 4 * s.hidden)

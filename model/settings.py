@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from model.errors import SettingError
 
 LEVELS = ("word", "char", "whitespace")
 MODES = ("stream", "lines")
+OUTPUTS = ("auto", "dense", "adaptive")
+MOST_TAILS = 4
 
 
 def _is_int(value: Any) -> bool:
@@ -73,6 +76,9 @@ class NetworkSettings:
         dropout: share of features dropped, the same ones at every time step, after the
             embedding, between layers and before the output.
         context: width of the vector that may set the initial state (number of labels), 0 for none.
+        cutoffs: the first id of each tail cluster of an adaptive output, rising; empty for a dense
+            one. The ids below the first are the head.
+        tail_widths: width of each cluster's projection, as many as cut-offs.
     """
 
     vocabulary: int
@@ -81,6 +87,8 @@ class NetworkSettings:
     layers: int = 1
     dropout: float = 0.5
     context: int = 0
+    cutoffs: tuple[int, ...] = ()
+    tail_widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _check_int("vocabulary", self.vocabulary, 4)
@@ -89,6 +97,32 @@ class NetworkSettings:
         _check_int("layers", self.layers, 1, 3)
         _check_float("dropout", self.dropout, "a number in [0, 1)", lambda x: 0 <= x < 1)
         _check_int("context", self.context, 0)
+        for field in ("cutoffs", "tail_widths"):  # lists, where they come from JSON
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        bounds = (2, *self.cutoffs, self.vocabulary)  # the reserved ids are the head's
+        if not all(map(_is_int, bounds)) or any(a >= b for a, b in pairwise(bounds)):
+            raise SettingError("cutoffs", "rising ids above the reserved ones", self.cutoffs)
+        if len(self.cutoffs) > MOST_TAILS:
+            raise SettingError("cutoffs", f"at most {MOST_TAILS}", self.cutoffs)
+        if len(self.tail_widths) != len(self.cutoffs):
+            raise SettingError("tail_widths", "as many as cutoffs", self.tail_widths)
+        for width in self.tail_widths:
+            _check_int("tail_widths", width, 1)
+
+    @property
+    def tails(self) -> tuple[tuple[int, int, int], ...]:
+        """First id, id after the last and width of each tail cluster; none for a dense output."""
+        ends = (*self.cutoffs, self.vocabulary)[1:]
+        return tuple(zip(self.cutoffs, ends, self.tail_widths, strict=True))
+
+    def record(self) -> dict[str, Any]:
+        """The fields as JSON holds them; a dense output has none of the adaptive one's."""
+        fields = asdict(self)
+        for field in ("cutoffs", "tail_widths"):
+            fields[field] = list(fields[field])
+            if not fields[field]:
+                del fields[field]
+        return fields
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from model.corpus import Corpus, built_in_corpus, read_corpus, read_table
 from model.dataset import Feeder, LineBatches, StreamBatches
 from model.errors import TextmillError
 from model.fit import History, Reporter, fit
+from model.output import choose_output
 from model.saved import SavedModel, check_free, save_model
 from model.settings import PRESETS, NetworkSettings, TrainSettings, VocabularySettings
 from model.split import Part, split, whole
@@ -59,6 +60,7 @@ def train_model(
     corpus: CorpusSettings,
     vocabulary: VocabularySettings,
     preset: str,
+    output: str = "auto",
     train: TrainSettings,
     report: Reporter,
     dropout: float | None = None,
@@ -69,6 +71,7 @@ def train_model(
     Args:
         out: the directory to make.
         preset: a name of `PRESETS`. dropout: another one than the preset's.
+        output: `dense`, `adaptive`, or `auto` for what pays, see `model.output`.
         tensorboard: a folder for logs.
 
     Returns:
@@ -108,9 +111,15 @@ def train_model(
     report.message(device_line())
     watch = _tensorboard(tensorboard)
     sizes = asdict(PRESETS[preset]) | ({} if dropout is None else {"dropout": dropout})
-    network = LanguageModel(
-        NetworkSettings(vocabulary=len(learned), context=len(labels), **sizes), seed=train.seed
+    settings = choose_output(
+        output,
+        learned.counts,
+        NetworkSettings(vocabulary=len(learned), context=len(labels), **sizes),
     )
+    if settings.tails:
+        head, tails = settings.cutoffs[0], len(settings.tails)
+        report.message(f"adaptive output: {head:,} words in the head, {tails} tail clusters")
+    network = LanguageModel(settings, seed=train.seed)
     network.build()
     network.assign_output_bias(learned.counts)
     evaluator = Evaluator(network, learned, labels)
@@ -253,13 +262,14 @@ def model_card(model: SavedModel) -> str:
         f"- {s['name']}, {s['bytes']:,} bytes, SHA-256 {s['sha256']}" for s in corpus["sources"]
     )
     s = model.network
+    output = "adaptive" if s.tails else "dense"
     labels = f", labels: {', '.join(model.labels)}" if model.labels else ""
     return f"""# A textmill language model
 
 An LSTM language model at {model.vocabulary.level} level, made by `textmill train`: vocabulary
-{s.vocabulary:,}, embedding {s.embedding}, {s.layers} layer(s) of {s.hidden} units, output tied to
-the embedding{labels}. It imitates its corpus in words and style; what it says is not true, and it
-may repeat phrases of the corpus.
+{s.vocabulary:,}, embedding {s.embedding}, {s.layers} layer(s) of {s.hidden} units, {output} output
+tied to the embedding{labels}. It imitates its corpus in words and style; what it says is not true,
+and it may repeat phrases of the corpus.
 
 ## Corpus ({model.mode})
 {sources}

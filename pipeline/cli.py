@@ -110,6 +110,7 @@ def _train(args: argparse.Namespace) -> int:
             corpus=corpus,
             vocabulary=vocabulary,
             preset=args.preset,
+            output=args.output,
             dropout=args.dropout,
             train=settings,
             report=report,

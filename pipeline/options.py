@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from model.settings import (
     LEVELS,
     MODES,
+    OUTPUTS,
     PRESETS,
     GenerationSettings,
     TrainSettings,
@@ -61,6 +62,8 @@ def _add_train(subparsers: Any, run: Command) -> None:
         "(default for tables)")  # fmt: skip
     add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
     add("--preset", choices=list(PRESETS), default="small", help="network size (default: small)")
+    add("--output", choices=OUTPUTS, default="auto", help="softmax over all words, or over the "
+        "frequent ones and clusters of the others (default: auto, what is faster)")  # fmt: skip
     add("--labels", metavar="COLUMN", help="column of labels, by name or number: table, not text")
     add("--text", metavar="COLUMN", help="column of texts (default: text): table, not text")
     add("--minutes", type=float, metavar="N", help="hard budget in minutes")

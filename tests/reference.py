@@ -96,3 +96,19 @@ def greedy(model, ids, *, max_words, min_words=0, never=(), ends=(), eos, unknow
         drawn.append(token)
         text.append(None if token == unknown else token)
     return drawn, nats
+
+
+def adaptive_log_probabilities(arrays, settings, features):
+    """log p of all words [V] of an adaptive output for features [D]."""
+    w = {name: array.astype(np.float64) for name, array in arrays.items()}
+    words = settings.cutoffs[0]
+    head = np.append(
+        w["embedding"][:words] @ features + w["output_bias"][:words],
+        w["cluster_kernel"] @ features + w["cluster_bias"],
+    )
+    head = log_softmax(head)
+    parts = [head[:words]]
+    for i, (first, end, _) in enumerate(settings.tails):
+        logits = w[f"tail_{i}_out"] @ (features @ w[f"tail_{i}_in"]) + w["output_bias"][first:end]
+        parts.append(head[words + i] + log_softmax(logits))
+    return np.concatenate(parts)

@@ -11,8 +11,11 @@ stands in the other rows: so is the text.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 
 SLOTS = 64
 LEAST_HISTORY = 64  # places of a history
+_QUEUE = 4  # texts that wait in the ring, for each slot
+_READ_AHEAD = 8  # prompts that are read at a time, for each slot
+
+_Key = tuple[str, str | None]  # a prompt's text and label
 
 
 @dataclass(frozen=True)
@@ -108,18 +115,49 @@ def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
 
 
 @dataclass
+class Times:
+    """Where a generator's time went, in seconds, and how it used its slots.
+
+    Attributes:
+        tokenise: prompts to ids. read: prompts to states. draw: words. join: ids to texts.
+        slot_steps: slots times steps that were made. words: of them, those that drew a word or the
+            end of a text.
+    """
+
+    tokenise: float = 0.0
+    read: float = 0.0
+    draw: float = 0.0
+    join: float = 0.0
+    slot_steps: int = 0
+    words: int = 0
+
+    @contextlib.contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Adds the seconds of a block to one part."""
+        started = time.perf_counter()
+        yield
+        setattr(self, part, getattr(self, part) + time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A prompt that has been read, once for all its texts."""
+
+    words: np.ndarray  # int32, after an EOS
+    glued: bool
+    state: np.ndarray  # [layers, 2, H]; all words but the last are in it
+
+
+@dataclass
 class _Text:
     """A text to be drawn, or being drawn, in a slot."""
 
-    number: int  # position among all texts asked for
     prompt: Prompt
     settings: GenerationSettings
     stops: frozenset[int]
     sample: int
-    glued: bool
-    words: np.ndarray  # int32, of the prompt, after an EOS
-    state: np.ndarray  # [layers, 2, H]
-    tokens: list[int]
+    reading: _Reading
+    tokens: list[int] = field(default_factory=list)
     nats: float = 0.0
 
 
@@ -130,10 +168,13 @@ class Generator:
         model: from `load_model`.
         slots: S, texts drawn at a time. 64, 128 and 256 give the same bits; with few slots XLA
             takes other kernels, whose last bits differ, so every command uses `SLOTS`.
+
+    Attributes:
+        times: where the time went, over all calls of `generate`.
     """
 
     def __init__(self, model: SavedModel, *, slots: int = SLOTS):
-        self.model, self.slots = model, slots
+        self.model, self.slots, self.times = model, slots, Times()
         from model.graph import Graph
 
         self._graph = Graph(model, slots)
@@ -149,76 +190,81 @@ class Generator:
             SettingError: see `check_settings`.
         """
         waiting = self._texts(prompts, settings)
-        running: list[_Text | None] = [None] * self.slots
+        loop = _Loop(self._graph, settings)
+        drawing: dict[int, _Text] = {}  # by number: the position among all texts asked for
         done: dict[int, Generation] = {}
-        next_out = 0
-        slots = _Slots(self._graph, settings)
+        asked = next_out = 0
         while True:
-            for slot in range(self.slots):
-                if running[slot] is None:
-                    text = next(waiting, None)
-                    if text is None:
-                        break
-                    running[slot] = text
-                    slots.fill(slot, text)
-            if not any(running):
-                break
-            tokens, nats = slots.draw()
-            for slot, text in enumerate(running):
-                if text is None:
-                    continue
-                ended = self._take(text, tokens[:, slot], nats[:, slot])
-                if ended is not None:
-                    done[text.number] = ended
-                    running[slot] = None
+            text = None
+            while loop.room and (text := next(waiting, None)) is not None:
+                drawing[asked] = text
+                loop.add(asked, text)
+                asked += 1
+            if not drawing:
+                return
+            with self.times.of("draw"):
+                numbers, tokens, nats = loop.draw(more=text is not None or not loop.room)
+            self.times.slot_steps += numbers.size
+            with self.times.of("join"):
+                for column in range(self.slots):
+                    rows = (numbers[:, column], tokens[:, column], nats[:, column])
+                    for number, token, nat in zip(*(row.tolist() for row in rows), strict=True):
+                        if number >= 0:
+                            self.times.words += 1
+                            ended = self._take(drawing[number], token, nat)
+                            if ended is not None:
+                                done[number] = ended
+                                del drawing[number]
             while next_out in done:
                 yield done.pop(next_out)
                 next_out += 1
 
     def _texts(self, prompts: Iterable[Prompt], settings: GenerationSettings) -> Iterator[_Text]:
-        """Reads prompts, S at a time, and gives a text for each of their samples."""
-        source, number = iter(prompts), 0
-        while batch := [p for _, p in zip(range(self.slots), source, strict=False)]:
-            encoded = self.model.vocabulary.encode_prompts([prompt.text for prompt in batch])
-            own = [p.settings.within(settings) if p.settings else settings for p in batch]
+        """Reads prompts, some batches at a time, and gives a text for each of their samples."""
+        source = iter(prompts)
+        while window := list(itertools.islice(source, _READ_AHEAD * self.slots)):
+            own = [p.settings.within(settings) if p.settings else settings for p in window]
             stops = {}
             for s in set(own):
                 check_settings(self.model, s)
                 stops[s] = stop_ids(self.model, s)
-            # The last word is not read but fed to the first drawing step, which needs its logits.
-            ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
-            states = self._graph.read([words[:-1] for words in ids], [s.label for s in own])
-            for i, prompt in enumerate(batch):
-                for sample in range(1, own[i].texts + 1):
-                    yield _Text(
-                        number=number,
-                        prompt=prompt,
-                        settings=own[i],
-                        stops=stops[own[i]],
-                        sample=sample,
-                        glued=encoded[i][1],
-                        words=ids[i],
-                        state=states[i],
-                        tokens=[],
-                    )
-                    number += 1
+            keys = [(p.text, s.label) for p, s in zip(window, own, strict=True)]
+            readings = self._read(list(dict.fromkeys(keys)))
+            for prompt, key, s in zip(window, keys, own, strict=True):
+                for sample in range(1, s.texts + 1):
+                    yield _Text(prompt, s, stops[s], sample, readings[key])
 
-    def _take(self, text: _Text, tokens: np.ndarray, nats: np.ndarray) -> Generation | None:
-        """Adds a slot's newly drawn tokens to its text; the generation, if that ends it."""
-        for token, nat in zip(tokens.tolist(), nats.tolist(), strict=True):
-            text.nats += nat
-            if token == EOS:
-                return self._finish(text, "eos")
-            if token in text.stops:
-                return self._finish(text, "stop")
-            text.tokens.append(token)
-            if len(text.tokens) == text.settings.max_words:
-                return self._finish(text, "length")
+    def _read(self, keys: list[_Key]) -> dict[_Key, _Reading]:
+        """Different prompts, read in batches of like length."""
+        with self.times.of("tokenise"):
+            encoded = self.model.vocabulary.encode_prompts([text for text, _ in keys])
+        ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
+        order = sorted(range(len(keys)), key=lambda i: len(ids[i]))
+        readings = {}
+        with self.times.of("read"):
+            for start in range(0, len(order), self.slots):
+                batch = order[start : start + self.slots]
+                # The last word is fed to the first drawing step, which needs its logits.
+                states = self._graph.read([ids[i][:-1] for i in batch], [keys[i][1] for i in batch])
+                for row, i in enumerate(batch):
+                    readings[keys[i]] = _Reading(ids[i], encoded[i][1], states[:, :, row])
+        return readings
+
+    def _take(self, text: _Text, token: int, nat: float) -> Generation | None:
+        """Adds a newly drawn token to its text; the generation, if that ends it."""
+        text.nats += nat
+        if token == EOS:
+            return self._finish(text, "eos")
+        if token in text.stops:
+            return self._finish(text, "stop")
+        text.tokens.append(token)
+        if len(text.tokens) == text.settings.max_words:
+            return self._finish(text, "length")
         return None
 
     def _finish(self, text: _Text, finish: str) -> Generation:
         drawn = len(text.tokens) + (finish != "length")
-        continuation = self.model.vocabulary.decode(text.tokens, glued=text.glued)
+        continuation = self.model.vocabulary.decode(text.tokens, glued=text.reading.glued)
         return Generation(
             prompt=text.prompt,
             sample=text.sample,
@@ -231,8 +277,8 @@ class Generator:
         )
 
 
-class _Slots:
-    """The texts being drawn: their settings on the host, and the compiled loop.
+class _Loop:
+    """The compiled loop, its slots, and the ring of texts that wait for one.
 
     One compiled program serves all settings: a filter's passes over the vocabulary run only while
     some slot wants it, and leave the weights of the other slots as they are, to the bit. Only the
@@ -240,74 +286,91 @@ class _Slots:
     """
 
     def __init__(self, graph: Graph, settings: GenerationSettings):
-        self.graph, self.seed = graph, settings.seed
-        slots, shape = graph.slots, (graph.layers, graph.slots, graph.hidden)
-        self.h, self.c = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self.token = np.full(slots, EOS, np.int32)
-        self.drawn = np.zeros(slots, np.int32)
-        self.key = np.zeros((slots, 2), np.uint32)
-        self.sample = np.zeros(slots, np.uint32)
-        self.min_words = np.zeros(slots, np.int32)
-        self.stops = np.full((slots, MOST_STOPS + 1), EOS, np.int32)
-        self.temperature = np.ones(slots, np.float32)
-        self.top_k = np.zeros(slots, np.int32)
-        self.top_p = np.ones(slots, np.float32)
-        self.min_p = np.zeros(slots, np.float32)
+        self._graph, self._seed = graph, settings.seed
+        size = self._size = _QUEUE * graph.slots
+        self._queue: dict[str, np.ndarray] = {
+            "number": np.zeros(size, np.int32),
+            "token": np.zeros(size, np.int32),
+            "key": np.zeros((size, 2), np.uint32),
+            "sample": np.zeros(size, np.uint32),
+            "min_words": np.zeros(size, np.int32),
+            "max_words": np.zeros(size, np.int32),
+            "stops": np.full((size, MOST_STOPS + 1), EOS, np.int32),
+            "temperature": np.zeros(size, np.float32),
+            "top_k": np.zeros(size, np.int32),
+            "top_p": np.zeros(size, np.float32),
+            "min_p": np.zeros(size, np.float32),
+        }
+        self._states = np.zeros((graph.layers, 2, size, graph.hidden), np.float32)
+        self._head = self._waiting = 0
         # Added to the logits.
-        self.never = np.zeros(graph.model.network.vocabulary, np.float32)
-        self.never[list(never_ids(graph.model, settings))] = -np.inf
+        self._never = np.zeros(graph.model.network.vocabulary, np.float32)
+        self._never[list(never_ids(graph.model, settings))] = -np.inf
         # None and 0 leave the rule out of the program.
         penalty = settings.repetition_penalty
-        self.penalty = np.float32(penalty) if penalty != 1 else None
-        self.ngram = settings.no_repeat_ngram
-        self.looks_back = self.penalty is not None or self.ngram > 0
-        self.prompt_words = np.zeros(slots, np.int32)
-        self.history = np.full((slots, LEAST_HISTORY), PAD, np.int32)
+        self._penalty = np.float32(penalty) if penalty != 1 else None
+        self._ngram = settings.no_repeat_ngram
+        if self._penalty is not None or self._ngram:
+            self._queue["history"] = np.full((size, LEAST_HISTORY), PAD, np.int32)
+        self._slots = graph.empty(self._queue)
 
-    def fill(self, slot: int, text: _Text) -> None:
-        """Puts a text into a slot."""
-        settings = text.settings
-        self.h[:, slot], self.c[:, slot] = text.state[:, 0], text.state[:, 1]
-        self.token[slot], self.drawn[slot] = text.words[-1], 0
-        self.key[slot] = prompt_key(self.seed, text.prompt.id)
-        self.sample[slot] = text.sample
-        self.min_words[slot] = settings.min_words
-        self.stops[slot] = EOS
-        self.stops[slot, : len(text.stops)] = sorted(text.stops)
-        self.temperature[slot] = settings.temperature_of(text.sample)
-        self.top_k[slot], self.top_p[slot] = settings.top_k, settings.top_p
-        self.min_p[slot] = settings.min_p
-        if self.looks_back:
-            words = text.words[1:]
-            self.prompt_words[slot] = len(words)
-            self.history = _as_wide(self.history, max(len(words), self.history.shape[1]))
-            self.history[slot] = PAD
+    @property
+    def room(self) -> int:
+        """Texts that the ring can still take."""
+        return self._size - self._waiting
+
+    def add(self, number: int, text: _Text) -> None:
+        """Puts a text at the end of the ring."""
+        settings, queue = text.settings, self._queue
+        place = (self._head + self._waiting) % self._size
+        self._waiting += 1
+        self._states[:, :, place] = text.reading.state
+        queue["number"][place] = number
+        queue["token"][place] = text.reading.words[-1]
+        queue["key"][place] = prompt_key(self._seed, text.prompt.id)
+        queue["sample"][place] = text.sample
+        queue["min_words"][place] = settings.min_words
+        queue["max_words"][place] = settings.max_words
+        queue["stops"][place] = EOS
+        if text.stops:
+            queue["stops"][place, : len(text.stops)] = sorted(text.stops)
+        queue["temperature"][place] = settings.temperature_of(text.sample)
+        queue["top_k"][place] = settings.top_k
+        queue["top_p"][place] = settings.top_p
+        queue["min_p"][place] = settings.min_p
+        if "history" in queue:
+            words = text.reading.words[1:]
+            self._make_room(len(words) + settings.max_words)
+            row = queue["history"][place]
+            row[:] = PAD
             # Unknown words are not known to be the same word.
-            self.history[slot, self.history.shape[1] - len(words) :] = np.where(
-                words > EOS, words, PAD
-            )
+            row[len(row) - len(words) :] = np.where(words > EOS, words, PAD)
 
-    def draw(self) -> tuple[np.ndarray, np.ndarray]:
-        """Draws `CHUNK` words in every slot: tokens int32 and log-probabilities [CHUNK, S]."""
-        if self.looks_back:
-            from model.graph import CHUNK
+    def draw(self, *, more: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Some steps: numbers of texts int32 (below 0: none), words int32 and log-probabilities
+        float32, all [steps, S].
 
-            longest = int((self.prompt_words + self.drawn).max())
-            self.history = _as_wide(self.history, longest + CHUNK)
-        token, h, c, drawn, history, tokens, nats = self.graph.draw_chunk(
-            self.token, self.h, self.c, self.drawn, self.key, self.sample, self.min_words,
-            self.stops, self.temperature, self.top_k, self.top_p, self.min_p, self.never,
-            self.history if self.looks_back else (), self.penalty, self.ngram,
+        Args:
+            more: whether there are texts that found no place in the ring.
+        """
+        # Arrays: each new Python number would be compiled anew.
+        head, waiting, more_waits = np.int32(self._head), np.int32(self._waiting), np.bool_(more)
+        slots, taken, steps, *out = self._graph.draw_chunk(
+            self._slots, self._queue, self._states, head, waiting, more_waits, self._never,
+            self._penalty, self._ngram,
         )  # fmt: skip
-        # Copies, as the next texts are written into them.
-        self.token, self.h, self.c, self.drawn = (np.array(x) for x in (token, h, c, drawn))
-        if self.looks_back:
-            self.history = np.array(history)
-        return tokens.numpy(), nats.numpy()
+        self._slots = slots
+        taken, made = int(taken), int(steps)
+        self._head, self._waiting = (self._head + taken) % self._size, self._waiting - taken
+        numbers, tokens, nats = (rows.numpy()[:made] for rows in out)
+        return numbers, tokens, nats
 
-
-def _as_wide(history: np.ndarray, words: int) -> np.ndarray:
-    """Histories [S, L] with room for so many words: L a power of two, so that programs are few."""
-    width = max(LEAST_HISTORY, 1 << (words - 1).bit_length())
-    kept = history[:, -width:]
-    return np.pad(kept, [(0, 0), (width - kept.shape[1], 0)], constant_values=PAD)
+    def _make_room(self, words: int) -> None:
+        """Widens all histories: to a power of two, so that programs are few."""
+        have = self._queue["history"].shape[1]
+        width = max(have, 1 << (words - 1).bit_length())
+        if width > have:
+            wider = [(0, 0), (width - have, 0)]
+            self._queue["history"] = np.pad(self._queue["history"], wider, constant_values=PAD)
+            old = np.asarray(self._slots["history"])
+            self._slots["history"] = np.pad(old, wider, constant_values=PAD)

@@ -27,10 +27,11 @@ from model.sampling import (
     weights_of,
 )
 from model.saved import SavedModel
-from model.vocabulary import PAD
+from model.vocabulary import EOS, PAD
 
-READ = 16  # prompt words read in one call
-CHUNK = 4  # words drawn in one call, between which slots are refilled
+NO_TEXT = -1  # in a slot
+READ = 64  # prompt words read in one call, at most
+CHUNK = 32  # words drawn in one call, at most; slots are refilled at every one of them
 
 
 class Graph:
@@ -125,110 +126,157 @@ class Graph:
         return state
 
     def read(self, ids: list[np.ndarray], labels: list[str | None]) -> np.ndarray:
-        """States [prompts, layers, 2, H] after reading up to S prompts."""
+        """States [layers, 2, prompts, H] after reading up to S prompts."""
         start = np.zeros((self.slots, self.layers, 2, self.hidden), np.float32)
         for row, label in enumerate(labels):
             start[row] = self.start(label)
         h, c = (np.ascontiguousarray(start[:, :, i].transpose(1, 0, 2)) for i in (0, 1))
         lengths = np.zeros(self.slots, np.int32)
         lengths[: len(ids)] = [len(row) for row in ids]
-        for begin in range(0, int(lengths.max(initial=0)), READ):
+        longest = int(lengths.max(initial=0))
+        # Few widths, so that programs are few; the loop itself ends with the longest prompt.
+        for begin in range(0, longest, READ):
             words = np.full((self.slots, READ), PAD, np.int32)
             for row, prompt in enumerate(ids):
                 piece = prompt[begin : begin + READ]
                 words[row, : len(piece)] = piece
             h, c = self.read_chunk(words, lengths - begin, h, c)
-        return np.stack([np.asarray(h), np.asarray(c)], axis=2).transpose(1, 0, 2, 3)[: len(ids)]
+        return np.stack([np.asarray(h), np.asarray(c)], axis=1)[:, :, : len(ids)]
 
     def _read_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any]:
         columns = self.adaptive is not None
         step = self.column_step if columns else self.step
+        longest = tf.minimum(tf.reduce_max(lengths), READ)
 
         def body(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
             _, new_h, new_c = step(words[:, t], h, c)
             on = (t < lengths) if columns else (t < lengths)[:, None]
             return t + 1, tf.where(on, new_h, h), tf.where(on, new_c, c)
 
-        _, h, c = tf.while_loop(lambda t, *_: t < READ, body, (0, self._turned(h), self._turned(c)))
+        state = (0, self._turned(h), self._turned(c))
+        _, h, c = tf.while_loop(lambda t, *_: t < longest, body, state)
         return self._turned(h), self._turned(c)
+
+    def empty(self, asked: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Slots with no text in them. asked: a queue's arrays, for their types."""
+        slots = {name: tf.zeros([self.slots, *v.shape[1:]], v.dtype) for name, v in asked.items()}
+        state = self._turned(tf.zeros([self.layers, self.slots, self.hidden]))
+        number = tf.fill([self.slots], NO_TEXT)
+        drawn = tf.zeros([self.slots], tf.int32)
+        return {**slots, "number": number, "drawn": drawn, "h": state, "c": state}
+
+    def _refilled(self, slots: Any, queue: Any, states: Any, head: Any, left: Any) -> Any:
+        """Slots of which the empty ones have taken the next texts, and how many they took."""
+        empty = slots["number"] == NO_TEXT
+        rank = tf.cumsum(tf.cast(empty, tf.int32))
+        takes = empty & (rank <= left)
+        size = queue["number"].shape[0]
+        source = tf.where(takes, (head + rank - 1) % size, 0)
+
+        def take() -> Any:
+            def mixed(new: Any, old: Any) -> Any:
+                return tf.where(tf.reshape(takes, [-1] + [1] * (len(old.shape) - 1)), new, old)
+
+            after = {name: mixed(tf.gather(v, source), slots[name]) for name, v in queue.items()}
+            after["drawn"] = tf.where(takes, 0, slots["drawn"])
+            for i, name in enumerate(("h", "c")):
+                new = self._turned(tf.gather(states[:, i], source, axis=1))
+                on = takes if self.adaptive is not None else takes[:, None]
+                after[name] = tf.where(on, new, slots[name])
+            return after
+
+        return (
+            tf.cond(tf.reduce_any(takes), take, lambda: dict(slots)),
+            tf.reduce_sum(tf.cast(takes, tf.int32)),
+        )
 
     def _draw_chunk(
         self,
-        token: Any,
-        h: Any,
-        c: Any,
-        drawn: Any,
-        key: Any,
-        sample: Any,
-        min_words: Any,
-        stops: Any,
-        temperature: Any,
-        top_k: Any,
-        top_p: Any,
-        min_p: Any,
+        slots: dict[str, Any],
+        queue: dict[str, Any],
+        states: Any,
+        head: Any,
+        waiting: Any,
+        more: Any,
         never: Any,
-        history: Any,
         penalty: Any,
         ngram: int,
     ) -> tuple[Any, ...]:
-        """Feeds each slot its last word and draws the next, `CHUNK` times.
+        """Feeds each slot its last word and draws the next, up to `CHUNK` times.
+
+        A slot whose text ends takes the next one of the queue before the next step.
 
         Args:
-            history: int32 [S, L], see `model.sampling`; () where no rule looks at it.
+            slots: from `empty` or the last call.
+            queue: the texts that wait, a ring of Q: arrays [Q, ...] by name. What a slot takes.
+            states: float32 [layers, 2, Q, H], after all words of their prompts but the last.
+            head, waiting: where the ring starts, and how many texts it holds.
+            more: whether others wait outside, so that it is of use to stop when the queue is empty.
+            never: float32 [V], added to the logits.
             penalty: float32, None for off. ngram: 0 for off. What is off is no part of the program.
-        """
 
-        def ruled(logits: Any, drawn: Any, history: Any) -> Any:
+        Returns:
+            The slots, how many texts they took, how many steps were made, and for each of `CHUNK`
+            steps and each slot: the number of its text (`NO_TEXT` for none), the word and its
+            log-probability.
+        """
+        # `history`, int32 [S, L] as in `model.sampling`, is there where a rule looks at it.
+        looks_back = "history" in queue
+
+        def ruled(logits: Any, s: Any) -> Any:
             """Logits after the rules on words; those that may not be drawn are -inf."""
-            logits = block_ends(logits + never, stops, drawn < min_words)
+            logits = block_ends(logits + never, s["stops"], s["drawn"] < s["min_words"])
             if penalty is not None:
-                logits = penalise(logits, history, penalty)
+                logits = penalise(logits, s["history"], penalty)
             if ngram:
-                logits = block_repeats(logits, history, ngram)
+                logits = block_repeats(logits, s["history"], ngram)
             return logits
 
-        def filtered(logits: Any) -> Any:
-            weights = weights_of(logits, temperature)
+        def filtered(logits: Any, s: Any, on: Any) -> Any:
+            weights = weights_of(logits, s["temperature"])
             for wanted, keep, setting in (
-                (top_k > 0, keep_top_k, top_k),
-                (top_p < 1, keep_top_p, top_p),
-                (min_p > 0, keep_min_p, min_p),
+                (s["top_k"] > 0, keep_top_k, s["top_k"]),
+                (s["top_p"] < 1, keep_top_p, s["top_p"]),
+                (s["min_p"] > 0, keep_min_p, s["min_p"]),
             ):
                 kept = functools.partial(keep, weights, setting)
-                weights = tf.cond(tf.reduce_any(wanted), kept, lambda weights=weights: weights)
+                wanted = tf.reduce_any(wanted & on)
+                weights = tf.cond(wanted, kept, lambda weights=weights: weights)
             return weights
 
-        def from_all(features: Any, drawn: Any, history: Any) -> tuple[Any, Any]:
+        def from_all(features: Any, s: Any, on: Any) -> tuple[Any, Any]:
             """Words and their log-probabilities by the weights of the whole vocabulary."""
             logits = self.logits(features)
-            allowed = ruled(logits, drawn, history)
-            bits = threefry((key[:, 0], key[:, 1]), (tf.cast(drawn, tf.uint32), sample))
-            word = draw(filtered(allowed), *(uniform(b) for b in bits))
-            token = tf.where(temperature > 0, word, greedy(allowed))
+            allowed = ruled(logits, s)
+            key, position = (s["key"][:, 0], s["key"][:, 1]), tf.cast(s["drawn"], tf.uint32)
+            bits = threefry(key, (position, s["sample"]))
+            word = draw(filtered(allowed, s, on), *(uniform(b) for b in bits))
+            token = tf.where(s["temperature"] > 0, word, greedy(allowed))
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             return token, own
 
-        def from_few(features: Any, drawn: Any, on: Any) -> tuple[Any, Any]:
+        def from_few(features: Any, s: Any, on: Any) -> tuple[Any, Any]:
             """The same with those tails only that a slot proposes."""
             assert self.adaptive is not None
             wishes = Wishes(
-                temperature=temperature,
-                key=(key[:, 0], key[:, 1]),
-                sample=sample,
-                position=tf.cast(drawn, tf.uint32),
+                temperature=s["temperature"],
+                key=(s["key"][:, 0], s["key"][:, 1]),
+                sample=s["sample"],
+                position=tf.cast(s["drawn"], tf.uint32),
                 on=on,
             )
+            near_stops = tf.minimum(s["stops"], self.adaptive.words - 1)
 
             def no_end(words: Any) -> Any:
                 """Logits of the head [words, S] without what would end a text too early."""
-                too_early = on & (drawn < min_words)
+                too_early = on & (s["drawn"] < s["min_words"])
 
                 def blocked() -> Any:
-                    slots = tf.broadcast_to(tf.range(self.slots)[:, None], tf.shape(stops))
+                    slots = tf.broadcast_to(tf.range(self.slots)[:, None], near_stops.shape)
                     places = tf.stack([near_stops, slots], axis=2)
                     least = tf.where(too_early, -np.inf, np.inf)[:, None]
                     return tf.tensor_scatter_nd_min(
-                        words, places, tf.broadcast_to(least, tf.shape(stops))
+                        words, places, tf.broadcast_to(least, near_stops.shape)
                     )
 
                 return tf.cond(tf.reduce_any(too_early), blocked, lambda: words)
@@ -236,41 +284,49 @@ class Graph:
             word, own, _ = self.adaptive.draw(features, never, no_end, wishes)
             return word, own
 
-        step = self.step
-        if self.adaptive is not None:
-            step = self.column_step
-            # Filters look at every word, and so do bans of one slot's own in the tails.
-            whole = (top_k > 0) | (top_p < 1) | (min_p > 0)
-            far_stop = tf.reduce_any(stops >= self.adaptive.words, axis=1)
-            near_stops = tf.minimum(stops, self.adaptive.words - 1)
+        def word_of(features: Any, s: Any) -> tuple[Any, Any]:
+            on = s["number"] != NO_TEXT
+            if self.adaptive is None or looks_back:
+                return from_all(features, s, on)
+            # Filters look at every word, and so do bans of one slot's own in the tails. Each slot
+            # goes its own way, whatever those beside it want.
+            far_stop = tf.reduce_any(s["stops"] >= self.adaptive.words, axis=1)
+            filters = (s["top_k"] > 0) | (s["top_p"] < 1) | (s["min_p"] > 0)
+            sees_all = on & (filters | ((s["drawn"] < s["min_words"]) & far_stop))
+            few = from_few(features, s, on & ~sees_all)
 
-        def body(
-            i: Any, token: Any, h: Any, c: Any, drawn: Any, history: Any, tokens: Any, nats: Any
-        ) -> tuple[Any, ...]:
-            features, h, c = step(token, h, c)
-            dense = functools.partial(from_all, features, drawn, history)
-            if self.adaptive is None or penalty is not None or ngram:
-                token, own = dense()
-            else:
-                # Each slot goes its own way, whatever those beside it want.
-                sees_all = whole | ((drawn < min_words) & far_stop)
-                token, own = from_few(features, drawn, ~sees_all)
-                token, own = tf.cond(
-                    tf.reduce_any(sees_all),
-                    lambda: [
-                        tf.where(sees_all, *pair)
-                        for pair in zip(dense(), (token, own), strict=True)
-                    ],
-                    lambda: [token, own],
-                )
-            if penalty is not None or ngram:
-                history = remember(history, token)
-            tokens = tf.tensor_scatter_nd_update(tokens, [[i]], token[None])
-            nats = tf.tensor_scatter_nd_update(nats, [[i]], own[None])
-            return i + 1, token, h, c, drawn + 1, history, tokens, nats
+            def some_see_all() -> list[Any]:
+                pairs = zip(from_all(features, s, sees_all), few, strict=True)
+                return [tf.where(sees_all, *pair) for pair in pairs]
 
-        tokens = tf.zeros([CHUNK, self.slots], tf.int32)
-        nats = tf.zeros([CHUNK, self.slots], tf.float32)
-        state = (0, token, self._turned(h), self._turned(c), drawn, history, tokens, nats)
-        _, token, h, c, *rest = tf.while_loop(lambda i, *_: i < CHUNK, body, state)
-        return token, self._turned(h), self._turned(c), *rest
+            return tuple(tf.cond(tf.reduce_any(sees_all), some_see_all, lambda: list(few)))
+
+        step = self.step if self.adaptive is None else self.column_step
+
+        def body(i: Any, taken: Any, s: Any, out: Any) -> tuple[Any, ...]:
+            s, took = self._refilled(s, queue, states, head + taken, waiting - taken)
+            features, h, c = step(s["token"], s["h"], s["c"])
+            token, own = word_of(features, s)
+            drawn = s["drawn"] + 1
+            ended = (token == EOS) | tf.reduce_any(token[:, None] == s["stops"], axis=1)
+            ended |= drawn >= s["max_words"]
+            new = {"h": h, "c": c, "token": token, "drawn": drawn}
+            new["number"] = tf.where(ended, NO_TEXT, s["number"])
+            if looks_back:
+                new["history"] = remember(s["history"], token)
+            out = [
+                tf.tensor_scatter_nd_update(rows, [[i]], row[None])
+                for rows, row in zip(out, (s["number"], token, own), strict=True)
+            ]
+            return i + 1, taken + took, {**s, **new}, out
+
+        def goes_on(i: Any, taken: Any, s: Any, out: Any) -> Any:
+            empty = s["number"] == NO_TEXT
+            none_waits = taken >= waiting
+            useless = none_waits & (tf.reduce_all(empty) | (more & tf.reduce_any(empty)))
+            return (i < CHUNK) & ~useless
+
+        shape = [CHUNK, self.slots]
+        out = [tf.fill(shape, NO_TEXT), tf.zeros(shape, tf.int32), tf.zeros(shape)]
+        steps, taken, slots, out = tf.while_loop(goes_on, body, (0, 0, slots, out))
+        return slots, taken, steps, *out

@@ -230,6 +230,44 @@ def _verify(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _bench(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from pipeline.bench import bench
+    from pipeline.console import table
+
+    for field in ("words", "texts"):
+        if getattr(args, field) < (field == "words"):
+            raise SettingError(field, "a whole number above 0", getattr(args, field))
+    result = bench(args.model, slots=args.slots, texts=args.texts, words=args.words)
+    if args.json:
+        print(json.dumps(result))
+        return DONE
+    rows = [
+        (name.replace("_", " "), v) for name, v in result.items() if not isinstance(v, list | dict)
+    ]
+    for row in result["slots"]:
+        shares = [
+            f"{row[f'{part}_share']:.0%} {part}" for part in ("tokenise", "read", "draw", "join")
+        ]
+        rows.append(
+            (
+                f"{row['slots']} slots",
+                f"{row['words_a_second']:,} words/s, {row['share_of_limit']:.2f} of the limit; "
+                + ", ".join(shares),
+            )
+        )
+    own = result["own_lengths"]
+    rows.append(
+        (
+            "texts of their own lengths",
+            f"{own['words_a_text']} words each, {own['words_a_second']:,} words/s, "
+            f"{own['useful_slot_steps']:.1%} of the slot steps useful",
+        )
+    )
+    table(f"{args.model}, one process with one thread", rows)
+    return DONE
+
+
 def _demo(args: argparse.Namespace) -> int:
     load_tensorflow()
     from pipeline.demo import demo
@@ -264,6 +302,7 @@ _COMMANDS = {
     "sample": _sample,
     "generate": _generate,
     "verify": _verify,
+    "bench": _bench,
     "demo": _demo,
 }
 

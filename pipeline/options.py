@@ -44,6 +44,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _add_sample(subparsers, commands["sample"])
     _add_generate(subparsers, commands["generate"])
     _add_verify(subparsers, commands["verify"])
+    _add_bench(subparsers, commands["bench"])
     _add_demo(subparsers, commands["demo"])
     return top
 
@@ -168,6 +169,19 @@ class _OneTemperature(argparse.Action):
 def _add_verify(subparsers: Any, run: Command) -> None:
     add = _command(subparsers, "verify", run, "an output against its manifest").add_argument
     add("directory", metavar="DIR", help="directory that generate made")
+    add("--json", action="store_true", help="print JSON")
+
+
+def _add_bench(subparsers: Any, run: Command) -> None:
+    add = _command(
+        subparsers, "bench", run, "how fast a model writes here, beside what the machine could do"
+    ).add_argument
+    add("model", metavar="MODEL", help="model directory")
+    add("--slots", type=int, nargs="+", default=[64, 128, 256], metavar="N",
+        help="texts drawn at a time (default: 64 128 256)")  # fmt: skip
+    add("--words", type=int, default=40, metavar="N", help="of each text (default: 40)")
+    add("--texts", type=int, default=0, metavar="N", help="of each measurement (default: some "
+        "for each slot)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
 
 

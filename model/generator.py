@@ -215,6 +215,7 @@ class Generator:
                             if ended is not None:
                                 done[number] = ended
                                 del drawing[number]
+                                loop.forget(number)
             while next_out in done:
                 yield done.pop(next_out)
                 next_out += 1
@@ -312,6 +313,7 @@ class _Loop:
         self._ngram = settings.no_repeat_ngram
         if self._penalty is not None or self._ngram:
             self._queue["history"] = np.full((size, LEAST_HISTORY), PAD, np.int32)
+        self._longest: dict[int, int] = {}  # words that a history must hold, by number of the text
         self._slots = graph.empty(self._queue)
 
     @property
@@ -340,7 +342,9 @@ class _Loop:
         queue["min_p"][place] = settings.min_p
         if "history" in queue:
             words = text.reading.words[1:]
-            self._make_room(len(words) + settings.max_words)
+            self._longest[number] = len(words) + settings.max_words
+            if self._longest[number] > queue["history"].shape[1]:
+                self._fit(self._longest[number])
             row = queue["history"][place]
             row[:] = PAD
             # Unknown words are not known to be the same word.
@@ -353,6 +357,8 @@ class _Loop:
         Args:
             more: whether there are texts that found no place in the ring.
         """
+        if self._longest and 2 * max(self._longest.values()) <= self._queue["history"].shape[1]:
+            self._fit(max(self._longest.values()))
         # Arrays: each new Python number would be compiled anew.
         head, waiting, more_waits = np.int32(self._head), np.int32(self._waiting), np.bool_(more)
         slots, taken, steps, *out = self._graph.draw_chunk(
@@ -365,12 +371,15 @@ class _Loop:
         numbers, tokens, nats = (rows.numpy()[:made] for rows in out)
         return numbers, tokens, nats
 
-    def _make_room(self, words: int) -> None:
-        """Widens all histories: to a power of two, so that programs are few."""
-        have = self._queue["history"].shape[1]
-        width = max(have, 1 << (words - 1).bit_length())
-        if width > have:
-            wider = [(0, 0), (width - have, 0)]
-            self._queue["history"] = np.pad(self._queue["history"], wider, constant_values=PAD)
-            old = np.asarray(self._slots["history"])
-            self._slots["history"] = np.pad(old, wider, constant_values=PAD)
+    def forget(self, number: int) -> None:
+        """Is told that a text has ended."""
+        self._longest.pop(number, None)
+
+    def _fit(self, words: int) -> None:
+        """Makes all histories as wide as so many words need: a power of two, so that programs are
+        few. They stand at the right, so that the room to their left changes nothing."""
+        width = max(LEAST_HISTORY, 1 << (words - 1).bit_length())
+        for arrays in (self._queue, self._slots):
+            kept = np.asarray(arrays["history"])[:, -width:]
+            missing = width - kept.shape[1]
+            arrays["history"] = np.pad(kept, [(0, 0), (missing, 0)], constant_values=PAD)

@@ -336,7 +336,8 @@ def _asked(
                         kinds.declare("id", "text")
                 else:
                     row = table_row(raw, form=form, columns=columns)
-        yield start, _words(row, settings) if row else usual
+        asks = any(name in row for name in _SIZES)
+        yield start, _words(row, settings) if asks else usual
 
 
 # Fields of a row that say how much it asks for.

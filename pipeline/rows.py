@@ -63,7 +63,7 @@ def json_row(raw: bytes) -> dict[str, Any]:
     if not text.strip():
         raise BadRow("empty")
     try:
-        row = json.loads(text, parse_constant=_no_constant)
+        row = _JSON.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadRow(f"not valid JSON: {error}") from None
     if not isinstance(row, dict):
@@ -131,6 +131,9 @@ def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dic
             if value is not None:
                 raise BadRow(f"unknown field: {_shown(name)}")
         return {}
+    # What most rows hold needs no closer look; planning goes through all of them.
+    if all(_is_simple(value) for value in extra.values()) and "".join(extra).isascii():
+        return extra
     if not _is_flat_enough(extra):
         raise BadRow(_DEEP)
     try:
@@ -204,6 +207,13 @@ def setting_reason(error: SettingError) -> str:
     return f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
 
 
+def _is_simple(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return value.isascii()
+    return value is None or kind is bool or (kind is int and -(2**63) <= value < 2**63)
+
+
 _DEEP = f"values nested more than {_MOST_DEPTH} deep"
 
 
@@ -237,6 +247,9 @@ def _number(name: str, cell: str) -> int | float:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _decoded(raw: bytes) -> str:

@@ -23,14 +23,13 @@ import numpy as np
 import tensorflow as tf
 
 from model.output import GROUP
-from model.sampling import inverse_cdf, threefry, uniform
+from model.sampling import LOWEST, compiled, inverse_cdf, sharpness, threefry, uniform
 from model.settings import NetworkSettings
 
 # Random streams of a step: the rounds of proposals from 0, then the tails. Their numbers stand
 # above the position in a text, which is under 2^24.
 _TAILS = 16
 _STREAM = 1 << 24
-_LOWEST = -1e30  # below any logit; keeps -inf minus -inf away
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +103,61 @@ class AdaptiveSampler:
         ]
         self.out_kernels = [tf.constant(out.kernel) for out in self.out]
         self.out_biases = [tf.constant(out.bias) for out in self.out]
+        self._logits = compiled(self.log_probabilities)
+        self._choose = compiled(self._chosen)
+
+    def sees_all(self, wishes: dict[str, Any]) -> Any:
+        """Slots, bool [S], that `choose` cannot serve: filters look at every word, and so do bans
+        of one slot's own in the tails."""
+        far_stop = tf.reduce_any(wishes["stops"] >= self.words, axis=1)
+        filters = (wishes["top_k"] > 0) | (wishes["top_p"] < 1) | (wishes["min_p"] > 0)
+        return filters | (wishes["too_early"] & far_stop)
+
+    def prepare(self, x: Any, never: Any, wishes: dict[str, Any], *, draws: bool) -> Any:
+        """Features [S, D] as columns."""
+        return tf.transpose(x)
+
+    def logits(self, prepared: Any) -> Any:
+        """log p of every word, float32 [S, V]."""
+        return self._logits(prepared)
+
+    def choose(
+        self, prepared: Any, never: Any, wishes: dict[str, Any], on: Any
+    ) -> tuple[Any, Any, Any]:
+        """A word for each slot that is on, bool [S].
+
+        Returns:
+            Words int32 [S], their log-probabilities [S] under the model itself, and the slots that
+            got none, bool [S].
+        """
+        word, nats = self._choose(prepared, never, wishes, on)
+        return word, nats, tf.zeros_like(on)
+
+    def _chosen(self, x: Any, never: Any, wishes: dict[str, Any], on: Any) -> tuple[Any, Any]:
+        near_stops = tf.minimum(wishes["stops"], self.words - 1)
+        too_early = on & wishes["too_early"]
+
+        def no_end(words: Any) -> Any:
+            """Logits of the head [words, S] without what would end a text too early."""
+
+            def blocked() -> Any:
+                slots = tf.broadcast_to(tf.range(x.shape[1])[:, None], near_stops.shape)
+                places = tf.stack([near_stops, slots], axis=2)
+                least = tf.where(too_early, -np.inf, np.inf)[:, None]
+                return tf.tensor_scatter_nd_min(
+                    words, places, tf.broadcast_to(least, near_stops.shape)
+                )
+
+            return tf.cond(tf.reduce_any(too_early), blocked, lambda: words)
+
+        wanted = Wishes(
+            temperature=wishes["temperature"],
+            key=(wishes["key"][:, 0], wishes["key"][:, 1]),
+            sample=wishes["sample"],
+            position=wishes["position"],
+            on=on,
+        )
+        return self.draw(x, never, no_end, wanted)[:2]
 
     def log_probabilities(self, x: Any) -> Any:
         """log p of every word, float32 [S, V], for features [D, S]."""
@@ -146,9 +200,9 @@ class AdaptiveSampler:
         head, lse = self._head(x)
         allowed = blocked(head[: self.last] + self.head.filled(never[: self.words]))
         log_p = head[self.last :] - lse  # of the clusters, [C, S]
-        top = tf.maximum(tf.reduce_max(allowed, axis=0), _LOWEST)
+        top = tf.maximum(tf.reduce_max(allowed, axis=0), LOWEST)
         is_greedy = wishes.temperature <= 0
-        sharp = 1.0 / tf.where(is_greedy, 1.0, wishes.temperature)
+        sharp = sharpness(wishes.temperature)
         weights = tf.reshape(tf.exp((allowed - top) * sharp), [-1, self.head.block, slots])
         sums = tf.reduce_sum(weights, axis=1)
         blocks = sums.shape[0]
@@ -262,7 +316,7 @@ class AdaptiveSampler:
             logits = self._within(i, tf.gather(x, rows, axis=1))
             lse = _log_sum(logits)
             allowed = logits + barred
-            best = tf.maximum(tf.reduce_max(allowed, axis=0), _LOWEST)
+            best = tf.maximum(tf.reduce_max(allowed, axis=0), LOWEST)
             power = tf.gather(sharp, rows)
             weights = tf.exp((allowed - best) * power)
             weights = tf.reshape(weights, [-1, self.out[i].block, GROUP])

@@ -98,6 +98,8 @@ def use_one_thread() -> None:
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
+        # Also not two operations at a time: a process keeps to one core.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError:

@@ -1,6 +1,9 @@
-"""The network as a generator runs it: TensorFlow, compiled by XLA for a fixed number of slots.
+"""The network as a generator runs it: TensorFlow, for a fixed number of slots.
 
-Shapes: S slots, V words, H hidden units.
+Products of matrices are TensorFlow's own operations, which on CPUs are faster than those of XLA and
+give a row the same bits in every place and beside any others. All between them is compiled by XLA.
+
+Shapes: S slots, V words, H hidden units, D embedding width.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from model.adaptive import AdaptiveSampler, Wishes
+from model.adaptive import AdaptiveSampler
+from model.dense import DenseSampler
 from model.sampling import (
     block_ends,
     block_repeats,
+    compiled,
     draw,
     greedy,
     keep_min_p,
@@ -32,88 +37,51 @@ from model.vocabulary import EOS, PAD
 NO_TEXT = -1  # in a slot
 READ = 64  # prompt words read in one call, at most
 CHUNK = 32  # words drawn in one call, at most; slots are refilled at every one of them
+_KERNELS = ("kernel", "recurrent")
+# Between the counters of a proposal and of a draw after all proposals were turned down.
+_OF_LOST = 15 << 24
 
 
 class Graph:
-    """The network in TensorFlow, compiled for S slots. Gates stand in Keras's order i, f, c, o."""
+    """The network in TensorFlow, for S slots. Gates stand in Keras's order i, f, c, o."""
 
     def __init__(self, model: SavedModel, slots: int):
         self.model, self.slots = model, slots
         self.layers, self.hidden = model.network.layers, model.network.hidden
-        adaptive = bool(model.network.tails)
-        self.adaptive = AdaptiveSampler(model.network, model.arrays) if adaptive else None
-        self.weights = {name: tf.constant(array) for name, array in model.arrays.items()}
-        if adaptive:
-            # Both kernels of a layer as one, turned: see `column_step`.
-            self.kernels = [
-                tf.constant(
-                    np.concatenate(
-                        [model.arrays[f"lstm_{i}_kernel"], model.arrays[f"lstm_{i}_recurrent"]]
-                    ).T.copy()
-                )
-                for i in range(self.layers)
-            ]
-        self.read_chunk = tf.function(self._read_chunk, jit_compile=True, autograph=False)
-        self.draw_chunk = tf.function(self._draw_chunk, jit_compile=True, autograph=False)
+        sampler = AdaptiveSampler if model.network.tails else DenseSampler
+        self.sampler = sampler(model.network, model.arrays)
+        self._embedding = tf.constant(model.arrays["embedding"])
+        self._projection = model.arrays.get("projection")
+        # Both kernels of a layer as one.
+        self._kernels = [
+            tf.constant(np.concatenate([model.arrays[f"lstm_{i}_{name}"] for name in _KERNELS]))
+            for i in range(self.layers)
+        ]
+        self._biases = [tf.constant(model.arrays[f"lstm_{i}_bias"]) for i in range(self.layers)]
+        self._gates = compiled(_gates)
+        self.read_chunk = tf.function(self._read_chunk, autograph=False)
+        self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
 
-    def step(self, tokens: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+    def step(self, tokens: Any, h: Any, c: Any, on: Any) -> tuple[Any, list[Any], list[Any]]:
         """One time step.
 
         Args:
-            tokens: int32 [S]. h, c: float32 [layers, S, H].
+            tokens: int32 [S]. h, c: of each layer, float32 [S, H].
+            on: bool [S]; the state of the other slots stays.
 
         Returns:
-            The last layer's output [S, H], and h and c after the step.
+            What the output layer takes, [S, D], and h and c after the step.
         """
-        w = self.weights
-        x = tf.gather(w["embedding"], tokens)
+        x = tf.gather(self._embedding, tokens)
         new_h, new_c = [], []
         for i in range(self.layers):
-            z = tf.matmul(x, w[f"lstm_{i}_kernel"]) + tf.matmul(h[i], w[f"lstm_{i}_recurrent"])
-            gates = tf.split(z + w[f"lstm_{i}_bias"], 4, axis=1)
-            cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
-            x = tf.sigmoid(gates[3]) * tf.tanh(cell)
+            z = tf.matmul(tf.concat([x, h[i]], axis=1), self._kernels[i])
+            x, cell = self._gates(z, self._biases[i], h[i], c[i], on)
             new_h.append(x)
             new_c.append(cell)
-        return x, tf.stack(new_h), tf.stack(new_c)
-
-    def column_step(self, tokens: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-        """The same in columns for an adaptive output: weights times columns is a faster product.
-
-        (A dense output would lose more than that, as its draws want rows.)
-
-        Args:
-            tokens: int32 [S]. h, c: float32 [layers, H, S].
-
-        Returns:
-            What the output layer takes, [D, S], and h and c after the step.
-        """
-        w = self.weights
-        x = tf.transpose(tf.gather(w["embedding"], tokens))
-        new_h, new_c = [], []
-        for i in range(self.layers):
-            z = tf.matmul(self.kernels[i], tf.concat([x, h[i]], axis=0))
-            gates = tf.split(z + w[f"lstm_{i}_bias"][:, None], 4)
-            cell = tf.sigmoid(gates[1]) * c[i] + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
-            x = tf.sigmoid(gates[3]) * tf.tanh(cell)
-            new_h.append(x)
-            new_c.append(cell)
-        if "projection" in w:
-            x = tf.matmul(w["projection"], x, transpose_a=True)
-        return x, tf.stack(new_h), tf.stack(new_c)
-
-    def logits(self, output: Any) -> Any:
-        """Logits [S, V] of what a step gave; those of an adaptive output are log-probabilities."""
-        if self.adaptive is not None:
-            return self.adaptive.log_probabilities(output)
-        w = self.weights
-        if "projection" in w:
-            output = tf.matmul(output, w["projection"])
-        return tf.matmul(output, w["embedding"], transpose_b=True) + w["output_bias"]
-
-    def _turned(self, states: Any) -> Any:
-        """States [layers, S, H] as columns [layers, H, S] where the steps want these, or back."""
-        return states if self.adaptive is None else tf.transpose(states, [0, 2, 1])
+        if self._projection is not None:
+            x = tf.matmul(x, self._projection)
+        return x, new_h, new_c
 
     def start(self, label: str | None) -> np.ndarray:
         """The state [layers, 2, H] before the first word."""
@@ -130,65 +98,64 @@ class Graph:
         start = np.zeros((self.slots, self.layers, 2, self.hidden), np.float32)
         for row, label in enumerate(labels):
             start[row] = self.start(label)
-        h, c = (np.ascontiguousarray(start[:, :, i].transpose(1, 0, 2)) for i in (0, 1))
+        h, c = ([np.ascontiguousarray(start[:, j, i]) for j in range(self.layers)] for i in (0, 1))
         lengths = np.zeros(self.slots, np.int32)
         lengths[: len(ids)] = [len(row) for row in ids]
         longest = int(lengths.max(initial=0))
         # Few widths, so that programs are few; the loop itself ends with the longest prompt.
         for begin in range(0, longest, READ):
-            words = np.full((self.slots, READ), PAD, np.int32)
+            words = np.full((READ, self.slots), PAD, np.int32)
             for row, prompt in enumerate(ids):
                 piece = prompt[begin : begin + READ]
-                words[row, : len(piece)] = piece
+                words[: len(piece), row] = piece
             h, c = self.read_chunk(words, lengths - begin, h, c)
-        return np.stack([np.asarray(h), np.asarray(c)], axis=1)[:, :, : len(ids)]
+        return np.stack([np.stack(h), np.stack(c)], axis=1)[:, :, : len(ids)]
 
-    def _read_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any]:
-        columns = self.adaptive is not None
-        step = self.column_step if columns else self.step
+    def _read_chunk(self, words: Any, lengths: Any, h: list[Any], c: list[Any]) -> tuple[Any, Any]:
         longest = tf.minimum(tf.reduce_max(lengths), READ)
 
-        def body(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-            _, new_h, new_c = step(words[:, t], h, c)
-            on = (t < lengths) if columns else (t < lengths)[:, None]
-            return t + 1, tf.where(on, new_h, h), tf.where(on, new_c, c)
+        def body(t: Any, h: list[Any], c: list[Any]) -> tuple[Any, Any, Any]:
+            _, h, c = self.step(words[t], h, c, t < lengths)
+            return t + 1, h, c
 
-        state = (0, self._turned(h), self._turned(c))
-        _, h, c = tf.while_loop(lambda t, *_: t < longest, body, state)
-        return self._turned(h), self._turned(c)
+        return tf.while_loop(lambda t, *_: t < longest, body, (0, h, c))[1:]
 
     def empty(self, asked: dict[str, np.ndarray]) -> dict[str, Any]:
         """Slots with no text in them. asked: a queue's arrays, for their types."""
         slots = {name: tf.zeros([self.slots, *v.shape[1:]], v.dtype) for name, v in asked.items()}
-        state = self._turned(tf.zeros([self.layers, self.slots, self.hidden]))
+        state = [tf.zeros([self.slots, self.hidden])] * self.layers
         number = tf.fill([self.slots], NO_TEXT)
         drawn = tf.zeros([self.slots], tf.int32)
-        return {**slots, "number": number, "drawn": drawn, "h": state, "c": state}
+        return {**slots, "number": number, "drawn": drawn, "h": state, "c": list(state)}
 
-    def _refilled(self, slots: Any, queue: Any, states: Any, head: Any, left: Any) -> Any:
+    def _refilled(self, s: Any, queue: Any, states: Any, head: Any, left: Any) -> tuple[Any, Any]:
         """Slots of which the empty ones have taken the next texts, and how many they took."""
-        empty = slots["number"] == NO_TEXT
-        rank = tf.cumsum(tf.cast(empty, tf.int32))
-        takes = empty & (rank <= left)
-        size = queue["number"].shape[0]
-        source = tf.where(takes, (head + rank - 1) % size, 0)
 
-        def take() -> Any:
+        @compiled
+        def takers(number: Any, head: Any, left: Any) -> tuple[Any, Any, Any]:
+            empty = number == NO_TEXT
+            rank = tf.cumsum(tf.cast(empty, tf.int32))
+            takes = empty & (rank <= left)
+            source = tf.where(takes, (head + rank - 1) % queue["number"].shape[0], 0)
+            return takes, source, tf.reduce_sum(tf.cast(takes, tf.int32))
+
+        @compiled
+        def take(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str, Any]:
             def mixed(new: Any, old: Any) -> Any:
                 return tf.where(tf.reshape(takes, [-1] + [1] * (len(old.shape) - 1)), new, old)
 
-            after = {name: mixed(tf.gather(v, source), slots[name]) for name, v in queue.items()}
-            after["drawn"] = tf.where(takes, 0, slots["drawn"])
+            after = {name: mixed(tf.gather(v, source), s[name]) for name, v in queue.items()}
+            after["drawn"] = tf.where(takes, 0, s["drawn"])
             for i, name in enumerate(("h", "c")):
-                new = self._turned(tf.gather(states[:, i], source, axis=1))
-                on = takes if self.adaptive is not None else takes[:, None]
-                after[name] = tf.where(on, new, slots[name])
+                after[name] = [
+                    mixed(tf.gather(states[layer, i], source), old)
+                    for layer, old in enumerate(s[name])
+                ]
             return after
 
-        return (
-            tf.cond(tf.reduce_any(takes), take, lambda: dict(slots)),
-            tf.reduce_sum(tf.cast(takes, tf.int32)),
-        )
+        takes, source, took = takers(s["number"], head, left)
+        after = tf.cond(took > 0, lambda: take(s, queue, states, takes, source), lambda: dict(s))
+        return after, took
 
     def _draw_chunk(
         self,
@@ -244,89 +211,96 @@ class Graph:
                 weights = tf.cond(wanted, kept, lambda weights=weights: weights)
             return weights
 
-        def from_all(features: Any, s: Any, on: Any) -> tuple[Any, Any]:
+        @compiled
+        def from_all(logits: Any, s: Any, on: Any, lost: Any) -> tuple[Any, Any]:
             """Words and their log-probabilities by the weights of the whole vocabulary."""
-            logits = self.logits(features)
             allowed = ruled(logits, s)
             key, position = (s["key"][:, 0], s["key"][:, 1]), tf.cast(s["drawn"], tf.uint32)
+            position += tf.where(lost, tf.constant(_OF_LOST, tf.uint32), 0)
             bits = threefry(key, (position, s["sample"]))
             word = draw(filtered(allowed, s, on), *(uniform(b) for b in bits))
             token = tf.where(s["temperature"] > 0, word, greedy(allowed))
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             return token, own
 
-        def from_few(features: Any, s: Any, on: Any) -> tuple[Any, Any]:
-            """The same with those tails only that a slot proposes."""
-            assert self.adaptive is not None
-            wishes = Wishes(
-                temperature=s["temperature"],
-                key=(s["key"][:, 0], s["key"][:, 1]),
-                sample=s["sample"],
-                position=tf.cast(s["drawn"], tf.uint32),
-                on=on,
-            )
-            near_stops = tf.minimum(s["stops"], self.adaptive.words - 1)
-
-            def no_end(words: Any) -> Any:
-                """Logits of the head [words, S] without what would end a text too early."""
-                too_early = on & (s["drawn"] < s["min_words"])
-
-                def blocked() -> Any:
-                    slots = tf.broadcast_to(tf.range(self.slots)[:, None], near_stops.shape)
-                    places = tf.stack([near_stops, slots], axis=2)
-                    least = tf.where(too_early, -np.inf, np.inf)[:, None]
-                    return tf.tensor_scatter_nd_min(
-                        words, places, tf.broadcast_to(least, near_stops.shape)
-                    )
-
-                return tf.cond(tf.reduce_any(too_early), blocked, lambda: words)
-
-            word, own, _ = self.adaptive.draw(features, never, no_end, wishes)
-            return word, own
+        @compiled
+        def wishes_of(s: Any) -> dict[str, Any]:
+            on = s["number"] != NO_TEXT
+            early = on & (s["drawn"] < s["min_words"])
+            return {**s, "on": on, "too_early": early, "position": tf.cast(s["drawn"], tf.uint32)}
 
         def word_of(features: Any, s: Any) -> tuple[Any, Any]:
-            on = s["number"] != NO_TEXT
-            if self.adaptive is None or looks_back:
-                return from_all(features, s, on)
-            # Filters look at every word, and so do bans of one slot's own in the tails. Each slot
-            # goes its own way, whatever those beside it want.
-            far_stop = tf.reduce_any(s["stops"] >= self.adaptive.words, axis=1)
-            filters = (s["top_k"] > 0) | (s["top_p"] < 1) | (s["min_p"] > 0)
-            sees_all = on & (filters | ((s["drawn"] < s["min_words"]) & far_stop))
-            few = from_few(features, s, on & ~sees_all)
+            """Words and their log-probabilities.
 
-            def some_see_all() -> list[Any]:
-                pairs = zip(from_all(features, s, sees_all), few, strict=True)
-                return [tf.where(sees_all, *pair) for pair in pairs]
+            Each slot goes its own way, whatever those beside it want: its own settings and its own
+            draws say whether all logits are looked at.
+            """
+            small = {name: v for name, v in s.items() if name not in ("h", "c", "history")}
+            wishes = wishes_of(small)
+            on = wishes["on"]
+            prepared = self.sampler.prepare(features, never, wishes, draws=not looks_back)
+            if looks_back:
+                return from_all(self.sampler.logits(prepared), s_of_rules(s), on, tf.zeros_like(on))
+            sees_all = on & self.sampler.sees_all(wishes)
 
-            return tuple(tf.cond(tf.reduce_any(sees_all), some_see_all, lambda: list(few)))
+            def some_draw() -> tuple[Any, Any, Any]:
+                return self.sampler.choose(prepared, never, wishes, on & ~sees_all)
 
-        step = self.step if self.adaptive is None else self.column_step
+            def none_draws() -> tuple[Any, Any, Any]:
+                return tf.zeros_like(s["token"]), tf.zeros([self.slots]), tf.zeros_like(on)
 
-        def body(i: Any, taken: Any, s: Any, out: Any) -> tuple[Any, ...]:
-            s, took = self._refilled(s, queue, states, head + taken, waiting - taken)
-            features, h, c = step(s["token"], s["h"], s["c"])
-            token, own = word_of(features, s)
+            token, own, lost = tf.cond(tf.reduce_any(on & ~sees_all), some_draw, none_draws)
+            sees_all |= lost
+
+            def some_see_all() -> tuple[Any, Any]:
+                pair = from_all(self.sampler.logits(prepared), s_of_rules(s), sees_all, lost)
+                return tf.where(sees_all, pair[0], token), tf.where(sees_all, pair[1], own)
+
+            return tf.cond(tf.reduce_any(sees_all), some_see_all, lambda: (token, own))
+
+        def s_of_rules(s: Any) -> dict[str, Any]:
+            return {name: v for name, v in s.items() if name not in ("h", "c")}
+
+        @compiled
+        def after(
+            s: Any, token: Any, i: Any, taken: Any, took: Any, more: Any, waiting: Any
+        ) -> tuple[Any, ...]:
+            """The slots but for h and c, texts taken, and whether another step is of use."""
             drawn = s["drawn"] + 1
             ended = (token == EOS) | tf.reduce_any(token[:, None] == s["stops"], axis=1)
             ended |= drawn >= s["max_words"]
-            new = {"h": h, "c": c, "token": token, "drawn": drawn}
-            new["number"] = tf.where(ended, NO_TEXT, s["number"])
+            number = tf.where(ended, NO_TEXT, s["number"])
+            new = {**s, "token": token, "drawn": drawn, "number": number}
             if looks_back:
                 new["history"] = remember(s["history"], token)
+            taken += took
+            empty = number == NO_TEXT
+            useless = (taken >= waiting) & (tf.reduce_all(empty) | (more & tf.reduce_any(empty)))
+            return new, taken, (i + 1 < CHUNK) & ~useless
+
+        def body(go: Any, i: Any, taken: Any, s: Any, out: Any) -> tuple[Any, ...]:
+            s, took = self._refilled(s, queue, states, head + taken, waiting - taken)
+            on = s["number"] != NO_TEXT
+            features, h, c = self.step(s["token"], s["h"], s["c"], on)
+            token, own = word_of(features, s)
             out = [
-                tf.tensor_scatter_nd_update(rows, [[i]], row[None])
-                for rows, row in zip(out, (s["number"], token, own), strict=True)
+                rows.write(i, row) for rows, row in zip(out, (s["number"], token, own), strict=True)
             ]
-            return i + 1, taken + took, {**s, **new}, out
+            new, taken, go = after(s_of_rules(s), token, i, taken, took, more, waiting)
+            return go, i + 1, taken, {**new, "h": h, "c": c}, out
 
-        def goes_on(i: Any, taken: Any, s: Any, out: Any) -> Any:
-            empty = s["number"] == NO_TEXT
-            none_waits = taken >= waiting
-            useless = none_waits & (tf.reduce_all(empty) | (more & tf.reduce_any(empty)))
-            return (i < CHUNK) & ~useless
+        out = [
+            tf.TensorArray(kind, size=CHUNK, element_shape=[self.slots])
+            for kind in (tf.int32, tf.int32, tf.float32)
+        ]
+        start = tf.constant(True), 0, 0, slots, out
+        _, steps, taken, slots, out = tf.while_loop(lambda go, *_: go, body, start)
+        return slots, taken, steps, *(rows.stack() for rows in out)
 
-        shape = [CHUNK, self.slots]
-        out = [tf.fill(shape, NO_TEXT), tf.zeros(shape, tf.int32), tf.zeros(shape)]
-        steps, taken, slots, out = tf.while_loop(goes_on, body, (0, 0, slots, out))
-        return slots, taken, steps, *out
+
+def _gates(z: Any, bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
+    """h and c [S, H] after the gates' inputs [S, 4 H], where on."""
+    gates = tf.split(z + bias, 4, axis=1)
+    cell = tf.sigmoid(gates[1]) * c + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
+    out = tf.sigmoid(gates[3]) * tf.tanh(cell)
+    return tf.where(on[:, None], out, h), tf.where(on[:, None], cell, c)

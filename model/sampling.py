@@ -19,6 +19,7 @@ from model.vocabulary import EOS, PAD
 # Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+LOWEST = -1e30  # below any logit; keeps -inf minus -inf away
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -178,15 +179,15 @@ def weights_of(logits: Any, temperature: Any) -> Any:
     Blocked words come as -inf and weigh nothing. Where T is 0 the weights are unused.
     """
     top = tf.reduce_max(logits, axis=1, keepdims=True)
-    safe = tf.where(temperature > 0, temperature, 1.0)
-    return tf.exp((logits - top) / safe[:, None])
+    return tf.exp((logits - top) * sharpness(temperature)[:, None])
 
 
 def draw(weights: Any, first: Any, second: Any) -> Any:
     """One word for each row with probability weight / sum, by a two-level inverse CDF.
 
-    The first uniform chooses a block of about sqrt(V) words by the blocks' sums, the second a word
-    inside it: two short scans, and 46 random bits behind each draw.
+    The first uniform chooses among the about sqrt(V) classes of ids that are equal modulo their
+    number, by the classes' sums, the second a word in it: two short scans, and 46 random bits
+    behind each draw.
 
     Args:
         weights: float32 [S, V], not negative, at least one above 0 in each row.
@@ -196,12 +197,27 @@ def draw(weights: Any, first: Any, second: Any) -> Any:
         int32 [S]. A word of weight 0 is never drawn.
     """
     words = weights.shape[1]
-    size = math.isqrt(words - 1) + 1
-    blocks = -(-words // size)
-    grid = tf.pad(weights, [[0, 0], [0, blocks * size - words]])
-    grid = tf.reshape(grid, [-1, blocks, size])
-    block = inverse_cdf(tf.reduce_sum(grid, axis=2), first)
-    return block * size + inverse_cdf(tf.gather(grid, block, axis=1, batch_dims=1), second)
+    classes = classes_of(words)
+    grid = tf.pad(weights, [[0, 0], [0, -words % classes]])
+    grid = tf.reshape(grid, [-1, (words + -words % classes) // classes, classes])
+    chosen = inverse_cdf(tf.reduce_sum(grid, axis=1), first)
+    place = inverse_cdf(tf.gather(grid, chosen, axis=2, batch_dims=1), second)
+    return place * classes + chosen
+
+
+def classes_of(words: int) -> int:
+    """Into how many classes a draw divides so many words: whole vectors of 16 numbers."""
+    return 16 * -(-(math.isqrt(words - 1) + 1) // 16)
+
+
+def sharpness(temperature: Any) -> Any:
+    """1 / T, and 1 where T is 0, which is greedy."""
+    return 1.0 / tf.where(temperature > 0, temperature, 1.0)
+
+
+def compiled(function: Any) -> Any:
+    """The function as one program of XLA, for each shape of its arguments."""
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def inverse_cdf(weights: Any, u: Any) -> Any:

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.output import GROUP
-from model.sampling import LOWEST, compiled, inverse_cdf, sharpness, threefry, uniform
+from model.sampling import LOWEST, compiled, inverse_cdf, ordered_sum, sharpness, threefry, uniform
 from model.settings import NetworkSettings
 
 # Random streams of a step: the rounds of proposals from 0, then the tails. Their numbers stand
@@ -113,16 +113,21 @@ class AdaptiveSampler:
         filters = (wishes["top_k"] > 0) | (wishes["top_p"] < 1) | (wishes["min_p"] > 0)
         return filters | (wishes["too_early"] & far_stop)
 
-    def prepare(self, x: Any, never: Any, wishes: dict[str, Any], *, draws: bool) -> Any:
-        """Features [S, D] as columns."""
+    def products(self, x: Any) -> Any:
+        """Features [S, D] as columns, of which `logits` makes the products."""
         return tf.transpose(x)
 
-    def logits(self, prepared: Any) -> Any:
+    def logits(self, products: Any) -> Any:
         """log p of every word, float32 [S, V]."""
-        return self._logits(prepared)
+        return self._logits(products)
+
+    def sums(self, x: Any, never: Any, wishes: dict[str, Any], *, keep: bool) -> tuple[Any, Any]:
+        """What `choose` draws from: features [S, D] as columns."""
+        columns = tf.transpose(x)
+        return columns, columns
 
     def choose(
-        self, prepared: Any, never: Any, wishes: dict[str, Any], on: Any
+        self, sums: Any, products: Any, never: Any, wishes: dict[str, Any], on: Any
     ) -> tuple[Any, Any, Any]:
         """A word for each slot that is on, bool [S].
 
@@ -130,7 +135,7 @@ class AdaptiveSampler:
             Words int32 [S], their log-probabilities [S] under the model itself, and the slots that
             got none, bool [S].
         """
-        word, nats = self._choose(prepared, never, wishes, on)
+        word, nats = self._choose(sums, never, wishes, on)
         return word, nats, tf.zeros_like(on)
 
     def _chosen(self, x: Any, never: Any, wishes: dict[str, Any], on: Any) -> tuple[Any, Any]:
@@ -176,7 +181,9 @@ class AdaptiveSampler:
         # XLA splits a long sum by the number of columns, which would show in the last bits.
         weights = tf.exp(logits - top)
         words = tf.reshape(weights[: self.last], [-1, self.head.block, x.shape[1]])
-        total = _sum(tf.concat([tf.reduce_sum(words, axis=1), weights[self.last :]], axis=0))
+        total = ordered_sum(
+            tf.concat([tf.reduce_sum(words, axis=1), weights[self.last :]], axis=0), axis=0
+        )
         return logits, tf.math.log(total) + top
 
     def _within(self, i: int, x: Any) -> Any:
@@ -344,15 +351,6 @@ def _log_sum(logits: Any) -> Any:
     """log of the sum of exp of each column; never below the largest of them."""
     top = tf.reduce_max(logits, axis=0)
     return tf.math.log(tf.reduce_sum(tf.exp(logits - top), axis=0)) + top
-
-
-def _sum(values: Any) -> Any:
-    """The sum of each column in an order that depends on the number of rows alone."""
-    while values.shape[0] > 1:
-        values = tf.pad(values, [[0, values.shape[0] % 2], [0, 0]])
-        half = values.shape[0] // 2
-        values = values[:half] + values[half:]
-    return values[0]
 
 
 def _first(good: Any) -> Any:

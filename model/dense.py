@@ -1,20 +1,22 @@
 """Exact draws from a dense softmax.
 
-A word's class is its id modulo J, about the square root of V: a draw chooses a class by the sum of
-its weights, then a word in it, two short scans. Classes of ids that lie J apart, not blocks of
-neighbours, as the sums then run along the rows of the logits, which makes fast code. The product is
-made in tiles of the vocabulary, so that logits are in a core's cache when their sums are taken.
+The vocabulary is cut into tiles, and a tile's words into J classes by their ids modulo J. A draw
+chooses a tile, a class in it and a word in that by the sums of their weights. The product is made
+tile by tile, so that logits are in a core's cache when their sums are taken, and along the rows of
+a tile the classes' sums make fast code. The few words of the chosen class get their logits anew,
+as the tiles are not kept.
 
-A filter is met by rejection: a word drawn without it stays if the filter keeps it. That takes one
-look over the row and no search for a threshold; what is drawn anew until it is kept has the
-distribution of the kept words. Slots that `ROUNDS` proposals did not serve are left to a draw from
-filtered weights, which is exact too.
+Where a slot wants a filter the tiles are kept, and the filter is met by rejection: a word drawn
+without it stays if the filter keeps it. That takes one look over the row and no search for a
+threshold; what is drawn anew until it is kept has the distribution of the kept words. Slots that
+`ROUNDS` proposals did not serve are left to a draw from filtered weights, which is exact too.
 
-Shapes: S slots, V words, J classes, R words of each class in a tile, C tiles, D embedding width.
+Shapes: S slots, V words, C tiles, J classes, R words of each class in a tile, D embedding width.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,50 +24,58 @@ import tensorflow as tf
 
 from model.sampling import (
     LOWEST,
-    classes_of,
     compiled,
     inverse_cdf,
+    ordered_sum,
     sharpness,
     threefry,
     uniform,
 )
-from model.settings import NetworkSettings
 from model.vocabulary import EOS
 
-TILE = 2048  # words, about
+TILE = 1536  # words, about
 ROUNDS = 8
-_ROUND = 1 << 24  # between the counters of two rounds; above any position in a text
+# Between the counters of two rounds, and of a round's two calls; above any position in a text.
+_ROUND, _SECOND = 1 << 25, 1 << 24
+ROWS = range(9, 14)  # R: fewer make more classes, more a longer way to the word in one
+LANES = 16  # D is a multiple of it
+
+
+def layout(words: int) -> tuple[int, int, int]:
+    """C, R and J for so many words: about `TILE` in a tile, and the fewest that fill it up."""
+    most = max(1, -(-words // TILE))
+    sizes = [
+        (tiles, rows, LANES * -(-words // (tiles * rows * LANES)))
+        for tiles in range(max(1, round(most * 0.9)), most + 1)
+        for rows in ROWS
+    ]
+    return min(sizes, key=math.prod)
 
 
 class DenseSampler:
     """The output layer of a saved model in tiles, and draws from it.
 
     Args:
-        network: sizes, without cut-offs.
-        arrays: the weights by name.
+        embedding: float32 [V, D]. bias: float32 [V].
     """
 
-    def __init__(self, network: NetworkSettings, arrays: dict[str, np.ndarray]):
-        self.words, self.classes = network.vocabulary, classes_of(network.vocabulary)
-        rows = -(-self.words // self.classes)
-        tiles = max(1, round(self.words / TILE))
-        self.rows = -(-rows // tiles)
-        self.tiles = -(-rows // self.rows)
-        missing = self._padded - self.words
-        kernel = np.pad(arrays["embedding"], [(0, missing), (0, 0)])
+    def __init__(self, embedding: np.ndarray, bias: np.ndarray):
+        self.words = len(embedding)
+        self.tiles, self.rows, self.classes = layout(self.words)
+        missing = self.tiles * self.rows * self.classes - self.words
+        self.embedding = tf.constant(np.pad(embedding, [(0, missing), (0, 0)]))
         self.kernels = [
-            tf.constant(np.ascontiguousarray(tile.T)) for tile in np.split(kernel, self.tiles)
+            tf.constant(np.ascontiguousarray(tile.T))
+            for tile in np.split(self.embedding.numpy(), self.tiles)
         ]
-        self.bias = np.pad(arrays["output_bias"], (0, missing), constant_values=-np.inf)
-        self.biases = [tf.constant(tile) for tile in np.split(self.bias, self.tiles)]
-        self._sums = compiled(self._sums_of_tile)
-        self._first = compiled(self._first_round)
-        self._others = compiled(self._other_rounds)
+        padded = np.pad(bias, (0, missing), constant_values=-np.inf)
+        self.bias = tf.constant(padded)
+        self.biases = [tf.constant(tile) for tile in np.split(padded, self.tiles)]
+        self._first_sums = compiled(self._sums_of_first)
+        self._other_sums = compiled(self._sums)
+        self._first_round = compiled(self._first)
+        self._other_rounds = compiled(self._others)
         self._joined = compiled(self._joined_tiles)
-
-    @property
-    def _padded(self) -> int:
-        return self.tiles * self.rows * self.classes
 
     def sees_all(self, wishes: dict[str, Any]) -> Any:
         """Slots, bool [S], that `choose` cannot serve."""
@@ -75,52 +85,68 @@ class DenseSampler:
         both = (wishes["top_k"] > 0) & (wishes["top_p"] < 1)
         return greedy | both | (wishes["too_early"] & other_stops)
 
-    def prepare(
-        self, x: Any, never: Any, wishes: dict[str, Any], *, draws: bool
-    ) -> tuple[list[Any], list[Any]]:
-        """The product of each tile with features [S, D], [S, R J], and what `_sums` gives of it.
+    def products(self, x: Any) -> list[Any]:
+        """The product of each tile with features [S, D], without biases, [S, R J]."""
+        return [tf.matmul(x, kernel) for kernel in self.kernels]
+
+    def logits(self, products: list[Any]) -> Any:
+        """Logits [S, V]."""
+        return self._joined(products)
+
+    def sums(
+        self, x: Any, never: Any, wishes: dict[str, Any], *, keep: bool
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """What `choose` draws from, and the products of the tiles if they are to be kept.
 
         Args:
+            x: features [S, D].
             never: float32 [V], -inf for words that no slot may draw, otherwise 0.
-            draws: whether `choose` will follow, which wants the sums.
         """
-        barred = tf.split(tf.pad(never, [[0, self._padded - self.words]]), self.tiles)
-        products, sums = [], []
-        for i, (kernel, bias, no) in enumerate(zip(self.kernels, self.biases, barred, strict=True)):
-            products.append(tf.matmul(x, kernel))
-            if draws:
-                early = wishes["too_early"] & (i == 0)
-                # The features pass through, so that a tile is summed before the next one is made.
-                *found, x = self._sums(products[-1], bias, no, wishes["temperature"], early, x)
-                sums.append(found)
-        return products, sums
+        barred = tf.split(self._filled(never), self.tiles)
+        products, masses, totals, top = [], [], [], None
+        for kernel, bias, no in zip(self.kernels, self.biases, barred, strict=True):
+            product = tf.matmul(x, kernel)
+            # The features pass through, so that a tile is summed before the next one is made.
+            if top is None:
+                top, total, mass, x = self._first_sums(product, bias, no, wishes, x)
+            else:
+                total, mass, x = self._other_sums(product, bias, no, wishes, x, top)
+            if keep:
+                products.append(product)
+            totals.append(total)
+            masses.append(mass)
+        return {"x": x, "top": top, "totals": totals, "masses": masses}, products
 
     def choose(
-        self, prepared: tuple[list[Any], list[Any]], never: Any, wishes: dict[str, Any], on: Any
+        self, sums: dict[str, Any], products: list[Any], never: Any, wishes: dict[str, Any], on: Any
     ) -> tuple[Any, Any, Any]:
         """A word for each slot that is on, bool [S].
+
+        Args:
+            sums, products: from `sums`. Without products no slot may want a filter.
 
         Returns:
             Words int32 [S], their log-probabilities [S] under the model itself, and the slots that
             got none, bool [S].
         """
-        word, nats, logit, lse = self._first(*prepared, never, wishes)
-        # Words that may not be drawn can be so far above the others that their exp is infinite.
-        lost = on & ~tf.math.is_finite(lse)
+        word, logit, lse, mass = self._first_round(sums, never, wishes)
+        # Some words can be so far above the best of the first tile that their exp is infinite.
+        lost = on & ~(tf.math.is_finite(lse) & tf.math.is_finite(mass))
+        if not products:
+            return word, logit - lse, lost
         filters = (wishes["top_k"] > 0) | (wishes["top_p"] < 1) | (wishes["min_p"] > 0)
         is_open = on & filters & ~lost
-
-        def others() -> list[Any]:
-            return list(self._others(*prepared, never, wishes, (is_open, word, nats, logit)))
-
-        still, word, nats = tf.cond(
-            tf.reduce_any(is_open), others, lambda: [tf.zeros_like(on), word, nats]
+        # Bits hang on the program: the others' are taken from the one that they always run.
+        new_word, new_logit, still = tf.cond(
+            tf.reduce_any(is_open),
+            lambda: self._other_rounds(sums, products, never, wishes, is_open, word, logit, mass),
+            lambda: (word, logit, tf.zeros_like(on)),
         )
-        return word, nats, still | lost
+        return new_word, new_logit - lse, still | lost
 
-    def logits(self, prepared: tuple[list[Any], list[Any]]) -> Any:
-        """Logits [S, V]."""
-        return self._joined(prepared[0])
+    def _filled(self, values: Any) -> Any:
+        """Values of the words [V] with zeros for those that fill up the last tile."""
+        return tf.pad(values, [[0, self.bias.shape[0] - self.words]])
 
     def _joined_tiles(self, products: list[Any]) -> Any:
         return tf.concat(products, axis=1)[:, : self.words] + self.bias[: self.words]
@@ -128,124 +154,151 @@ class DenseSampler:
     def _grid(self, tile: Any) -> Any:
         return tf.reshape(tile, [-1, self.rows, self.classes])
 
-    def _sums_of_tile(
-        self, product: Any, bias: Any, no: Any, temperature: Any, early: Any, x: Any
+    def _sums_of_first(
+        self, product: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any
     ) -> tuple[Any, ...]:
-        """Of a tile: its largest allowed logit, over that the sum of exp of all logits, both [S],
-        and the classes' sums of allowed weights at temperature T, [S, J]."""
-        logits = product + bias
-        allowed = self._allowed(logits, no, early)
+        """The largest allowed logit of the tile, [S], and over it what `_sums` gives."""
+        allowed = self._without_end(product + bias + no, wishes)
         top = tf.reduce_max(tf.reduce_max(self._grid(allowed), axis=1), axis=1)
         top = tf.maximum(top, LOWEST)
-        own = tf.reduce_sum(self._grid(tf.exp(logits - top[:, None])), axis=1)
-        weights = tf.exp((allowed - top[:, None]) * sharpness(temperature)[:, None])
-        sums = tf.reduce_sum(self._grid(weights), axis=1)
-        return top, tf.reduce_sum(own, axis=1), sums, x + 0.0 * top[:1, None]
+        sharp = sharpness(wishes["temperature"])[:, None]
+        return top, *self._sums_over(top, product + bias, allowed, sharp, x)
 
-    def _allowed(self, logits: Any, no: Any, early: Any) -> Any:
-        ends = early[:, None] & (tf.range(logits.shape[1]) == EOS)
-        return tf.where(ends, -np.inf, logits + no)
+    def _sums(
+        self, product: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any, top: Any
+    ) -> tuple[Any, ...]:
+        """Over `top` [S] the sum of exp of all logits, [S], the sums by class of the allowed
+        weights at temperature T, [S, J], and the features."""
+        logits = product + bias
+        sharp = sharpness(wishes["temperature"])[:, None]
+        return self._sums_over(top, logits, logits + no, sharp, x)
 
-    def _mass(self, sums: list[Any], wishes: dict[str, Any]) -> tuple[Any, Any, Any]:
-        """The largest allowed logit, the log of the sum of exp of all logits, [S], and the sums of
-        the classes' weights over the largest, [S, J]."""
-        sharp, top = sharpness(wishes["temperature"]), sums[0][0]
-        for tile_top, _, _ in sums[1:]:
-            top = tf.maximum(top, tile_top)
-        total = mass = 0.0
-        for tile_top, own, of_classes in sums:
-            total += own * tf.exp(tile_top - top)
-            mass += of_classes * tf.exp((tile_top - top) * sharp)[:, None]
-        return top, tf.math.log(total) + top, mass
+    def _sums_over(
+        self, top: Any, logits: Any, allowed: Any, sharp: Any, x: Any
+    ) -> tuple[Any, ...]:
+        total = tf.reduce_sum(self._grid(tf.exp(logits - top[:, None])), axis=1)
+        weights = tf.exp((allowed - top[:, None]) * sharp)
+        mass = tf.reduce_sum(self._grid(weights), axis=1)
+        # Nothing is added: no sum is below 0, and one may be infinite.
+        return ordered_sum(total, axis=1), mass, x + tf.minimum(total[:1, :1], 0.0)
+
+    def _without_end(self, allowed: Any, wishes: dict[str, Any]) -> Any:
+        """The first tile's logits without the end of a text where it is too early."""
+        ends = wishes["too_early"][:, None] & (tf.range(allowed.shape[1]) == EOS)
+        return tf.where(ends, -np.inf, allowed)
 
     def _propose(
-        self,
-        number: Any,
-        products: list[Any],
-        never: Any,
-        wishes: dict[str, Any],
-        mass: Any,
-        top: Any,
+        self, number: Any, sums: dict[str, Any], never: Any, wishes: dict[str, Any]
     ) -> tuple[Any, Any]:
         """Words of one round and their logits, [S]."""
         position = wishes["position"] + tf.cast(number * _ROUND, tf.uint32)
         key = wishes["key"][:, 0], wishes["key"][:, 1]
-        bits = threefry(key, (position, wishes["sample"]))
-        chosen = inverse_cdf(mass, uniform(bits[0]))
-        of_class = [tf.gather(self._grid(tile), chosen, axis=2, batch_dims=1) for tile in products]
-        by_class = np.ascontiguousarray(self.bias.reshape(-1, self.classes).T)
-        logits = tf.concat(of_class, axis=1) + tf.gather(by_class, chosen)
-        padded = tf.pad(never, [[0, self._padded - self.words]])
-        no = tf.gather(tf.transpose(tf.reshape(padded, [-1, self.classes])), chosen)
-        ends = wishes["too_early"] & (chosen == EOS)
-        first = tf.range(logits.shape[1]) == 0
-        allowed = tf.where(ends[:, None] & first, -np.inf, logits + no)
-        sharp = sharpness(wishes["temperature"])
-        weights = tf.exp((allowed - top[:, None]) * sharp[:, None])
-        place = inverse_cdf(weights, uniform(bits[1]))
-        logit = tf.gather(logits, place, batch_dims=1)
-        return place * self.classes + chosen, logit
+        first = [uniform(bits) for bits in threefry(key, (position, wishes["sample"]))]
+        second = threefry(key, (position + np.uint32(_SECOND), wishes["sample"]))
+        masses = tf.stack(sums["masses"], axis=1)  # [S, C, J]
+        tile = inverse_cdf(ordered_sum(masses, axis=2), uniform(second[0]))
+        chosen = inverse_cdf(tf.gather(masses, tile, axis=1, batch_dims=1), first[0])
+        ids = (tile[:, None] * self.rows + tf.range(self.rows)) * self.classes + chosen[:, None]
+        vectors = tf.gather(self.embedding, ids) * sums["x"][:, None]  # [S, R, D]
+        lanes = tf.reshape(vectors, [-1, self.rows, vectors.shape[2] // LANES, LANES])
+        logits = ordered_sum(tf.reduce_sum(lanes, axis=2), axis=2) + tf.gather(self.bias, ids)
+        ends = wishes["too_early"][:, None] & (ids == EOS)
+        allowed = tf.where(ends, -np.inf, logits + tf.gather(self._filled(never), ids))
+        best = tf.maximum(tf.reduce_max(allowed, axis=1, keepdims=True), LOWEST)
+        weights = tf.exp((allowed - best) * sharpness(wishes["temperature"])[:, None])
+        place = inverse_cdf(weights, first[1])
+        return tuple(tf.gather(values, place, batch_dims=1) for values in (ids, logits))
 
-    def _first_round(
-        self, products: list[Any], sums: list[Any], never: Any, wishes: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        top, lse, mass = self._mass(sums, wishes)
-        word, logit = self._propose(0, products, never, wishes, mass, top)
-        return word, logit - lse, logit, lse
+    def _first(self, sums: dict[str, Any], never: Any, wishes: dict[str, Any]) -> tuple[Any, ...]:
+        """A first proposal: words, their logits, the log of the sum of exp of all logits, and the
+        sum of all allowed weights, [S]."""
+        total = mass = 0.0
+        for of_all, of_classes in zip(sums["totals"], sums["masses"], strict=True):
+            total += of_all
+            mass += of_classes
+        word, logit = self._propose(0, sums, never, wishes)
+        return word, logit, tf.math.log(total) + sums["top"], ordered_sum(mass, axis=1)
 
-    def _other_rounds(
+    def _others(
         self,
+        sums: dict[str, Any],
         products: list[Any],
-        sums: list[Any],
         never: Any,
         wishes: dict[str, Any],
-        state: tuple[Any, ...],
-    ) -> tuple[Any, ...]:
-        """Draws anew what a filter does not keep; the slots that are open to the end."""
-        top, lse, mass = self._mass(sums, wishes)
-        padded = tf.pad(never, [[0, self._padded - self.words]])
-        parts = list(zip(products, self.biases, tf.split(padded, self.tiles), strict=True))
-        sharp = sharpness(wishes["temperature"])[:, None]
+        is_open: Any,
+        word: Any,
+        logit: Any,
+        mass: Any,
+    ) -> tuple[Any, Any, Any]:
+        """Draws anew what a filter does not keep; and the slots that are open to the end."""
+        parts = list(
+            zip(products, self.biases, tf.split(self._filled(never), self.tiles), strict=True)
+        )
+        top, sharp = sums["top"][:, None], sharpness(wishes["temperature"])[:, None]
 
-        def over_larger(logit: Any, of_tile: Any) -> Any:
-            """Sums over the allowed words with a larger logit."""
-            total = 0.0
-            for i, (product, bias, no) in enumerate(parts):
-                allowed = self._allowed(product + bias, no, wishes["too_early"] & (i == 0))
-                larger = tf.where(allowed > logit[:, None], of_tile(allowed), 0.0)
-                total += tf.reduce_sum(tf.reduce_sum(self._grid(larger), axis=1), axis=1)
-            return total
+        def allowed_of(i: int) -> Any:
+            product, bias, no = parts[i]
+            allowed = product + bias + no
+            return allowed if i else self._without_end(allowed, wishes)
 
-        def kept(is_open: Any, logit: Any) -> Any:
-            k, p = wishes["top_k"], wishes["top_p"]
-            by_k, by_p = is_open & (k > 0), is_open & (p < 1)
-            none = tf.zeros_like(logit)
-            count = tf.cond(
-                tf.reduce_any(by_k), lambda: over_larger(logit, tf.ones_like), lambda: none
-            )
+        def over(reduce: Any, of_tile: Any) -> Any:
+            """Of each tile by classes, then of these."""
+            return [
+                reduce(reduce(self._grid(of_tile(allowed_of(i))), axis=1), axis=1)
+                for i in range(self.tiles)
+            ]
+
+        by_k, by_p, by_min = (
+            is_open & wanted
+            for wanted in (wishes["top_k"] > 0, wishes["top_p"] < 1, wishes["min_p"] > 0)
+        )
+        none = tf.zeros_like(logit)
+        best = tf.cond(
+            tf.reduce_any(by_min),
+            lambda: tf.reduce_max(tf.stack(over(tf.reduce_max, lambda a: a)), axis=0),
+            lambda: none,
+        )
+
+        def logit_of(word: Any) -> Any:
+            """As the tiles have it: what was made anew for a draw may differ in its last bit."""
+            size, logit = self.rows * self.classes, none
+            for i in range(self.tiles):
+                place = word - i * size
+                here = (place >= 0) & (place < size)
+                own = tf.gather(allowed_of(i), tf.clip_by_value(place, 0, size - 1), batch_dims=1)
+                logit = tf.where(here, own, logit)
+            return logit
+
+        def kept(word: Any) -> Any:
+            logit = logit_of(word)
+
+            def larger(of_tile: Any) -> Any:
+                """Sums over the words with a larger logit."""
+                column = logit[:, None]
+                return tf.add_n(
+                    over(tf.reduce_sum, lambda a: tf.where(a > column, of_tile(a), 0.0))
+                )
+
+            count = tf.cond(tf.reduce_any(by_k), lambda: larger(tf.ones_like), lambda: none)
             before = tf.cond(
                 tf.reduce_any(by_p),
-                lambda: over_larger(logit, lambda a: tf.exp((a - top[:, None]) * sharp)),
+                lambda: larger(lambda a: tf.exp((a - top) * sharp)),
                 lambda: none,
             )
-            good = ~by_k | (count < tf.cast(k, tf.float32))
-            good &= ~by_p | (before < p * tf.reduce_sum(mass, axis=1))
-            return good & (tf.exp((logit - top) * sharp[:, 0]) >= wishes["min_p"])
+            good = ~by_k | (count < tf.cast(wishes["top_k"], tf.float32))
+            good &= ~by_p | (before < wishes["top_p"] * mass)
+            share = tf.exp((logit - best) * sharp[:, 0])
+            return good & (~by_min | (share >= wishes["min_p"]))
 
         def again(number: Any, is_open: Any, word: Any, logit: Any) -> tuple[Any, ...]:
-            is_open &= ~kept(is_open, logit)
-            new_word, new_logit = self._propose(number, products, never, wishes, mass, top)
-            return (
-                number + 1,
-                is_open,
-                tf.where(is_open, new_word, word),
-                tf.where(is_open, new_logit, logit),
-            )
+            is_open &= ~kept(word)
+            new_word, new_logit = self._propose(number, sums, never, wishes)
+            word = tf.where(is_open, new_word, word)
+            return number + 1, is_open, word, tf.where(is_open, new_logit, logit)
 
-        is_open, word, nats, logit = state
-        _, still, word, new_logit = tf.while_loop(
+        _, still, word, logit = tf.while_loop(
             lambda number, is_open, *_: (number <= ROUNDS) & tf.reduce_any(is_open),
             again,
             (1, is_open, word, logit),
         )
-        return still, word, tf.where(is_open, new_logit - lse, nats)
+        return word, logit, still

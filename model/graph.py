@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from model.adaptive import AdaptiveSampler
-from model.dense import DenseSampler
+from model.dense import LANES, DenseSampler
 from model.sampling import (
     block_ends,
     block_repeats,
@@ -47,17 +47,23 @@ class Graph:
 
     def __init__(self, model: SavedModel, slots: int):
         self.model, self.slots = model, slots
-        self.layers, self.hidden = model.network.layers, model.network.hidden
-        sampler = AdaptiveSampler if model.network.tails else DenseSampler
-        self.sampler = sampler(model.network, model.arrays)
-        self._embedding = tf.constant(model.arrays["embedding"])
-        self._projection = model.arrays.get("projection")
-        # Both kernels of a layer as one.
-        self._kernels = [
-            tf.constant(np.concatenate([model.arrays[f"lstm_{i}_{name}"] for name in _KERNELS]))
-            for i in range(self.layers)
-        ]
-        self._biases = [tf.constant(model.arrays[f"lstm_{i}_bias"]) for i in range(self.layers)]
+        self.layers = model.network.layers
+        w = {name: _aligned(name, array) for name, array in model.arrays.items()}
+        self.hidden = len(w["lstm_0_recurrent"])
+        self.sampler: AdaptiveSampler | DenseSampler
+        if model.network.tails:
+            self.sampler = AdaptiveSampler(model.network, w)
+        else:
+            self.sampler = DenseSampler(w["embedding"], w["output_bias"])
+        self._embedding = tf.constant(w["embedding"])
+        self._projection = w.get("projection")
+        # Of each layer, by gate, both kernels as one: narrower products are faster.
+        self._kernels, self._biases = [], []
+        for i in range(self.layers):
+            both = np.concatenate([w[f"lstm_{i}_kernel"], w[f"lstm_{i}_recurrent"]])
+            gates = np.ascontiguousarray(np.split(both, 4, axis=1))
+            self._kernels.append([tf.constant(gate) for gate in gates])
+            self._biases.append(tf.constant(np.stack(np.split(w[f"lstm_{i}_bias"], 4))))
         self._gates = compiled(_gates)
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
@@ -75,8 +81,9 @@ class Graph:
         x = tf.gather(self._embedding, tokens)
         new_h, new_c = [], []
         for i in range(self.layers):
-            z = tf.matmul(tf.concat([x, h[i]], axis=1), self._kernels[i])
-            x, cell = self._gates(z, self._biases[i], h[i], c[i], on)
+            both = tf.concat([x, h[i]], axis=1)
+            gates = [tf.matmul(both, kernel) for kernel in self._kernels[i]]
+            x, cell = self._gates(gates, self._biases[i], h[i], c[i], on)
             new_h.append(x)
             new_c.append(cell)
         if self._projection is not None:
@@ -89,9 +96,9 @@ class Graph:
             return np.zeros((self.layers, 2, self.hidden), np.float32)
         arrays = self.model.arrays
         row = arrays["context_kernel"][self.model.labels.index(label)] + arrays["context_bias"]
-        state = row.reshape(self.layers, 2, self.hidden).copy()
+        state = row.reshape(self.layers, 2, -1).copy()
         state[:, 0] = np.tanh(state[:, 0])
-        return state
+        return np.pad(state, [(0, 0), (0, 0), (0, self.hidden - state.shape[2])])
 
     def read(self, ids: list[np.ndarray], labels: list[str | None]) -> np.ndarray:
         """States [layers, 2, prompts, H] after reading up to S prompts."""
@@ -131,7 +138,6 @@ class Graph:
     def _refilled(self, s: Any, queue: Any, states: Any, head: Any, left: Any) -> tuple[Any, Any]:
         """Slots of which the empty ones have taken the next texts, and how many they took."""
 
-        @compiled
         def takers(number: Any, head: Any, left: Any) -> tuple[Any, Any, Any]:
             empty = number == NO_TEXT
             rank = tf.cumsum(tf.cast(empty, tf.int32))
@@ -223,7 +229,6 @@ class Graph:
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             return token, own
 
-        @compiled
         def wishes_of(s: Any) -> dict[str, Any]:
             on = s["number"] != NO_TEXT
             early = on & (s["drawn"] < s["min_words"])
@@ -238,30 +243,49 @@ class Graph:
             small = {name: v for name, v in s.items() if name not in ("h", "c", "history")}
             wishes = wishes_of(small)
             on = wishes["on"]
-            prepared = self.sampler.prepare(features, never, wishes, draws=not looks_back)
             if looks_back:
-                return from_all(self.sampler.logits(prepared), s_of_rules(s), on, tf.zeros_like(on))
+                logits = self.sampler.logits(self.sampler.products(features))
+                return from_all(logits, rules_of(s), on, tf.zeros_like(on))
             sees_all = on & self.sampler.sees_all(wishes)
+            filters = (s["top_k"] > 0) | (s["top_p"] < 1) | (s["min_p"] > 0)
 
-            def some_draw() -> tuple[Any, Any, Any]:
-                return self.sampler.choose(prepared, never, wishes, on & ~sees_all)
+            def with_all(products: Any, slots: Any, lost: Any, token: Any, own: Any) -> Any:
+                def some() -> tuple[Any, Any]:
+                    new, new_own = from_all(self.sampler.logits(products), rules_of(s), slots, lost)
+                    return tf.where(slots, new, token), tf.where(slots, new_own, own)
 
-            def none_draws() -> tuple[Any, Any, Any]:
-                return tf.zeros_like(s["token"]), tf.zeros([self.slots]), tf.zeros_like(on)
+                return tf.cond(tf.reduce_any(slots), some, lambda: (token, own))
 
-            token, own, lost = tf.cond(tf.reduce_any(on & ~sees_all), some_draw, none_draws)
-            sees_all |= lost
+            def drawn(*, keep: bool) -> tuple[Any, Any, Any, Any]:
+                sums, products = self.sampler.sums(features, never, wishes, keep=keep)
+                few = on & ~sees_all
+                return products, *self.sampler.choose(sums, products, never, wishes, few)
 
-            def some_see_all() -> tuple[Any, Any]:
-                pair = from_all(self.sampler.logits(prepared), s_of_rules(s), sees_all, lost)
-                return tf.where(sees_all, pair[0], token), tf.where(sees_all, pair[1], own)
+            def plain() -> tuple[Any, Any]:
+                _, token, own, lost = drawn(keep=False)
 
-            return tf.cond(tf.reduce_any(sees_all), some_see_all, lambda: (token, own))
+                def some_lost() -> tuple[Any, Any]:
+                    return with_all(self.sampler.products(features), lost, lost, token, own)
 
-        def s_of_rules(s: Any) -> dict[str, Any]:
+                return tf.cond(tf.reduce_any(lost), some_lost, lambda: (token, own))
+
+            def looking() -> tuple[Any, Any]:
+                products, token, own, lost = drawn(keep=True)
+                return with_all(products, sees_all | lost, lost, token, own)
+
+            def all_see_all() -> tuple[Any, Any]:
+                products = self.sampler.products(features)
+                none = tf.zeros_like(on), tf.zeros_like(s["token"]), tf.zeros([self.slots])
+                return with_all(products, sees_all, *none)
+
+            def some_look() -> tuple[Any, Any]:
+                return tf.cond(tf.reduce_any(on & ~sees_all), looking, all_see_all)
+
+            return tf.cond(tf.reduce_any(on & (sees_all | filters)), some_look, plain)
+
+        def rules_of(s: Any) -> dict[str, Any]:
             return {name: v for name, v in s.items() if name not in ("h", "c")}
 
-        @compiled
         def after(
             s: Any, token: Any, i: Any, taken: Any, took: Any, more: Any, waiting: Any
         ) -> tuple[Any, ...]:
@@ -286,7 +310,7 @@ class Graph:
             out = [
                 rows.write(i, row) for rows, row in zip(out, (s["number"], token, own), strict=True)
             ]
-            new, taken, go = after(s_of_rules(s), token, i, taken, took, more, waiting)
+            new, taken, go = after(rules_of(s), token, i, taken, took, more, waiting)
             return go, i + 1, taken, {**new, "h": h, "c": c}, out
 
         out = [
@@ -298,9 +322,30 @@ class Graph:
         return slots, taken, steps, *(rows.stack() for rows in out)
 
 
-def _gates(z: Any, bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
-    """h and c [S, H] after the gates' inputs [S, 4 H], where on."""
-    gates = tf.split(z + bias, 4, axis=1)
-    cell = tf.sigmoid(gates[1]) * c + tf.sigmoid(gates[0]) * tf.tanh(gates[2])
-    out = tf.sigmoid(gates[3]) * tf.tanh(cell)
+def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
+    """h and c [S, H] after the gates' inputs i, f, c, o [S, H], where on."""
+    i, f, new, o = (gate + bias[n] for n, gate in enumerate(gates))
+    cell = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
+    out = tf.sigmoid(o) * tf.tanh(cell)
     return tf.where(on[:, None], out, h), tf.where(on[:, None], cell, c)
+
+
+def _aligned(name: str, array: np.ndarray) -> np.ndarray:
+    """Weights with zeros up to multiples of `LANES` features, which are read faster.
+
+    A unit that is added stays at 0: its cell takes up tanh(0).
+    """
+    if name.startswith("context") or name in ("output_bias", "cluster_bias"):
+        return array
+
+    def padded(array: np.ndarray, axis: int) -> np.ndarray:
+        sizes = [(0, 0)] * array.ndim
+        sizes[axis] = (0, -array.shape[axis] % LANES)
+        return np.pad(array, sizes)
+
+    if name.startswith("lstm"):
+        array = np.concatenate([padded(gate, -1) for gate in np.split(array, 4, axis=-1)], axis=-1)
+        return array if name.endswith("bias") else padded(array, 0)
+    if name.startswith("tail"):  # in: [D, d], out: [k, d]
+        return padded(array, 0) if name.endswith("in") else array
+    return padded(padded(array, 0) if name == "projection" else array, 1)

@@ -220,6 +220,19 @@ def compiled(function: Any) -> Any:
     return tf.function(function, jit_compile=True, autograph=False)
 
 
+def ordered_sum(values: Any, *, axis: int) -> Any:
+    """The sum along an axis in an order that depends on its length alone.
+
+    XLA chooses the order of a long sum by the other axes too, which would show in the last bits.
+    """
+    while (size := values.shape[axis]) > 1:
+        if size % 2:
+            values = tf.pad(values, [[0, int(i == axis)] for i in range(len(values.shape))])
+        left, right = tf.split(values, 2, axis=axis)
+        values = left + right
+    return tf.squeeze(values, axis)
+
+
 def inverse_cdf(weights: Any, u: Any) -> Any:
     """A place of each row in proportion to its weights, by one uniform and one scan. int32 [S]."""
     cdf = tf.cumsum(weights, axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -283,10 +284,15 @@ class _Watched:
 
 def test_rules_that_never_apply_change_nothing(generator, many):
     plain = texts(generator, some_prompts(100), temperatures=(0.9,), max_words=12)
-    assert (
-        texts(generator, some_prompts(100), temperatures=(0.9,), max_words=12, no_repeat_ngram=100)
-        == plain
+    ruled = texts(
+        generator, some_prompts(100), temperatures=(0.9,), max_words=12, no_repeat_ngram=100
     )
+    # Another program sums in another order, which may show in the last digit of a logprob.
+    assert [replace(text, logprob=0.0) for text in ruled] == [
+        replace(text, logprob=0.0) for text in plain
+    ]
+    for one, other in zip(ruled, plain, strict=True):
+        assert one.logprob == pytest.approx(other.logprob, abs=2e-5)
     assert plain != many[:100]
 
 

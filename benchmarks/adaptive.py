@@ -116,16 +116,18 @@ def tails_computed(model: SavedModel, temperature: float) -> tuple[float, float]
     """Tails computed for a word, and the share of them that gave the word."""
     import tensorflow as tf
 
-    from model.adaptive import Wishes
+    from model.adaptive import AdaptiveSampler, Wishes
     from model.graph import Graph
 
     graph, slots, steps = Graph(model, SLOTS), SLOTS, 50
+    sampler = graph.sampler
+    assert isinstance(sampler, AdaptiveSampler)
     never = tf.constant([-np.inf] * 2 + [0.0] * (model.network.vocabulary - 2), tf.float32)
     key = tf.cast(tf.range(slots), tf.uint32)
 
-    @tf.function(jit_compile=True)
+    @tf.function
     def step(i, token, h, c):
-        x, h, c = graph.column_step(token, h, c)
+        x, h, c = graph.step(token, h, c, tf.fill([slots], True))
         wishes = Wishes(
             temperature=tf.fill([slots], temperature),
             key=(key, key),
@@ -133,11 +135,11 @@ def tails_computed(model: SavedModel, temperature: float) -> tuple[float, float]
             position=tf.fill([slots], tf.cast(i, tf.uint32)),
             on=tf.fill([slots], True),
         )
-        word, _, tails = graph.adaptive.draw(x, never, lambda words: words, wishes)
+        word, _, tails = sampler.draw(tf.transpose(x), never, lambda words: words, wishes)
         return word, h, c, tails
 
-    size = (model.network.layers, model.network.hidden, slots)
-    state = tf.zeros([slots], tf.int32), tf.zeros(size), tf.zeros(size)
+    zeros = [tf.zeros([slots, graph.hidden])] * model.network.layers
+    state = tf.zeros([slots], tf.int32), zeros, zeros
     computed = used = 0
     for i in range(steps):
         *state, tails = step(tf.constant(i), *state)

@@ -4,9 +4,8 @@ Each slot carries the LSTM state of one text. A prompt is read once, its state c
 of its samples, and no prefix is ever run again. A slot whose text has ended is given the next one,
 so long and short texts do not wait for each other.
 
-The random numbers of a text depend on (seed, prompt id, sample number, position) alone, and with
-XLA, a fixed number of slots and one intra-op thread a row's logits are the same bits whatever
-stands in the other rows: so is the text.
+The random numbers of a text depend on (seed, prompt id, sample number, position) alone, and on one
+thread a row's logits are the same bits whatever stands in the other rows: so is the text.
 """
 
 from __future__ import annotations
@@ -26,13 +25,15 @@ from model.checks import MOST_STOPS, check_settings, never_ids, stop_ids
 from model.errors import TextmillError
 from model.quiet import load_tensorflow
 from model.saved import SavedModel
-from model.settings import GenerationSettings
+from model.settings import GenerationSettings, NetworkSettings
 from model.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
     from model.graph import Graph
 
-SLOTS = 64
+SLOTS, MANY_SLOTS = 64, 256
+_MOST_SLOTS = 4096
+_REFILLS = 4  # texts for each slot, below which the last ones leave too many slots empty
 LEAST_HISTORY = 64  # places of a history
 _QUEUE = 4  # texts that wait in the ring, for each slot
 _READ_AHEAD = 8  # prompts that are read at a time, for each slot
@@ -163,13 +164,41 @@ class _Text:
     nats: float = 0.0
 
 
+def slots_for(network: NetworkSettings, *, texts: int) -> int:
+    """How many texts to draw side by side where some `texts` are asked for at a time.
+
+    On a CPU `MANY_SLOTS` if they are filled several times over, which is faster by a tenth to a
+    quarter (docs/benchmarks.md), otherwise `SLOTS`; on a GPU the power of two whose logits and
+    states take a quarter of its memory, and no more than there are texts.
+    """
+    memory = _gpu_memory()
+    if not memory:
+        return MANY_SLOTS if texts >= _REFILLS * MANY_SLOTS else SLOTS
+    # Logits, their weights and what filters make of them; states and gates of each layer.
+    bytes_of_slot = 4 * (4 * network.vocabulary + 16 * network.layers * network.hidden)
+    most = min(memory // (4 * bytes_of_slot), max(texts, SLOTS), _MOST_SLOTS)
+    return max(SLOTS, 1 << max(most.bit_length() - 1, 0))
+
+
+def _gpu_memory() -> int:
+    """Bytes that TensorFlow may use on the smallest GPU; 0 where it sees none."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        return 0
+    from tensorflow.python.client import device_lib
+
+    devices = device_lib.list_local_devices()
+    return min(device.memory_limit for device in devices if device.device_type == "GPU")
+
+
 class Generator:
     """Draws texts from a saved model.
 
     Args:
         model: from `load_model`.
-        slots: S, texts drawn at a time. 64, 128 and 256 give the same bits; with few slots XLA
-            takes other kernels, whose last bits differ, so every command uses `SLOTS`.
+        slots: S, texts drawn at a time. 64, 128 and 256 give the same bits, so that `slots_for`
+            may choose; with very few the products are other code, whose last bits differ.
 
     Attributes:
         times: where the time went, over all calls of `generate`.

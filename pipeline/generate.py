@@ -224,6 +224,7 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
             model_dir=job.model_dir,
             fingerprint=job.fingerprint,
             settings=job.settings,
+            texts=job.plan.rows * job.settings.texts // max(len(job.plan.shards), 1),
             reading=job.reading,
             output=output,
         )

@@ -11,7 +11,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from model.checks import check_settings
 from model.errors import SettingError, TextmillError
-from model.generator import Generator, Prompt, use_one_thread
+from model.generator import Generator, Prompt, slots_for, use_one_thread
 from model.saved import SavedModel, load_model
 from model.settings import GenerationSettings
 from pipeline.directory import Counts
@@ -30,6 +30,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         model_dir: the directory.
         fingerprint: of the model the run was planned with.
         settings: what is drawn for each prompt.
+        texts: of a shard, about; slots are chosen by it.
         note: is told every second how far a shard is.
     """
 
@@ -39,11 +40,12 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         model_dir: str,
         fingerprint: str,
         settings: GenerationSettings,
+        texts: int = 0,
         note: Callable[[Shard, Counts], None] | None = None,
     ):
         super().__init__()
         self._model_dir, self._fingerprint, self._settings = model_dir, fingerprint, settings
-        self._note = note
+        self._texts, self._note = texts, note
 
     def load_model(self) -> Generator:
         """The generator, on one thread.
@@ -58,7 +60,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
             raise TextmillError(
                 f"{self._model_dir} is another model than the one the run began with"
             )
-        return Generator(model)
+        return Generator(model, slots=slots_for(model.network, texts=self._texts))
 
     def run_inference(
         self,

@@ -29,7 +29,7 @@ class GenerateShards(beam.PTransform):
 
     Args:
         handler: the model. settings: what is drawn. reading: how prompt files are read.
-        output: where the files go.
+        output: where the files go. texts: of a shard, about.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class GenerateShards(beam.PTransform):
         model_dir: str,
         fingerprint: str,
         settings: GenerationSettings,
+        texts: int,
         reading: InputSettings,
         output: Output,
     ):
@@ -47,6 +48,7 @@ class GenerateShards(beam.PTransform):
             model_dir=model_dir,
             fingerprint=fingerprint,
             settings=settings,
+            texts=texts,
             note=functools.partial(_note, output.directory),
         )
 

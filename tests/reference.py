@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 
 def sigmoid(x):
@@ -112,3 +113,18 @@ def adaptive_log_probabilities(arrays, settings, features):
         logits = w[f"tail_{i}_out"] @ (features @ w[f"tail_{i}_in"]) + w["output_bias"][first:end]
         parts.append(head[words + i] + log_softmax(logits))
     return np.concatenate(parts)
+
+
+def assert_follows(words, expected):
+    """Chi-square and total variation of drawn words against their probabilities."""
+    counts, total = np.bincount(words, minlength=len(expected)), len(words)
+    assert counts[expected == 0].sum() == 0
+    kept = expected > 0
+    rare = kept & (expected * total < 20)
+    observed = np.append(counts[kept & ~rare], counts[rare].sum())
+    wanted = np.append(expected[kept & ~rare], expected[rare].sum()) * total
+    observed, wanted = observed[wanted > 0], wanted[wanted > 0]
+    if len(wanted) > 1:
+        assert stats.chisquare(observed, wanted).pvalue > 1e-4
+    variation = 0.5 * np.abs(counts / total - expected).sum()
+    assert variation < 2 * np.sqrt(np.sum(expected * (1 - expected)) * len(expected) / total)

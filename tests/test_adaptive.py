@@ -10,6 +10,7 @@ import pytest
 import reference
 import tensorflow as tf
 from conftest import Silent
+from reference import assert_follows
 from scipy import stats
 
 from model import output
@@ -65,21 +66,6 @@ def draws(model, x, count, temperatures, *, never=(), slots=256, seed=3):
 
     found = [chunk(tf.constant(64 * i)) for i in range(-(-count // (64 * slots)))]
     return tuple(np.concatenate([np.asarray(pair[i]) for pair in found]) for i in (0, 1))
-
-
-def assert_follows(words, expected):
-    """Chi-square and total variation of drawn words against their probabilities."""
-    counts, total = np.bincount(words, minlength=len(expected)), len(words)
-    assert counts[expected == 0].sum() == 0
-    kept = expected > 0
-    rare = kept & (expected * total < 20)
-    observed = np.append(counts[kept & ~rare], counts[rare].sum())
-    wanted = np.append(expected[kept & ~rare], expected[rare].sum()) * total
-    observed, wanted = observed[wanted > 0], wanted[wanted > 0]
-    if len(wanted) > 1:
-        assert stats.chisquare(observed, wanted).pvalue > 1e-4
-    variation = 0.5 * np.abs(counts / total - expected).sum()
-    assert variation < 2 * np.sqrt(np.sum(expected * (1 - expected)) * len(expected) / total)
 
 
 @pytest.mark.parametrize("count", [150_000, LONG])

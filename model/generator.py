@@ -312,9 +312,9 @@ class Generator:
 class _Loop:
     """The compiled loop, its slots, and the ring of texts that wait for one.
 
-    One compiled program serves all settings: a filter's passes over the vocabulary run only while
-    some slot wants it, and leave the weights of the other slots as they are, to the bit. Only the
-    rules that look back over the text (penalty, n-grams) have programs of their own.
+    The same programs serve all settings: what a filter or a greedy slot needs runs only while some
+    slot wants it, and leaves the other slots as they are, to the bit. Only the rules that look back
+    over the text (penalty, n-grams) have programs of their own.
     """
 
     def __init__(self, graph: Graph, settings: GenerationSettings):

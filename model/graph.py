@@ -38,8 +38,9 @@ NO_TEXT = -1  # in a slot
 READ = 64  # prompt words read in one call, at most
 CHUNK = 32  # words drawn in one call, at most; slots are refilled at every one of them
 _KERNELS = ("kernel", "recurrent")
-# Between the counters of a proposal and of a draw after all proposals were turned down.
-_OF_LOST = 15 << 24
+# From the counter of a first proposal to that of a draw after all were turned down: beyond
+# those of all rounds of `model.dense`.
+_OF_LOST = 63 << 24
 
 
 class Graph:

@@ -1,12 +1,14 @@
 """Draws from a dense output in tiles, against float64 brute force."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import reference
 import tensorflow as tf
 from reference import assert_follows
 
-from model import dense, generator
+from model import dense, generator, graph
 from model.dense import DenseSampler, layout
 from model.settings import NetworkSettings
 from model.vocabulary import EOS, PAD, UNKNOWN
@@ -162,3 +164,13 @@ def test_slots_by_texts_and_by_memory(monkeypatch):
     assert generator.slots_for(sizes, texts=10**6) == 1024
     monkeypatch.setattr(generator, "_gpu_memory", lambda: 1 << 20)
     assert generator.slots_for(sizes, texts=10**6) == 64
+
+
+def test_no_counter_serves_two_draws():
+    rounds = {
+        n * dense._ROUND + second for n in range(dense.ROUNDS + 1) for second in (0, dense._SECOND)
+    }
+    assert len(rounds) == 2 * (dense.ROUNDS + 1)
+    assert graph._OF_LOST not in rounds
+    assert max(*rounds, graph._OF_LOST) + 2**24 < 2**32
+    assert min(abs(a - b) for a, b in combinations({*rounds, graph._OF_LOST}, 2)) >= 2**24

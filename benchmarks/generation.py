@@ -1,6 +1,6 @@
 """The generator beside its limit and beside other ways to write the same number of words.
 
-    python benchmarks/generation.py [--model MODEL] [--rounds 3]
+    python benchmarks/generation.py [--model MODEL] [--rounds 3] [--parts limit ...]
 
 Everything runs in this one process with one thread, in turns, so ratios compare like with like.
 `reference`: vocabulary 33,278, embedding and hidden 650, 2 layers; `small`: 5,000, 256, 1 layer;
@@ -31,6 +31,7 @@ from pipeline.bench import flop_of_a_word, matrix_peak, random_prompts, timed
 from pipeline.handler import cpu_kind
 
 REFERENCE = NetworkSettings(vocabulary=33_278, embedding=650, hidden=650, layers=2)
+PARTS = ["limit", "rivals", "filters", "prompts"]
 SMALL = NetworkSettings(vocabulary=5_000, embedding=256, hidden=256, layers=1)
 
 
@@ -246,13 +247,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", help="a trained model, for the time to a first text")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
     use_one_thread()
     rows = [] if args.model is None else [first_text(args.model)]
     rows.append(("matrix-product peak, one thread", f"{matrix_peak() / 1e9:.0f} GFLOP/s"))
-    for network in (REFERENCE, SMALL):
-        rows += against_limit(network, args.rounds)
-    rows += rivals(args.rounds) + filters(args.rounds) + prompts_and_lengths()
+    if "limit" in args.parts:
+        for network in (REFERENCE, SMALL):
+            rows += against_limit(network, args.rounds)
+    if "rivals" in args.parts:
+        rows += rivals(args.rounds)
+    if "filters" in args.parts:
+        rows += filters(args.rounds)
+    if "prompts" in args.parts:
+        rows += prompts_and_lengths()
     print(f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| what | figure |\n|---|---|")
     for what, figure in rows:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,8 +18,9 @@ import threading
 import time
 from pathlib import Path
 
+from table import print_table
+
 from model.settings import GenerationSettings
-from pipeline.handler import cpu_kind
 from pipeline.prompts import plan
 
 COMMAND = [sys.executable, "-m", "pipeline.cli"]
@@ -184,10 +183,7 @@ def main() -> None:
         folder = Path(name)
         rows = memory_rows(args.tiny or args.model, folder)
         rows += speed_rows(args.model, args.prompts, folder, args.minutes, args.max_words)
-    print(f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print("| what | figure |\n|---|---|")
-    for what, figure in rows:
-        print(f"| {what} | {figure} |")
+    print_table(rows)
 
 
 if __name__ == "__main__":

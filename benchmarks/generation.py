@@ -13,8 +13,6 @@ a trained model for the time to a first text.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -22,13 +20,13 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
+from table import print_table
 
 from model.generator import Generator, Prompt, use_one_thread
 from model.saved import SavedModel, weight_shapes
 from model.settings import GenerationSettings, NetworkSettings
 from model.vocabulary import RESERVED, Vocabulary
 from pipeline.bench import flop_of_a_word, matrix_peak, random_prompts, timed
-from pipeline.handler import cpu_kind
 
 REFERENCE = NetworkSettings(vocabulary=33_278, embedding=650, hidden=650, layers=2)
 PARTS = ["limit", "rivals", "filters", "prompts"]
@@ -261,10 +259,7 @@ def main() -> None:
         rows += filters(args.rounds)
     if "prompts" in args.parts:
         rows += prompts_and_lengths()
-    print(f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print("| what | figure |\n|---|---|")
-    for what, figure in rows:
-        print(f"| {what} | {figure} |")
+    print_table(rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from pipeline.handler import cpu_kind
+from table import print_table
 
 COMMAND = [sys.executable, "-m", "pipeline.cli"]
 
@@ -80,10 +79,7 @@ def main() -> None:
             rows.append(("... peak memory of a process", f"{peak:.2f} GiB (training's at least)"))
         seconds, _, peak = run("demo", "--out", Path(folder, "demo"), "--quiet")
         rows.append(("`textmill demo`", f"{seconds:.0f} s"))
-    print(f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print("| what | figure |\n|---|---|")
-    for what, figure in rows:
-        print(f"| {what} | {figure} |")
+    print_table(rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,17 @@
+"""The table that a benchmark prints, with the machine above it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+
+from pipeline.handler import cpu_kind
+
+
+def print_table(rows: Iterable[tuple[str, str]]) -> None:
+    """Prints what was measured, and the figure."""
+    print(f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| what | figure |\n|---|---|")
+    for what, figure in rows:
+        print(f"| {what} | {figure} |")

@@ -27,6 +27,7 @@ from model.sampling import (
     compiled,
     inverse_cdf,
     ordered_sum,
+    product,
     sharpness,
     threefry,
     uniform,
@@ -57,15 +58,17 @@ class DenseSampler:
 
     Args:
         embedding: float32 [V, D]. bias: float32 [V].
+        precision: of the products. Logits are the rounded products plus float32 biases; the few
+            that are made anew for a draw are float32 altogether.
     """
 
-    def __init__(self, embedding: np.ndarray, bias: np.ndarray):
+    def __init__(self, embedding: np.ndarray, bias: np.ndarray, precision: str = "float32"):
         self.words = len(embedding)
         self.tiles, self.rows, self.classes = layout(self.words)
         missing = self.tiles * self.rows * self.classes - self.words
         self.embedding = tf.constant(np.pad(embedding, [(0, missing), (0, 0)]))
         self.kernels = [
-            tf.constant(np.ascontiguousarray(tile.T))
+            tf.cast(np.ascontiguousarray(tile.T), precision)
             for tile in np.split(self.embedding.numpy(), self.tiles)
         ]
         padded = np.pad(bias, (0, missing), constant_values=-np.inf)
@@ -87,7 +90,7 @@ class DenseSampler:
 
     def products(self, x: Any) -> list[Any]:
         """The product of each tile with features [S, D], without biases, [S, R J]."""
-        return [tf.matmul(x, kernel) for kernel in self.kernels]
+        return [product(x, kernel) for kernel in self.kernels]
 
     def logits(self, products: list[Any]) -> Any:
         """Logits [S, V]."""
@@ -104,15 +107,16 @@ class DenseSampler:
         """
         barred = tf.split(self._filled(never), self.tiles)
         products, masses, totals, top = [], [], [], None
+        features = tf.cast(x, self.kernels[0].dtype)
         for kernel, bias, no in zip(self.kernels, self.biases, barred, strict=True):
-            product = tf.matmul(x, kernel)
+            tile = product(features, kernel)
             # The features pass through, so that a tile is summed before the next one is made.
             if top is None:
-                top, total, mass, x = self._first_sums(product, bias, no, wishes, x)
+                top, total, mass, features = self._first_sums(tile, bias, no, wishes, features)
             else:
-                total, mass, x = self._other_sums(product, bias, no, wishes, x, top)
+                total, mass, features = self._other_sums(tile, bias, no, wishes, features, top)
             if keep:
-                products.append(product)
+                products.append(tile)
             totals.append(total)
             masses.append(mass)
         return {"x": x, "top": top, "totals": totals, "masses": masses}, products
@@ -149,27 +153,29 @@ class DenseSampler:
         return tf.pad(values, [[0, self.bias.shape[0] - self.words]])
 
     def _joined_tiles(self, products: list[Any]) -> Any:
-        return tf.concat(products, axis=1)[:, : self.words] + self.bias[: self.words]
+        products = tf.cast(tf.concat(products, axis=1)[:, : self.words], tf.float32)
+        return products + self.bias[: self.words]
 
     def _grid(self, tile: Any) -> Any:
         return tf.reshape(tile, [-1, self.rows, self.classes])
 
     def _sums_of_first(
-        self, product: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any
+        self, tile: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any
     ) -> tuple[Any, ...]:
         """The largest allowed logit of the tile, [S], and over it what `_sums` gives."""
-        allowed = self._without_end(product + bias + no, wishes)
+        logits = tf.cast(tile, tf.float32) + bias
+        allowed = self._without_end(logits + no, wishes)
         top = tf.reduce_max(tf.reduce_max(self._grid(allowed), axis=1), axis=1)
         top = tf.maximum(top, LOWEST)
         sharp = sharpness(wishes["temperature"])[:, None]
-        return top, *self._sums_over(top, product + bias, allowed, sharp, x)
+        return top, *self._sums_over(top, logits, allowed, sharp, x)
 
     def _sums(
-        self, product: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any, top: Any
+        self, tile: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any, top: Any
     ) -> tuple[Any, ...]:
         """Over `top` [S] the sum of exp of all logits, [S], the sums by class of the allowed
         weights at temperature T, [S, J], and the features."""
-        logits = product + bias
+        logits = tf.cast(tile, tf.float32) + bias
         sharp = sharpness(wishes["temperature"])[:, None]
         return self._sums_over(top, logits, logits + no, sharp, x)
 
@@ -179,8 +185,9 @@ class DenseSampler:
         total = tf.reduce_sum(self._grid(tf.exp(logits - top[:, None])), axis=1)
         weights = tf.exp((allowed - top[:, None]) * sharp)
         mass = tf.reduce_sum(self._grid(weights), axis=1)
-        # Nothing is added: no sum is below 0, and one may be infinite.
-        return ordered_sum(total, axis=1), mass, x + tf.minimum(total[:1, :1], 0.0)
+        # Nothing: no sum is below 0, and one may be infinite.
+        nothing = tf.cast(tf.minimum(total[:1, :1], 0.0), x.dtype)
+        return ordered_sum(total, axis=1), mass, x + nothing
 
     def _without_end(self, allowed: Any, wishes: dict[str, Any]) -> Any:
         """The first tile's logits without the end of a text where it is too early."""
@@ -237,8 +244,8 @@ class DenseSampler:
         top, sharp = sums["top"][:, None], sharpness(wishes["temperature"])[:, None]
 
         def allowed_of(i: int) -> Any:
-            product, bias, no = parts[i]
-            allowed = product + bias + no
+            tile, bias, no = parts[i]
+            allowed = tf.cast(tile, tf.float32) + bias + no
             return allowed if i else self._without_end(allowed, wishes)
 
         def over(reduce: Any, of_tile: Any) -> Any:

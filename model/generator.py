@@ -206,9 +206,15 @@ class Generator:
 
     def __init__(self, model: SavedModel, *, slots: int = SLOTS):
         self.model, self.slots, self.times = model, slots, Times()
-        from model.graph import Graph
+        self._graphs: dict[str, Graph] = {}
 
-        self._graph = Graph(model, slots)
+    def _graph(self, precision: str) -> Graph:
+        """The compiled network; made once."""
+        if precision not in self._graphs:
+            from model.graph import Graph
+
+            self._graphs[precision] = Graph(self.model, self.slots, precision)
+        return self._graphs[precision]
 
     def generate(
         self, prompts: Iterable[Prompt], settings: GenerationSettings
@@ -220,8 +226,9 @@ class Generator:
         Raises:
             SettingError: see `check_settings`.
         """
-        waiting = self._texts(prompts, settings)
-        loop = _Loop(self._graph, settings)
+        graph = self._graph(settings.precision)
+        waiting = self._texts(graph, prompts, settings)
+        loop = _Loop(graph, settings)
         drawing: dict[int, _Text] = {}  # by number: the position among all texts asked for
         done: dict[int, Generation] = {}
         asked = next_out = 0
@@ -251,7 +258,9 @@ class Generator:
                 yield done.pop(next_out)
                 next_out += 1
 
-    def _texts(self, prompts: Iterable[Prompt], settings: GenerationSettings) -> Iterator[_Text]:
+    def _texts(
+        self, graph: Graph, prompts: Iterable[Prompt], settings: GenerationSettings
+    ) -> Iterator[_Text]:
         """Reads prompts, some batches at a time, and gives a text for each of their samples."""
         source = iter(prompts)
         while window := list(itertools.islice(source, _READ_AHEAD * self.slots)):
@@ -261,12 +270,12 @@ class Generator:
                 check_settings(self.model, s)
                 stops[s] = stop_ids(self.model, s)
             keys = [(p.text, s.label) for p, s in zip(window, own, strict=True)]
-            readings = self._read(list(dict.fromkeys(keys)))
+            readings = self._read(graph, list(dict.fromkeys(keys)))
             for prompt, key, s in zip(window, keys, own, strict=True):
                 for sample in range(1, s.texts + 1):
                     yield _Text(prompt, s, stops[s], sample, readings[key])
 
-    def _read(self, keys: list[_Key]) -> dict[_Key, _Reading]:
+    def _read(self, graph: Graph, keys: list[_Key]) -> dict[_Key, _Reading]:
         """Different prompts, read in batches of like length."""
         with self.times.of("tokenise"):
             encoded = self.model.vocabulary.encode_prompts([text for text, _ in keys])
@@ -277,7 +286,7 @@ class Generator:
             for start in range(0, len(order), self.slots):
                 batch = order[start : start + self.slots]
                 # The last word is fed to the first drawing step, which needs its logits.
-                states = self._graph.read([ids[i][:-1] for i in batch], [keys[i][1] for i in batch])
+                states = graph.read([ids[i][:-1] for i in batch], [keys[i][1] for i in batch])
                 for row, i in enumerate(batch):
                     readings[keys[i]] = _Reading(ids[i], encoded[i][1], states[:, :, row])
         return readings

@@ -26,6 +26,7 @@ from model.sampling import (
     keep_top_k,
     keep_top_p,
     penalise,
+    product,
     remember,
     threefry,
     uniform,
@@ -44,9 +45,14 @@ _OF_LOST = 63 << 24
 
 
 class Graph:
-    """The network in TensorFlow, for S slots. Gates stand in Keras's order i, f, c, o."""
+    """The network in TensorFlow, for S slots. Gates stand in Keras's order i, f, c, o.
 
-    def __init__(self, model: SavedModel, slots: int):
+    Args:
+        precision: of the products, `float32` or `bfloat16`; all between them is float32. Those of
+            adaptive outputs are always float32.
+    """
+
+    def __init__(self, model: SavedModel, slots: int, precision: str = "float32"):
         self.model, self.slots = model, slots
         self.layers = model.network.layers
         w = {name: _aligned(name, array) for name, array in model.arrays.items()}
@@ -55,15 +61,17 @@ class Graph:
         if model.network.tails:
             self.sampler = AdaptiveSampler(model.network, w)
         else:
-            self.sampler = DenseSampler(w["embedding"], w["output_bias"])
+            self.sampler = DenseSampler(w["embedding"], w["output_bias"], precision)
         self._embedding = tf.constant(w["embedding"])
-        self._projection = w.get("projection")
+        self._projection = None
+        if "projection" in w:
+            self._projection = tf.cast(w["projection"], precision)
         # Of each layer, by gate, both kernels as one: narrower products are faster.
         self._kernels, self._biases = [], []
         for i in range(self.layers):
             both = np.concatenate([w[f"lstm_{i}_kernel"], w[f"lstm_{i}_recurrent"]])
             gates = np.ascontiguousarray(np.split(both, 4, axis=1))
-            self._kernels.append([tf.constant(gate) for gate in gates])
+            self._kernels.append([tf.cast(gate, precision) for gate in gates])
             self._biases.append(tf.constant(np.stack(np.split(w[f"lstm_{i}_bias"], 4))))
         self._gates = compiled(_gates)
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
@@ -83,12 +91,13 @@ class Graph:
         new_h, new_c = [], []
         for i in range(self.layers):
             both = tf.concat([x, h[i]], axis=1)
-            gates = [tf.matmul(both, kernel) for kernel in self._kernels[i]]
+            both = tf.cast(both, self._kernels[i][0].dtype)
+            gates = [product(both, kernel) for kernel in self._kernels[i]]
             x, cell = self._gates(gates, self._biases[i], h[i], c[i], on)
             new_h.append(x)
             new_c.append(cell)
         if self._projection is not None:
-            x = tf.matmul(x, self._projection)
+            x = tf.cast(product(x, self._projection), tf.float32)
         return x, new_h, new_c
 
     def start(self, label: str | None) -> np.ndarray:
@@ -325,7 +334,7 @@ class Graph:
 
 def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
     """h and c [S, H] after the gates' inputs i, f, c, o [S, H], where on."""
-    i, f, new, o = (gate + bias[n] for n, gate in enumerate(gates))
+    i, f, new, o = (tf.cast(gate, tf.float32) + bias[n] for n, gate in enumerate(gates))
     cell = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
     out = tf.sigmoid(o) * tf.tanh(cell)
     return tf.where(on[:, None], out, h), tf.where(on[:, None], cell, c)

@@ -22,6 +22,11 @@ _PARITY = 0x1BD11BDA
 LOWEST = -1e30  # below any logit; keeps -inf minus -inf away
 
 
+def product(x: Any, kernel: Any) -> Any:
+    """x times the kernel, in the kernel's type, by TensorFlow's own operation."""
+    return tf.matmul(tf.cast(x, kernel.dtype), kernel)
+
+
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
     """64 random bits for each key and counter, all uint32 tensors of one shape."""
 

@@ -14,6 +14,7 @@ LEVELS = ("word", "char", "whitespace")
 MODES = ("stream", "lines")
 OUTPUTS = ("auto", "dense", "adaptive")
 MOST_TAILS = 4
+PRECISIONS = ("float32", "bfloat16")
 
 
 def _is_int(value: Any) -> bool:
@@ -193,7 +194,9 @@ class TrainSettings:
 
 
 # Of a run as a whole: a row of a prompt file cannot override them.
-RUN_WIDE = ("repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed")
+RUN_WIDE = (
+    "repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed", "precision",
+)  # fmt: skip
 _MOST_TEXTS = 100_000
 TEMPERATURES = "0 (greedy) or a number from 0.001 to 1000"
 
@@ -226,6 +229,9 @@ class GenerationSettings:
         unknown: let `<unk>` be drawn.
         echo: the texts begin with their prompt.
         seed: of the run; 0 is a seed like any other.
+        precision: of the products of matrices: `float32`, or `bfloat16`, which is faster where the
+            processor multiplies it itself and gives other texts, of a model that is a little worse
+            (docs/benchmarks.md).
     """
 
     samples: int = 1
@@ -243,6 +249,7 @@ class GenerationSettings:
     unknown: bool = False
     echo: bool = False
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         _check_int("samples", self.samples, 1, _MOST_TEXTS)
@@ -278,6 +285,8 @@ class GenerationSettings:
             if not isinstance(value, bool):
                 raise SettingError(field, "true or false", value)
         _check_int("seed", self.seed, 0, 2**64 - 1)
+        if self.precision not in PRECISIONS:
+            raise SettingError("precision", " or ".join(PRECISIONS), self.precision)
 
     def within(self, run: GenerationSettings) -> GenerationSettings:
         """These settings as a prompt of a run has them: what is `RUN_WIDE` is the run's."""

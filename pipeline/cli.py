@@ -292,6 +292,7 @@ def _generation_settings(args: argparse.Namespace) -> GenerationSettings:
         label=args.label,
         unknown=args.unknown,
         echo=args.echo,
+        precision=args.precision,
         seed=args.seed,
     )
 

@@ -10,6 +10,7 @@ from model.settings import (
     LEVELS,
     MODES,
     OUTPUTS,
+    PRECISIONS,
     PRESETS,
     GenerationSettings,
     TrainSettings,
@@ -158,6 +159,8 @@ def _add_drawing(add: Any, *, many: bool) -> None:
     add("--unknown", action="store_true", help="let <unk> be drawn")
     add("--echo", action="store_true", help="put the prompt before each text")
     add("--seed", type=int, default=0, metavar="N", help="of the run (default: 0)")
+    add("--precision", choices=PRECISIONS, default=default.precision, help="of matrix products; "
+        "bfloat16 is faster on some processors, for other texts (default: float32)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
 
 

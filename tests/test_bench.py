@@ -47,9 +47,10 @@ def test_slots_are_refilled_at_once(model_dir):
 
 def test_equal_prompts_are_read_once(model_dir, monkeypatch):
     generator = Generator(load_model(model_dir))
-    read, seen = generator._graph.read, []
+    graph, seen = generator._graph("float32"), []
+    read = graph.read
     monkeypatch.setattr(
-        generator._graph, "read", lambda ids, labels: seen.append(len(ids)) or read(ids, labels)
+        graph, "read", lambda ids, labels: seen.append(len(ids)) or read(ids, labels)
     )
     prompts = [Prompt(str(i), ["the", "a dog"][i % 2]) for i in range(300)]
     found = list(generator.generate(prompts, GenerationSettings(max_words=4, samples=2)))

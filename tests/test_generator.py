@@ -154,6 +154,14 @@ def test_samples_and_temperatures_do_not_disturb_one_another(generator):
     assert all(more[key] == text for key, text in less.items())
 
 
+def test_low_precision_writes_other_texts_and_the_same_at_any_number_of_slots(model_dir, generator):
+    wanted = {"temperatures": (0.8,), "max_words": 12, "precision": "bfloat16"}
+    found = texts(generator, prompts(300), **wanted)
+    assert found != texts(generator, prompts(300), **{**wanted, "precision": "float32"})
+    assert found == texts(Generator(load_model(model_dir), slots=128), prompts(300), **wanted)
+    assert found[7:8] == texts(generator, prompts(300)[7:8], **wanted)
+
+
 def test_prompts_with_settings_of_their_own_share_slots(generator):
     """Each text is, to the bit, what a run with that prompt's settings alone gives."""
     own = [

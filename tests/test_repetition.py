@@ -261,7 +261,8 @@ def test_histories_grow_and_shrink_with_their_texts(random_words, monkeypatch):
     ]
     small = Generator(random_words.model, slots=2)
     widths = []
-    monkeypatch.setattr(small, "_graph", _Watched(small._graph, widths))
+    watched = _Watched(small._graph("float32"), widths)
+    monkeypatch.setitem(small._graphs, "float32", watched)
     rules = {"repetition_penalty": 1.1, "no_repeat_ngram": 2}
     assert_greedy_texts(small, prompts, min_words=20, max_words=20, **rules)
     assert max(widths) == 64

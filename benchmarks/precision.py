@@ -1,0 +1,93 @@
+"""What products in low precision change: speed, perplexity, and whether texts stay the same bits.
+
+    python benchmarks/precision.py MODEL TEXT [--words 20000] [--rounds 3]
+
+One process, one thread. Perplexity is the generator's own network's, over the first words of the
+text, read as the model reads its corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+from statistics import median
+
+import numpy as np
+import tensorflow as tf
+from table import print_table
+
+from model.generator import MANY_SLOTS, SLOTS, Generator, Prompt, use_one_thread
+from model.graph import Graph
+from model.saved import SavedModel, load_model
+from model.settings import PRECISIONS, GenerationSettings
+from pipeline.bench import flop_of_a_word, matrix_peak, random_prompts, timed
+
+
+def perplexity(model: SavedModel, ids: np.ndarray, precision: str) -> float:
+    """Of `SLOTS` stretches of the text side by side, each after its first word."""
+    graph = Graph(model, SLOTS, precision)
+    columns = ids[: len(ids) // SLOTS * SLOTS].reshape(SLOTS, -1).astype(np.int32)
+    on = tf.fill([SLOTS], True)
+
+    @tf.function
+    def step(word, following, h, c):
+        x, h, c = graph.step(word, h, c, on)
+        logits = graph.sampler.logits(graph.sampler.products(x))
+        log_p = tf.gather(logits, following, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
+        return -tf.reduce_sum(tf.cast(log_p, tf.float64)), h, c
+
+    h = c = [tf.zeros([SLOTS, graph.hidden])] * graph.layers
+    nats = 0.0
+    for i in range(columns.shape[1] - 1):
+        lost, h, c = step(columns[:, i], columns[:, i + 1], h, c)
+        nats += float(lost)
+    return float(np.exp(nats / (SLOTS * (columns.shape[1] - 1))))
+
+
+def rows_of(model: SavedModel, ids: np.ndarray, rounds: int) -> list[tuple[str, str]]:
+    flop, prompts = flop_of_a_word(model.network), random_prompts(model, 4 * MANY_SLOTS)
+    rows = []
+    for slots in (SLOTS, MANY_SLOTS):
+        generator = Generator(model, slots=slots)
+        rates: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
+        for _ in range(rounds):
+            for precision in PRECISIONS:
+                settings = GenerationSettings(max_words=40, min_words=40, precision=precision)
+                words, seconds, _ = timed(generator, prompts, settings)
+                rates[precision].append(words / seconds)
+        limit = matrix_peak() / flop
+        for precision, found in rates.items():
+            figure = f"{median(found):,.0f} words/s, {median(found) / limit:.2f} of the dense limit"
+            rows.append((f"{precision}, {slots} slots", figure))
+    for precision in PRECISIONS:
+        rows.append((f"perplexity, {precision}", f"{perplexity(model, ids, precision):.3f}"))
+        rows.append((f"same texts at 64, 128, 256 slots, {precision}", same(model, precision)))
+    return rows
+
+
+def same(model: SavedModel, precision: str) -> str:
+    """Whether 2,000 texts are equal at several numbers of slots."""
+    words = [prompt.text.split()[:2] for prompt in random_prompts(model, 2000)]
+    prompts = [Prompt(f"p:{i}", " ".join(pair)) for i, pair in enumerate(words)]
+    settings = GenerationSettings(temperatures=(0.8,), max_words=12, precision=precision)
+    found = [
+        list(Generator(model, slots=slots).generate(prompts, settings)) for slots in (64, 128, 256)
+    ]
+    return "yes" if found[0] == found[1] == found[2] else "NO"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("text")
+    parser.add_argument("--words", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    use_one_thread()
+    model = load_model(args.model)
+    with open(args.text, encoding="utf-8") as file:
+        ids = model.vocabulary.encode([file.read()])[0][-args.words :]
+    print_table(rows_of(model, ids, args.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,9 +5,10 @@
 Everything runs in this one process with one thread, in turns, so ratios compare like with like.
 `reference`: vocabulary 33,278, embedding and hidden 650, 2 layers; `small`: 5,000, 256, 1 layer;
 random weights, float32, output biases by Zipf's law. The dense limit is the best rate of large
-float32 matrix products, measured beside, over 2 flop for each weight of LSTM and dense output. The
-adaptive output has a benchmark of its own (adaptive.py), as it needs word frequencies. `--model` is
-a trained model for the time to a first text.
+float32 matrix products, measured beside, over 2 flop for each weight of LSTM and dense output.
+Memory is the process's at its peak, TensorFlow included. The adaptive output has a benchmark of its
+own (adaptive.py), as it needs word frequencies. `--model` is a trained model for the time to a
+first text; PyTorch is measured where it is installed.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ def make(network: NetworkSettings, *, end: float = -20.0) -> SavedModel:
     return SavedModel(network, vocabulary, "stream", (), arrays, {})
 
 
+def peak_memory() -> str:
+    """The most resident memory of this process since the last call; Linux keeps it."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        kib = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")  # starts anew, see proc(5)
+    return f"peak {kib / 2**20:.1f} GiB"
+
+
 def rate(generator: Generator, texts: int, **wanted: object) -> float:
     """Words a second of texts of 40 words after empty prompts."""
     settings = GenerationSettings(**{"max_words": 40, "min_words": 40, **wanted})  # type: ignore[arg-type]
@@ -59,6 +69,7 @@ def against_limit(network: NetworkSettings, rounds: int) -> list[tuple[str, str]
     """Words a second at several numbers of slots, each beside the peak measured around it."""
     rows, flop, model = [], flop_of_a_word(network), make(network)
     for slots in (64, 128, 256):
+        peak_memory()
         generator, shares, rates = Generator(model, slots=slots), [], []
         for _ in range(rounds):
             peak = matrix_peak(seconds=0.5)
@@ -69,7 +80,8 @@ def against_limit(network: NetworkSettings, rounds: int) -> list[tuple[str, str]
         rows.append(
             (
                 f"{name}, dense output, {slots} slots",
-                f"{median(rates):,.0f} words/s, {median(shares):.2f} of the dense limit",
+                f"{median(rates):,.0f} words/s, {median(shares):.2f} of the dense limit; "
+                + peak_memory(),
             )
         )
     return rows
@@ -181,9 +193,10 @@ def rivals(rounds: int) -> list[tuple[str, str]]:
         if theirs is None:
             rows.append((f"against {name}", "not measured: torch is not installed"))
             continue
+        peak_memory()
         mine, other = paired(ours, theirs, rounds)
         figure = f"{mine:,.0f} to {other:,.0f} words/s: {mine / other:,.1f} times"
-        rows.append((f"against {name}", figure))
+        rows.append((f"against {name}", f"{figure}; {peak_memory()}, both models"))
     return rows
 
 
@@ -197,12 +210,14 @@ def filters(rounds: int) -> list[tuple[str, str]]:
             "min-p 0.05": {"min_p": 0.05},
         }  # fmt: skip
         rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+        peak_memory()
         for _ in range(rounds):
             for kind, wanted in kinds.items():
                 rates[kind].append(rate(generator, texts, **wanted))
-        plain = median(rates["plain"])
+        plain, peak = median(rates["plain"]), peak_memory()
         for kind in list(kinds)[1:]:
-            rows.append((f"{kind} over plain ({name})", f"{plain / median(rates[kind]):.2f} times"))
+            figure = f"{plain / median(rates[kind]):.2f} times; {peak}"
+            rows.append((f"time of {kind} over plain ({name})", figure))
     return rows
 
 
@@ -221,10 +236,11 @@ def prompts_and_lengths() -> list[tuple[str, str]]:
     natural = Generator(make(SMALL, end=0.3))
     settings = GenerationSettings(min_words=3, max_words=20)
     drawn, _, times = timed(natural, random_prompts(natural.model, 4096), settings)
+    peak = peak_memory()
     return [
         (
             "time of prompts: 16 samples of 64 prompts, against 1,024 prompts",
-            f"{spent[1] / spent[0]:.1f} times less",
+            f"{spent[1] / spent[0]:.1f} times less; {peak}",
         ),
         (
             f"useful slot steps, 4,096 texts of 3 to 20 words ({drawn / 4096:.1f} on average)",

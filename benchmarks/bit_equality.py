@@ -1,6 +1,6 @@
 """Texts at several numbers of slots, for order and speed: are they the same bits?
 
-    python benchmarks/bit_equality.py MODEL [--prompts 2000]
+    python benchmarks/bit_equality.py MODEL [--prompts 2000] [--precision bfloat16]
 
 Prints words a second of one process with one thread, and whether texts and log-probabilities equal
 those of the default slots.
@@ -13,7 +13,7 @@ import time
 
 from model.generator import SLOTS, Generator, Prompt, use_one_thread
 from model.saved import load_model
-from model.settings import GenerationSettings
+from model.settings import PRECISIONS, GenerationSettings
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--prompts", type=int, default=2000)
     parser.add_argument("--max-words", type=int, default=12)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     args = parser.parse_args()
     use_one_thread()
     model = load_model(args.model)
@@ -28,7 +29,9 @@ def main() -> None:
     prompts = [
         Prompt(f"p:{i}", f"{words[i % 50]} {words[i * 7 % 50]}") for i in range(args.prompts)
     ]
-    settings = GenerationSettings(temperatures=(0.8,), max_words=args.max_words)
+    settings = GenerationSettings(
+        temperatures=(0.8,), max_words=args.max_words, precision=args.precision
+    )
     reference = None
     print("| slots | words/s | same as at 64 |\n|---|---|---|")
     for slots in (SLOTS, 2, 7, 32, 128, 256):

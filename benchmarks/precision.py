@@ -1,9 +1,9 @@
-"""What products in low precision change: speed, perplexity, and whether texts stay the same bits.
+"""What products in low precision change: speed and perplexity. For equal bits see bit_equality.py.
 
     python benchmarks/precision.py MODEL TEXT [--words 20000] [--rounds 3]
 
-One process, one thread. Perplexity is the generator's own network's, over the first words of the
-text, read as the model reads its corpus.
+One process, one thread. Perplexity is the generator's own network's, over the last words of the
+file as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from table import print_table
 
-from model.generator import MANY_SLOTS, SLOTS, Generator, Prompt, use_one_thread
+from model.generator import MANY_SLOTS, SLOTS, Generator, use_one_thread
 from model.graph import Graph
 from model.saved import SavedModel, load_model
 from model.settings import PRECISIONS, GenerationSettings
@@ -60,19 +60,7 @@ def rows_of(model: SavedModel, ids: np.ndarray, rounds: int) -> list[tuple[str, 
             rows.append((f"{precision}, {slots} slots", figure))
     for precision in PRECISIONS:
         rows.append((f"perplexity, {precision}", f"{perplexity(model, ids, precision):.3f}"))
-        rows.append((f"same texts at 64, 128, 256 slots, {precision}", same(model, precision)))
     return rows
-
-
-def same(model: SavedModel, precision: str) -> str:
-    """Whether 2,000 texts are equal at several numbers of slots."""
-    words = [prompt.text.split()[:2] for prompt in random_prompts(model, 2000)]
-    prompts = [Prompt(f"p:{i}", " ".join(pair)) for i, pair in enumerate(words)]
-    settings = GenerationSettings(temperatures=(0.8,), max_words=12, precision=precision)
-    found = [
-        list(Generator(model, slots=slots).generate(prompts, settings)) for slots in (64, 128, 256)
-    ]
-    return "yes" if found[0] == found[1] == found[2] else "NO"
 
 
 def main() -> None:

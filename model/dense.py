@@ -8,8 +8,10 @@ as the tiles are not kept.
 
 Where a slot wants a filter the tiles are kept, and the filter is met by rejection: a word drawn
 without it stays if the filter keeps it. That takes one look over the row and no search for a
-threshold; what is drawn anew until it is kept has the distribution of the kept words. Slots that
-`ROUNDS` proposals did not serve are left to a draw from filtered weights, which is exact too.
+threshold; what is drawn anew until it is kept has the distribution of the kept words. Classes whose
+best word no filter can keep are not drawn from: the k-th best of the classes' best words is a bound
+for the k-th best word. Slots that `ROUNDS` proposals did not serve are left to a draw from filtered
+weights, which is exact too.
 
 Shapes: S slots, V words, C tiles, J classes, R words of each class in a tile, D embedding width.
 """
@@ -35,7 +37,10 @@ from model.sampling import (
 from model.vocabulary import EOS
 
 TILE = 1536  # words, about
-ROUNDS = 8
+ROUNDS = 30
+GROUP = 16  # slots that draw anew together
+# The k-th best of the classes is looked for in so many halvings of so many logits below the best.
+HALVINGS, DEPTH = 12, 64.0
 # Between the counters of two rounds, and of a round's two calls; above any position in a text.
 _ROUND, _SECOND = 1 << 25, 1 << 24
 ROWS = range(9, 14)  # R: fewer make more classes, more a longer way to the word in one
@@ -77,7 +82,8 @@ class DenseSampler:
         self._first_sums = compiled(self._sums_of_first)
         self._other_sums = compiled(self._sums)
         self._first_round = compiled(self._first)
-        self._other_rounds = compiled(self._others)
+        self._first_look = compiled(self._look)
+        self._next_round = compiled(self._next)
         self._joined = compiled(self._joined_tiles)
 
     def sees_all(self, wishes: dict[str, Any]) -> Any:
@@ -143,10 +149,56 @@ class DenseSampler:
         # Bits hang on the program: the others' are taken from the one that they always run.
         new_word, new_logit, still = tf.cond(
             tf.reduce_any(is_open),
-            lambda: self._other_rounds(sums, products, never, wishes, is_open, word, logit, mass),
+            lambda: self._filtered(sums, products, never, wishes, is_open, word, logit, mass),
             lambda: (word, logit, tf.zeros_like(on)),
         )
         return new_word, new_logit - lse, still | lost
+
+    def _filtered(
+        self,
+        sums: dict[str, Any],
+        products: list[Any],
+        never: Any,
+        wishes: dict[str, Any],
+        is_open: Any,
+        word: Any,
+        logit: Any,
+        mass: Any,
+    ) -> tuple[Any, Any, Any]:
+        """Draws anew what a filter does not keep; and the slots that are open to the end.
+
+        One look over all slots serves most of them. The others come in groups, each slot until
+        its word is kept, so that the last few cost little.
+        """
+        rows, *start = self._first_look(sums, products, never, wishes, is_open, word, logit, mass)
+        size = min(GROUP, is_open.shape[0])
+
+        def wait(number: Any, is_open: Any) -> Any:
+            return is_open & (number <= ROUNDS)
+
+        def again(number: Any, is_open: Any, word: Any, logit: Any) -> tuple[Any, ...]:
+            waiting = wait(number, is_open)
+            here = tf.math.top_k(tf.cast(waiting, tf.int32), size).indices
+            takes = tf.gather(waiting, here)
+            padded = tf.pad(here, [[0, GROUP - size]])
+            group = tf.nest.map_structure(lambda v: tf.gather(v, padded), (rows, number))
+            good, new_word, new_logit = (v[:size] for v in self._next_round(*group, never))
+
+            def put(old: Any, where: Any, new: Any) -> Any:
+                new = tf.where(takes & where, new, tf.gather(old, here))
+                return tf.tensor_scatter_nd_update(old, here[:, None], new)
+
+            return (
+                put(number, True, group[1][:size] + 1),
+                put(is_open, good, False),
+                put(word, good, new_word),
+                put(logit, good, new_logit),
+            )
+
+        _, still, word, logit = tf.while_loop(
+            lambda number, is_open, *_: tf.reduce_any(wait(number, is_open)), again, start
+        )
+        return word, logit, still
 
     def _filled(self, values: Any) -> Any:
         """Values of the words [V] with zeros for those that fill up the last tile."""
@@ -195,18 +247,17 @@ class DenseSampler:
         return tf.where(ends, -np.inf, allowed)
 
     def _propose(
-        self, number: Any, sums: dict[str, Any], never: Any, wishes: dict[str, Any]
+        self, number: Any, masses: Any, x: Any, never: Any, wishes: dict[str, Any]
     ) -> tuple[Any, Any]:
-        """Words of one round and their logits, [S]."""
+        """Words and their logits, [S], by the sums of classes [S, C, J]. number: of the round."""
         position = wishes["position"] + tf.cast(number * _ROUND, tf.uint32)
         key = wishes["key"][:, 0], wishes["key"][:, 1]
         first = [uniform(bits) for bits in threefry(key, (position, wishes["sample"]))]
         second = threefry(key, (position + np.uint32(_SECOND), wishes["sample"]))
-        masses = tf.stack(sums["masses"], axis=1)  # [S, C, J]
         tile = inverse_cdf(ordered_sum(masses, axis=2), uniform(second[0]))
         chosen = inverse_cdf(tf.gather(masses, tile, axis=1, batch_dims=1), first[0])
         ids = (tile[:, None] * self.rows + tf.range(self.rows)) * self.classes + chosen[:, None]
-        vectors = tf.gather(self.embedding, ids) * sums["x"][:, None]  # [S, R, D]
+        vectors = tf.gather(self.embedding, ids) * x[:, None]  # [S, R, D]
         lanes = tf.reshape(vectors, [-1, self.rows, vectors.shape[2] // LANES, LANES])
         logits = ordered_sum(tf.reduce_sum(lanes, axis=2), axis=2) + tf.gather(self.bias, ids)
         ends = wishes["too_early"][:, None] & (ids == EOS)
@@ -223,10 +274,11 @@ class DenseSampler:
         for of_all, of_classes in zip(sums["totals"], sums["masses"], strict=True):
             total += of_all
             mass += of_classes
-        word, logit = self._propose(0, sums, never, wishes)
+        masses = tf.stack(sums["masses"], axis=1)
+        word, logit = self._propose(0, masses, sums["x"], never, wishes)
         return word, logit, tf.math.log(total) + sums["top"], ordered_sum(mass, axis=1)
 
-    def _others(
+    def _look(
         self,
         sums: dict[str, Any],
         products: list[Any],
@@ -236,76 +288,91 @@ class DenseSampler:
         word: Any,
         logit: Any,
         mass: Any,
-    ) -> tuple[Any, Any, Any]:
-        """Draws anew what a filter does not keep; and the slots that are open to the end."""
-        parts = list(
-            zip(products, self.biases, tf.split(self._filled(never), self.tiles), strict=True)
+    ) -> tuple[Any, ...]:
+        """What `_next` wants of each slot, and after a look at its proposal the number of the
+        next, whether it is open, its word and logit."""
+        allowed = self._allowed(products, never, wishes)
+        tops = tf.stack([tf.reduce_max(self._grid(tile), axis=1) for tile in allowed], axis=1)
+        best = tf.maximum(tf.reduce_max(tf.reduce_max(tops, axis=2), axis=1), LOWEST)
+        sharp = sharpness(wishes["temperature"])
+        # Less a little, for what rounding does to the share.
+        least = best + (tf.math.log(wishes["min_p"]) - 1e-3) / sharp
+        by_k = is_open & (wishes["top_k"] > 0)
+        floor = tf.maximum(least, tf.where(by_k, self._kth(wishes["top_k"], tops, best), -np.inf))
+        masses = tf.stack(sums["masses"], axis=1)
+        masses = tf.where(tops >= floor[:, None, None], masses, 0.0)
+        rows = {"tiles": products, "masses": masses, "x": sums["x"], "top": sums["top"],
+                "best": best, "mass": mass, "wishes": wishes}  # fmt: skip
+        too_low = is_open & (self._logit_of(word, allowed) < floor)
+        new = self._propose(1, masses, sums["x"], never, wishes)
+        word, logit = (tf.where(too_low, b, a) for a, b in zip((word, logit), new, strict=True))
+        is_open &= ~self._kept(word, allowed, rows)
+        return rows, 1 + tf.cast(too_low, tf.int32), is_open, word, logit
+
+    def _next(self, rows: dict[str, Any], number: Any, never: Any) -> tuple[Any, Any, Any]:
+        """Whether the filter keeps the words of one more round; the words and their logits."""
+        wishes = rows["wishes"]
+        word, logit = self._propose(number, rows["masses"], rows["x"], never, wishes)
+        allowed = self._allowed(rows["tiles"], never, wishes)
+        return self._kept(word, allowed, rows), word, logit
+
+    def _allowed(self, products: list[Any], never: Any, wishes: dict[str, Any]) -> list[Any]:
+        """Logits of each tile's words, -inf for what may not be drawn."""
+        barred = tf.split(self._filled(never), self.tiles)
+        first, *others = (
+            tf.cast(tile, tf.float32) + (bias + no)
+            for tile, bias, no in zip(products, self.biases, barred, strict=True)
         )
-        top, sharp = sums["top"][:, None], sharpness(wishes["temperature"])[:, None]
+        return [self._without_end(first, wishes), *others]
 
-        def allowed_of(i: int) -> Any:
-            tile, bias, no = parts[i]
-            allowed = tf.cast(tile, tf.float32) + bias + no
-            return allowed if i else self._without_end(allowed, wishes)
+    def _kth(self, k: Any, tops: Any, best: Any) -> Any:
+        """A logit [S] that at least k classes' best words [S, C, J] reach, -inf if there is none
+        up to `DEPTH` below the best: the k-th best word is not below it."""
+        low = best - DEPTH
 
-        def over(reduce: Any, of_tile: Any) -> Any:
-            """Of each tile by classes, then of these."""
-            return [
-                reduce(reduce(self._grid(of_tile(allowed_of(i))), axis=1), axis=1)
-                for i in range(self.tiles)
+        def enough(logit: Any) -> Any:
+            reach = tf.cast(tops >= logit[:, None, None], tf.int32)
+            return tf.reduce_sum(tf.reduce_sum(reach, axis=1), axis=1) >= k
+
+        def halve(i: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
+            middle = (low + high) / 2
+            good = enough(middle)
+            return i + 1, tf.where(good, middle, low), tf.where(good, high, middle)
+
+        found = tf.while_loop(lambda i, *_: i < HALVINGS, halve, (0, low, best))[1]
+        return tf.where(enough(low), found, -np.inf)
+
+    def _logit_of(self, word: Any, allowed: list[Any]) -> Any:
+        """As the tiles have it: what was made anew for a draw may differ in its last bit."""
+        size, logit = self.rows * self.classes, tf.zeros(word.shape)
+        for i, tile in enumerate(allowed):
+            place = word - i * size
+            own = tf.gather(tile, tf.clip_by_value(place, 0, size - 1), batch_dims=1)
+            logit = tf.where((place >= 0) & (place < size), own, logit)
+        return logit
+
+    def _kept(self, word: Any, allowed: list[Any], rows: dict[str, Any]) -> Any:
+        """Whether the filters keep the words, bool [S]."""
+        wishes, logit = rows["wishes"], self._logit_of(word, allowed)
+        by_k, by_p = wishes["top_k"] > 0, wishes["top_p"] < 1
+        sharp = sharpness(wishes["temperature"])
+        top = rows["top"]
+
+        def larger(of_tile: Any) -> Any:
+            """Sums over the words with a larger logit."""
+            sums = [
+                tf.reduce_sum(self._grid(tf.where(a > logit[:, None], of_tile(a), 0.0)), axis=1)
+                for a in allowed
             ]
+            return ordered_sum(tf.add_n(sums), axis=1)
 
-        by_k, by_p, by_min = (
-            is_open & wanted
-            for wanted in (wishes["top_k"] > 0, wishes["top_p"] < 1, wishes["min_p"] > 0)
-        )
+        def weight(a: Any) -> Any:
+            return tf.exp((a - top[:, None]) * sharp[:, None])
+
         none = tf.zeros_like(logit)
-        best = tf.cond(
-            tf.reduce_any(by_min),
-            lambda: tf.reduce_max(tf.stack(over(tf.reduce_max, lambda a: a)), axis=0),
-            lambda: none,
-        )
-
-        def logit_of(word: Any) -> Any:
-            """As the tiles have it: what was made anew for a draw may differ in its last bit."""
-            size, logit = self.rows * self.classes, none
-            for i in range(self.tiles):
-                place = word - i * size
-                here = (place >= 0) & (place < size)
-                own = tf.gather(allowed_of(i), tf.clip_by_value(place, 0, size - 1), batch_dims=1)
-                logit = tf.where(here, own, logit)
-            return logit
-
-        def kept(word: Any) -> Any:
-            logit = logit_of(word)
-
-            def larger(of_tile: Any) -> Any:
-                """Sums over the words with a larger logit."""
-                column = logit[:, None]
-                return tf.add_n(
-                    over(tf.reduce_sum, lambda a: tf.where(a > column, of_tile(a), 0.0))
-                )
-
-            count = tf.cond(tf.reduce_any(by_k), lambda: larger(tf.ones_like), lambda: none)
-            before = tf.cond(
-                tf.reduce_any(by_p),
-                lambda: larger(lambda a: tf.exp((a - top) * sharp)),
-                lambda: none,
-            )
-            good = ~by_k | (count < tf.cast(wishes["top_k"], tf.float32))
-            good &= ~by_p | (before < wishes["top_p"] * mass)
-            share = tf.exp((logit - best) * sharp[:, 0])
-            return good & (~by_min | (share >= wishes["min_p"]))
-
-        def again(number: Any, is_open: Any, word: Any, logit: Any) -> tuple[Any, ...]:
-            is_open &= ~kept(word)
-            new_word, new_logit = self._propose(number, sums, never, wishes)
-            word = tf.where(is_open, new_word, word)
-            return number + 1, is_open, word, tf.where(is_open, new_logit, logit)
-
-        _, still, word, logit = tf.while_loop(
-            lambda number, is_open, *_: (number <= ROUNDS) & tf.reduce_any(is_open),
-            again,
-            (1, is_open, word, logit),
-        )
-        return word, logit, still
+        count = tf.cond(tf.reduce_any(by_k), lambda: larger(tf.ones_like), lambda: none)
+        before = tf.cond(tf.reduce_any(by_p), lambda: larger(weight), lambda: none)
+        good = ~by_k | (count < tf.cast(wishes["top_k"], tf.float32))
+        good &= ~by_p | (before < wishes["top_p"] * rows["mass"])
+        share = tf.exp((logit - rows["best"]) * sharp)
+        return good & (share >= wishes["min_p"])

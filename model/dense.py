@@ -40,7 +40,7 @@ TILE = 1536  # words, about
 ROUNDS = 30
 GROUP = 16  # slots that draw anew together
 # The k-th best of the classes is looked for in so many halvings of so many logits below the best.
-HALVINGS, DEPTH = 12, 64.0
+HALVINGS, DEPTH = 7, 16.0
 # Between the counters of two rounds, and of a round's two calls; above any position in a text.
 _ROUND, _SECOND = 1 << 25, 1 << 24
 ROWS = range(9, 14)  # R: fewer make more classes, more a longer way to the word in one
@@ -82,8 +82,12 @@ class DenseSampler:
         self._first_sums = compiled(self._sums_of_first)
         self._other_sums = compiled(self._sums)
         self._first_round = compiled(self._first)
-        self._first_look = compiled(self._look)
-        self._next_round = compiled(self._next)
+        # Apart, as one program would make the best of the classes anew for each use of them.
+        self._tops = compiled(self._best_of_classes)
+        self._without_useless = compiled(self._useful)
+        self._again = compiled(self._propose)
+        self._before = compiled(self._larger)
+        self._is_kept = compiled(self._is_good)
         self._joined = compiled(self._joined_tiles)
 
     def sees_all(self, wishes: dict[str, Any]) -> Any:
@@ -170,7 +174,22 @@ class DenseSampler:
         One look over all slots serves most of them. The others come in groups, each slot until
         its word is kept, so that the last few cost little.
         """
-        rows, *start = self._first_look(sums, products, never, wishes, is_open, word, logit, mass)
+        rows = {"tiles": products, "x": sums["x"], "top": sums["top"], "mass": mass} | wishes
+
+        def without_useless() -> Any:
+            return self._without_useless(
+                self._tops(rows, never), sums["masses"], rows, never, is_open, word, logit
+            )
+
+        def as_they_are() -> Any:
+            masses = tf.stack(sums["masses"], axis=1)
+            return masses, tf.zeros_like(logit), word, logit, tf.ones_like(word)
+
+        has_bound = is_open & ((wishes["top_k"] > 0) | (wishes["min_p"] > 0))
+        rows["masses"], rows["best"], word, logit, number = tf.cond(
+            tf.reduce_any(has_bound), without_useless, as_they_are
+        )
+        start = number, is_open & ~self._kept(word, rows, never), word, logit
         size = min(GROUP, is_open.shape[0])
 
         def wait(number: Any, is_open: Any) -> Any:
@@ -182,14 +201,17 @@ class DenseSampler:
             takes = tf.gather(waiting, here)
             padded = tf.pad(here, [[0, GROUP - size]])
             group = tf.nest.map_structure(lambda v: tf.gather(v, padded), (rows, number))
-            good, new_word, new_logit = (v[:size] for v in self._next_round(*group, never))
+            group, number_of = group
+            new = self._again(number_of, group["masses"], group["x"], never, group)
+            good = self._kept(new[0], group, never)
+            good, new_word, new_logit = (v[:size] for v in (good, *new))
 
             def put(old: Any, where: Any, new: Any) -> Any:
                 new = tf.where(takes & where, new, tf.gather(old, here))
                 return tf.tensor_scatter_nd_update(old, here[:, None], new)
 
             return (
-                put(number, True, group[1][:size] + 1),
+                put(number, True, number_of[:size] + 1),
                 put(is_open, good, False),
                 put(word, good, new_word),
                 put(logit, good, new_logit),
@@ -278,52 +300,52 @@ class DenseSampler:
         word, logit = self._propose(0, masses, sums["x"], never, wishes)
         return word, logit, tf.math.log(total) + sums["top"], ordered_sum(mass, axis=1)
 
-    def _look(
+    def _best_of_classes(self, rows: dict[str, Any], never: Any) -> Any:
+        """The best allowed logits, [S, C, J]."""
+        allowed = self._allowed(rows, never)
+        return tf.stack([tf.reduce_max(self._grid(tile), axis=1) for tile in allowed], axis=1)
+
+    def _useful(
         self,
-        sums: dict[str, Any],
-        products: list[Any],
+        tops: Any,
+        masses: list[Any],
+        rows: dict[str, Any],
         never: Any,
-        wishes: dict[str, Any],
         is_open: Any,
         word: Any,
         logit: Any,
-        mass: Any,
     ) -> tuple[Any, ...]:
-        """What `_next` wants of each slot, and after a look at its proposal the number of the
-        next, whether it is open, its word and logit."""
-        allowed = self._allowed(products, never, wishes)
-        tops = tf.stack([tf.reduce_max(self._grid(tile), axis=1) for tile in allowed], axis=1)
+        """The classes' sums [S, C, J] without classes of no use, the best logits [S], and after
+        new proposals for words of no use the words, their logits, and the next round's number."""
         best = tf.maximum(tf.reduce_max(tf.reduce_max(tops, axis=2), axis=1), LOWEST)
-        sharp = sharpness(wishes["temperature"])
         # Less a little, for what rounding does to the share.
-        least = best + (tf.math.log(wishes["min_p"]) - 1e-3) / sharp
-        by_k = is_open & (wishes["top_k"] > 0)
-        floor = tf.maximum(least, tf.where(by_k, self._kth(wishes["top_k"], tops, best), -np.inf))
-        masses = tf.stack(sums["masses"], axis=1)
-        masses = tf.where(tops >= floor[:, None, None], masses, 0.0)
-        rows = {"tiles": products, "masses": masses, "x": sums["x"], "top": sums["top"],
-                "best": best, "mass": mass, "wishes": wishes}  # fmt: skip
-        too_low = is_open & (self._logit_of(word, allowed) < floor)
-        new = self._propose(1, masses, sums["x"], never, wishes)
-        word, logit = (tf.where(too_low, b, a) for a, b in zip((word, logit), new, strict=True))
-        is_open &= ~self._kept(word, allowed, rows)
-        return rows, 1 + tf.cast(too_low, tf.int32), is_open, word, logit
-
-    def _next(self, rows: dict[str, Any], number: Any, never: Any) -> tuple[Any, Any, Any]:
-        """Whether the filter keeps the words of one more round; the words and their logits."""
-        wishes = rows["wishes"]
-        word, logit = self._propose(number, rows["masses"], rows["x"], never, wishes)
-        allowed = self._allowed(rows["tiles"], never, wishes)
-        return self._kept(word, allowed, rows), word, logit
-
-    def _allowed(self, products: list[Any], never: Any, wishes: dict[str, Any]) -> list[Any]:
-        """Logits of each tile's words, -inf for what may not be drawn."""
-        barred = tf.split(self._filled(never), self.tiles)
-        first, *others = (
-            tf.cast(tile, tf.float32) + (bias + no)
-            for tile, bias, no in zip(products, self.biases, barred, strict=True)
+        least = (tf.math.log(rows["min_p"]) - 1e-3) / sharpness(rows["temperature"])
+        by_k = is_open & (rows["top_k"] > 0)
+        kth = tf.cond(
+            tf.reduce_any(by_k),
+            lambda: tf.where(by_k, self._kth(rows["top_k"], tops, best), -np.inf),
+            lambda: tf.fill(best.shape, -np.inf),
         )
-        return [self._without_end(first, wishes), *others]
+        floor = tf.maximum(best + least, kth)
+        useful = tf.where(tops >= floor[:, None, None], tf.stack(masses, axis=1), 0.0)
+        too_low = is_open & (self._logit_of(word, rows, never) < floor)
+        new = tf.cond(
+            tf.reduce_any(too_low),
+            lambda: self._propose(1, useful, rows["x"], never, rows),
+            lambda: (word, logit),
+        )
+        word, logit = (tf.where(too_low, b, a) for a, b in zip((word, logit), new, strict=True))
+        return useful, best, word, logit, 1 + tf.cast(too_low, tf.int32)
+
+    def _allowed(self, rows: dict[str, Any], never: Any) -> list[Any]:
+        """Logits of each tile's words, -inf for what may not be drawn."""
+        first, *others = (
+            tf.cast(tile, tf.float32) + more
+            for tile, more in zip(
+                rows["tiles"], tf.split(self.bias + self._filled(never), self.tiles), strict=True
+            )
+        )
+        return [self._without_end(first, rows), *others]
 
     def _kth(self, k: Any, tops: Any, best: Any) -> Any:
         """A logit [S] that at least k classes' best words [S, C, J] reach, -inf if there is none
@@ -331,8 +353,8 @@ class DenseSampler:
         low = best - DEPTH
 
         def enough(logit: Any) -> Any:
-            reach = tf.cast(tops >= logit[:, None, None], tf.int32)
-            return tf.reduce_sum(tf.reduce_sum(reach, axis=1), axis=1) >= k
+            reach = tf.where(tops >= logit[:, None, None], 1.0, 0.0)
+            return tf.reduce_sum(tf.reduce_sum(reach, axis=1), axis=1) >= tf.cast(k, tf.float32)
 
         def halve(i: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
             middle = (low + high) / 2
@@ -342,37 +364,41 @@ class DenseSampler:
         found = tf.while_loop(lambda i, *_: i < HALVINGS, halve, (0, low, best))[1]
         return tf.where(enough(low), found, -np.inf)
 
-    def _logit_of(self, word: Any, allowed: list[Any]) -> Any:
+    def _logit_of(self, word: Any, rows: dict[str, Any], never: Any) -> Any:
         """As the tiles have it: what was made anew for a draw may differ in its last bit."""
-        size, logit = self.rows * self.classes, tf.zeros(word.shape)
-        for i, tile in enumerate(allowed):
+        size, product = self.rows * self.classes, tf.zeros(word.shape)
+        for i, tile in enumerate(rows["tiles"]):
             place = word - i * size
             own = tf.gather(tile, tf.clip_by_value(place, 0, size - 1), batch_dims=1)
-            logit = tf.where((place >= 0) & (place < size), own, logit)
-        return logit
+            here = (place >= 0) & (place < size)
+            product = tf.where(here, tf.cast(own, tf.float32), product)
+        return product + tf.gather(self.bias + self._filled(never), word)
 
-    def _kept(self, word: Any, allowed: list[Any], rows: dict[str, Any]) -> Any:
+    def _kept(self, word: Any, rows: dict[str, Any], never: Any) -> Any:
         """Whether the filters keep the words, bool [S]."""
-        wishes, logit = rows["wishes"], self._logit_of(word, allowed)
-        by_k, by_p = wishes["top_k"] > 0, wishes["top_p"] < 1
-        sharp = sharpness(wishes["temperature"])
-        top = rows["top"]
+        before = tf.cond(
+            tf.reduce_any((rows["top_k"] > 0) | (rows["top_p"] < 1)),
+            lambda: self._before(word, rows, never),
+            lambda: tf.zeros(word.shape),
+        )
+        return self._is_kept(word, before, rows, never)
 
-        def larger(of_tile: Any) -> Any:
-            """Sums over the words with a larger logit."""
-            sums = [
-                tf.reduce_sum(self._grid(tf.where(a > logit[:, None], of_tile(a), 0.0)), axis=1)
-                for a in allowed
-            ]
-            return ordered_sum(tf.add_n(sums), axis=1)
+    def _larger(self, word: Any, rows: dict[str, Any], never: Any) -> Any:
+        """Over all words with a larger logit their number, for top-p the sum of their weights."""
+        logit, sharp = self._logit_of(word, rows, never), sharpness(rows["temperature"])
+        sums = []
+        for allowed in self._allowed(rows, never):
+            weight = tf.exp((allowed - rows["top"][:, None]) * sharp[:, None])
+            counts = tf.where(rows["top_k"][:, None] > 0, 1.0, weight)
+            counts = tf.where(allowed > logit[:, None], counts, 0.0)
+            sums.append(tf.reduce_sum(self._grid(counts), axis=1))
+        return ordered_sum(tf.add_n(sums), axis=1)
 
-        def weight(a: Any) -> Any:
-            return tf.exp((a - top[:, None]) * sharp[:, None])
-
-        none = tf.zeros_like(logit)
-        count = tf.cond(tf.reduce_any(by_k), lambda: larger(tf.ones_like), lambda: none)
-        before = tf.cond(tf.reduce_any(by_p), lambda: larger(weight), lambda: none)
-        good = ~by_k | (count < tf.cast(wishes["top_k"], tf.float32))
-        good &= ~by_p | (before < wishes["top_p"] * rows["mass"])
-        share = tf.exp((logit - rows["best"]) * sharp)
-        return good & (share >= wishes["min_p"])
+    def _is_good(self, word: Any, before: Any, rows: dict[str, Any], never: Any) -> Any:
+        by_k, by_p = rows["top_k"] > 0, rows["top_p"] < 1
+        most = tf.where(by_k, tf.cast(rows["top_k"], tf.float32), rows["top_p"] * rows["mass"])
+        logit = self._logit_of(word, rows, never)
+        share = tf.exp((logit - rows["best"]) * sharpness(rows["temperature"]))
+        return (~(by_k | by_p) | (before < most)) & (
+            (rows["min_p"] <= 0) | (share >= rows["min_p"])
+        )

@@ -16,6 +16,7 @@ from model.vocabulary import EOS, PAD
 
 Batch = tuple[dict[str, Any], Any, Any]  # inputs, targets, weights
 
+_VARIATION, _HALF = 8, 0.05  # steps more or less, and the share of windows of half the steps
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -27,19 +28,48 @@ class StreamBatches:
         ids: the text, int32 [N].
         batch: B. steps: T.
         seed: of the offset that shifts the windows each epoch, so that no word is always last.
+        vary: windows of T, T - 8 and T + 8 steps at random, and now and then of half of T, as in
+            AWD-LSTM, so that a word is not always as far from the start of its window. Few lengths,
+            as each is compiled for.
     """
 
     ids: np.ndarray
     batch: int
     steps: int
     seed: int
+    vary: bool = False
 
     carries_state = True
 
     @property
     def windows(self) -> int:
-        """Batches in an epoch, at least 1 where there is text enough."""
+        """Batches of T steps in an epoch, at least 1 where there is text enough."""
         return (self._rows_length() - self._slack() - 1) // self.steps
+
+    @property
+    def words(self) -> int:
+        """Words to predict in an epoch."""
+        return self.windows * self.steps * self.batch
+
+    def plan(self, epoch: int) -> list[tuple[int, int]]:
+        """First step and number of steps of each window."""
+        whole = self.windows * self.steps
+        if not self.vary or self.steps <= _VARIATION:
+            return [(begin, self.steps) for begin in range(0, whole, self.steps)]
+        random = np.random.default_rng([self.seed, epoch, 1])
+        lengths = self.steps + _VARIATION * np.array([-1, 0, 1])
+        plan, begin = [], 0
+        while begin < whole:
+            length = int(random.choice(lengths, p=(0.25, 0.5, 0.25)))
+            if random.random() < _HALF:
+                length = self.steps // 2
+            if begin + length > whole:  # what is left is less than a window: a length there is
+                length = self.steps // 2
+            if begin + length > whole:
+                break
+            plan.append((begin, length))
+            begin += length
+        return plan
 
     def _rows_length(self) -> int:
         return (len(self.ids) + 1) // self.batch
@@ -56,26 +86,31 @@ class StreamBatches:
         rows = text.reshape(self.batch, -1)[:, offset : offset + length]
         return rows.astype(np.int32)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Inputs [B, T], targets [B, T] one word on, weights all one."""
-        rows, ones = self._rows(epoch), np.ones((self.batch, self.steps), np.float32)
-        for i in range(self.windows):
-            window = rows[:, i * self.steps : (i + 1) * self.steps + 1]
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Inputs [B, T], targets [B, T] one word on, weights all one; from a batch on."""
+        rows = self._rows(epoch)
+        for begin, length in self.plan(epoch)[start:]:
+            window = rows[:, begin : begin + length + 1]
+            ones = np.ones((self.batch, length), np.float32)
             yield {"ids": window[:, :-1]}, window[:, 1:], ones
 
-    def tf_data(self, epoch: int) -> Any:
+    def tf_data(self, epoch: int, start: int = 0) -> Any:
         """The same as a `tf.data.Dataset`."""
         import tensorflow as tf
 
-        rows, ones = tf.constant(self._rows(epoch)), tf.ones((self.batch, self.steps))
+        rows, plan = tf.constant(self._rows(epoch)), self.plan(epoch)[start:]
+        length = None if self.vary else self.steps
 
-        def window(i: Any) -> Any:
-            words = tf.ensure_shape(
-                rows[:, i * self.steps : (i + 1) * self.steps + 1], (self.batch, self.steps + 1)
+        def window(place: Any) -> Any:
+            words = rows[:, place[0] : place[0] + place[1] + 1]
+            ids, targets = (
+                tf.ensure_shape(part, (self.batch, length))
+                for part in (words[:, :-1], words[:, 1:])
             )
-            return {"ids": words[:, :-1]}, words[:, 1:], ones
+            return {"ids": ids}, targets, tf.ones_like(targets, tf.float32)
 
-        return _feed(tf.data.Dataset.range(self.windows).map(window))
+        places = np.array(plan, np.int32).reshape(-1, 2)
+        return _feed(tf.data.Dataset.from_tensor_slices(places).map(window))
 
 
 @dataclass(frozen=True)
@@ -125,9 +160,9 @@ class LineBatches:
         return plan
 
     @property
-    def windows(self) -> int:
-        """Batches in an epoch."""
-        return len(self.plan(0))
+    def words(self) -> int:
+        """Words to predict in an epoch, ends included."""
+        return int(np.minimum(self.lengths + 1, WIDTHS[-1]).sum())
 
     def _padded(self, width: int, lines: np.ndarray) -> Batch:
         ends = np.cumsum(self.lengths)
@@ -145,16 +180,16 @@ class LineBatches:
             inputs["context"] = self.contexts[lines]  # the row of a missing line is masked
         return inputs, targets, weights
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Inputs and targets [B, T], weights 1 for words and `<eos>`, 0 for padding."""
-        for width, lines in self.plan(epoch):
+        for width, lines in self.plan(epoch)[start:]:
             yield self._padded(width, lines)
 
-    def tf_data(self, epoch: int) -> Any:
+    def tf_data(self, epoch: int, start: int = 0) -> Any:
         """The same as a `tf.data.Dataset`; its plan fixes the shapes, one for each width."""
         import tensorflow as tf
 
-        plan = self.plan(epoch)
+        plan = self.plan(epoch)[start:]
         # Each row with its <eos> at both ends; an empty last row stands for a missing line.
         starts = np.cumsum(self.lengths)
         ended = np.insert(self.ids, np.repeat(starts, 2)[:-1], EOS)

@@ -1,4 +1,8 @@
-"""The LSTM language model in Keras 3: any backend, no TensorFlow import."""
+"""The LSTM language model in Keras 3: any backend. TensorFlow loads only where it is the backend.
+
+Regularisation as in AWD-LSTM (Merity et al., "Regularizing and optimizing LSTM language models",
+2018): all masks are drawn once a batch and are the same at every time step.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,15 @@ from model.settings import NetworkSettings
 
 State = list[tuple[Any, Any]]
 _PARTS = (16, 8, 4, 2, 1)  # a tail is computed for its rows up to all rows over this
+
+
+def fast_kernels() -> Any:
+    """`model.fast` where it is the faster way to compute, else None."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    from model import fast
+
+    return fast if fast.available() else None
 
 
 class AdaptiveOutput(layers.Layer):
@@ -134,10 +147,23 @@ class LanguageModel(layers.Layer):
     Args:
         settings: the sizes.
         seed: of the initial weights and the dropout masks.
+        weight_drop: share of the recurrent kernels' weights that is dropped in training (Wan et
+            al. 2013).
+        word_dropout: share of the vocabulary whose vectors are zero as inputs in training (Gal and
+            Ghahramani 2016).
     """
 
-    def __init__(self, settings: NetworkSettings | dict[str, Any], *, seed: int = 0, **kwargs: Any):
+    def __init__(
+        self,
+        settings: NetworkSettings | dict[str, Any],
+        *,
+        seed: int = 0,
+        weight_drop: float = 0.0,
+        word_dropout: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
+        self.weight_drop, self.word_dropout = weight_drop, word_dropout
         if isinstance(settings, dict):  # from get_config
             settings = NetworkSettings(**settings)
         self.settings, self.seed = settings, seed
@@ -175,6 +201,8 @@ class LanguageModel(layers.Layer):
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=next(seeds)),
             )
         self.adaptive = AdaptiveOutput(settings, seeds=seeds) if settings.tails else None
+        self.masks = keras.random.SeedGenerator(next(seeds))
+        self.fast = fast_kernels()
 
     def build(self, *_: Any) -> None:
         s = self.settings
@@ -213,15 +241,46 @@ class LanguageModel(layers.Layer):
 
     def features(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
         """What the output takes, [B, T, D], and the state after the last word."""
-        x = self.embedding(ids)
+        hidden, after = self.states(ids, state, training=training)
+        return self.projected(self.dropouts[-1](hidden, training=training)), after
+
+    def states(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
+        """h of the last layer at each step, [B, T, H], and the state after the last word."""
+        x = self._embedded(ids, training)
         after: State = []
         for lstm, dropout, start in zip(self.lstms, self.dropouts, state, strict=False):
-            x, h, c = lstm(dropout(x, training=training), initial_state=list(start))
+            x, h, c = self._lstm(lstm, dropout(x, training=training), start, training)
             after.append((h, c))
-        x = self.dropouts[-1](x, training=training)
-        if self.projection is not None:
-            x = self.projection(x)
         return x, after
+
+    def projected(self, hidden: Any) -> Any:
+        """[B, T, H] to [B, T, D]."""
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def _embedded(self, ids: Any, training: bool) -> Any:
+        if self.fast is None:
+            x = self.embedding(ids)
+        else:
+            x = self.fast.take(self.embedding.embeddings, ids)
+        if not (training and self.word_dropout):
+            return x
+        ones = ops.ones((self.settings.vocabulary, 1))
+        kept = keras.random.dropout(ones, self.word_dropout, seed=self.masks)
+        return x * ops.take(kept, ids, axis=0)
+
+    def _lstm(self, lstm: Any, x: Any, start: tuple[Any, Any], training: bool) -> Any:
+        cell = lstm.cell
+        kernel, recurrent, bias = map(
+            ops.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
+        )
+        if training and self.weight_drop:
+            recurrent = keras.random.dropout(recurrent, self.weight_drop, seed=self.masks)
+        if self.fast is not None:
+            return self.fast.lstm(x, *start, kernel, recurrent, bias)
+        # Keras's layer, cuDNN where there is a GPU, with these values in the place of its own.
+        values = [(cell.kernel, kernel), (cell.recurrent_kernel, recurrent), (cell.bias, bias)]
+        with keras.StatelessScope(values):
+            return lstm(x, initial_state=list(start))
 
     def logits(self, features: Any) -> Any:
         """Logits [B, T, V]; those of an adaptive output are log-probabilities."""
@@ -235,18 +294,24 @@ class LanguageModel(layers.Layer):
 
     def nll(self, features: Any, targets: Any) -> Any:
         """-log p of the targets, int [B, T], in nats, float32 [B, T]."""
-        if self.adaptive is None:
+        rows = ops.reshape(features, (-1, self.settings.embedding))
+        flat = ops.reshape(ops.cast(targets, "int32"), (-1,))
+        weights = self.embedding.embeddings, self.output_bias
+        if self.adaptive is not None:
+            found = self.adaptive.nll(rows, flat, *weights)
+        elif self.fast is not None:
+            found = self.fast.nll(rows, flat, *weights)
+        else:
             return _cross_entropy(targets, self.logits(features))
-        found = self.adaptive.nll(
-            ops.reshape(features, (-1, self.settings.embedding)),
-            ops.reshape(ops.cast(targets, "int32"), (-1,)),
-            self.embedding.embeddings,
-            self.output_bias,
-        )
         return ops.reshape(found, ops.shape(targets))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "settings": asdict(self.settings), "seed": self.seed}
+        own = {
+            "seed": self.seed,
+            "weight_drop": self.weight_drop,
+            "word_dropout": self.word_dropout,
+        }
+        return {**super().get_config(), "settings": asdict(self.settings), **own}
 
     # -- weights as plain arrays -----------------------------------------------------------------
 
@@ -299,11 +364,23 @@ class Trainee(keras.Model):
         network: the language model.
         batch: B, fixed, as the carried state has that many rows; None where none is carried and
             the state starts from zeros or from the batch's contexts.
+        activation: times the mean square of the dropped h of the last layer is added to the loss.
+        slowness: times the mean square of that h's change from step to step is added.
     """
 
-    def __init__(self, network: LanguageModel, *, batch: int | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        network: LanguageModel,
+        *,
+        batch: int | None = None,
+        activation: float = 0.0,
+        slowness: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.network, self.batch = network, batch
+        self.activation, self.slowness = activation, slowness
+        self.likelihood = keras.metrics.Mean(name="nll")
         if not network.built:
             network.build()
         self.carried: list[tuple[Any, Any]] = []
@@ -326,11 +403,16 @@ class Trainee(keras.Model):
             ]
         else:
             start = self.network.initial_state(ops.shape(ids)[0], inputs.get("context"))
-        features, after = self.network.features(ids, start, training=training)
+        hidden, after = self.network.states(ids, start, training=training)
         for (h, c), (new_h, new_c) in zip(self.carried, after, strict=False):
             h.assign(new_h)
             c.assign(new_c)
-        return features
+        dropped = self.network.dropouts[-1](hidden, training=training)
+        if training and self.activation:
+            self.add_loss(self.activation * ops.mean(ops.square(dropped)))
+        if training and self.slowness:
+            self.add_loss(self.slowness * ops.mean(ops.square(hidden[:, 1:] - hidden[:, :-1])))
+        return self.network.projected(dropped)
 
     def compute_loss(
         self,
@@ -341,8 +423,10 @@ class Trainee(keras.Model):
         training: bool = True,
     ) -> Any:
         """Mean of -log p over the words of weight 1; padding has weight 0 and must not count."""
-        nll = self.network.nll(y_pred, y)
-        return ops.sum(nll * sample_weight) / ops.sum(sample_weight)
+        words = ops.sum(sample_weight)
+        nll = ops.sum(self.network.nll(y_pred, y) * sample_weight) / words
+        self.likelihood.update_state(nll)
+        return sum(self.losses, nll)
 
     def forget(self) -> None:
         """Sets the carried state to zeros, as before the first window of a text."""

@@ -151,8 +151,9 @@ class TrainSettings:
     Attributes:
         mode: `stream` (one long text, state carried from window to window) or `lines`
             (each line its own sequence).
-        minutes: hard budget, from reading the corpus to the last validation; None for none. The
-            measurement on the test part comes after it.
+        minutes: budget, from reading the corpus to the last validation; None for none. The first
+            seconds measure the speed and fix the number of words to train on: a machine that gets
+            slower takes longer. The measurement on the test part comes after it.
         epochs: at most so many passes over the training part; None means 40, or no limit
             where `minutes` is given.
         batch: B, parallel streams or lines.
@@ -162,6 +163,11 @@ class TrainSettings:
         weight_decay: AdamW's decoupled decay.
         clip: gradients are scaled so that their global norm is at most this.
         patience: stop after so many validations without a better perplexity.
+        weight_drop, word_dropout: see `model.network.LanguageModel`.
+        activation_penalty, slowness_penalty: of the last layer, see `model.network.Trainee`.
+        vary: windows of different lengths (`stream` mode), see `model.dataset.StreamBatches`.
+        average: judge and keep running means of the weights.
+        checkpoint_minutes: between two checkpoints.
         seed: seeds initial weights, dropout and the order of lines.
     """
 
@@ -174,6 +180,13 @@ class TrainSettings:
     weight_decay: float = 0.05
     clip: float = 0.5
     patience: int = 10
+    weight_drop: float = 0.0
+    word_dropout: float = 0.0
+    activation_penalty: float = 0.0
+    slowness_penalty: float = 0.0
+    vary: bool = False
+    average: bool = True
+    checkpoint_minutes: float = 3.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -190,6 +203,13 @@ class TrainSettings:
         _check_float("weight_decay", self.weight_decay, "a number of at least 0", lambda x: x >= 0)
         _check_float("clip", self.clip, "a number above 0", lambda x: x > 0)
         _check_int("patience", self.patience, 1)
+        for name in ("weight_drop", "word_dropout"):
+            _check_float(name, getattr(self, name), "a number in [0, 1)", lambda x: 0 <= x < 1)
+        for name in ("activation_penalty", "slowness_penalty", "checkpoint_minutes"):
+            _check_float(name, getattr(self, name), "a number of at least 0", lambda x: x >= 0)
+        for name in ("vary", "average"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(name, "true or false", getattr(self, name))
         _check_int("seed", self.seed, 0, 2**32 - 1)
 
 

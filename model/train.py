@@ -119,7 +119,12 @@ def train_model(
     if settings.tails:
         head, tails = settings.cutoffs[0], len(settings.tails)
         report.message(f"adaptive output: {head:,} words in the head, {tails} tail clusters")
-    network = LanguageModel(settings, seed=train.seed)
+    network = LanguageModel(
+        settings,
+        seed=train.seed,
+        weight_drop=train.weight_drop,
+        word_dropout=train.word_dropout,
+    )
     network.build()
     network.assign_output_bias(learned.counts)
     evaluator = Evaluator(network, learned, labels)
@@ -179,7 +184,13 @@ def make_feeder(
         batch = min(settings.batch, len(part.lengths))
         return LineBatches(ids, part.lengths, batch=batch, seed=settings.seed, contexts=contexts)
     least = settings.batch * (settings.steps + 1)
-    feeder = StreamBatches(ids, batch=settings.batch, steps=settings.steps, seed=settings.seed)
+    feeder = StreamBatches(
+        ids,
+        batch=settings.batch,
+        steps=settings.steps,
+        seed=settings.seed,
+        vary=settings.vary,
+    )
     if len(ids) < least or feeder.windows < 1:
         raise TextmillError(
             f"the training part (90 % of the corpus) has {len(ids):,} words, one batch of "

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 import reference
 
 from model.errors import TextmillError
 from model.network import LanguageModel
+from model.page import training_page
 from model.vocabulary import EOS, PAD, RESERVED, UNKNOWN
 from model.watch import Watch, glimpse, ranks
 
@@ -191,6 +197,7 @@ def test_logs_hold_scalars_samples_and_ranks(make_network, tmp_path):
     # The metadata goes with the first of each tag.
     told = {value.tag: value.metadata.plugin_data.plugin_name for _, value in rows[:5]}
     assert told == plugins
+    assert [value.metadata.data_class for _, value in rows[:5]] == [1, 1, 2, 2, 2]
     assert "log2(rank + 1)" in rows[4][1].metadata.summary_description
     at_9 = {value.tag: tf.make_ndarray(value.tensor) for step, value in rows if step == 9}
     assert at_9["valid_perplexity"] == 30.25
@@ -209,3 +216,212 @@ def test_a_folder_that_cannot_be_written(make_network, tmp_path):
         TextmillError, match=r"cannot write TensorBoard logs to .*file/x: Not a dir"
     ):
         Watch(str(tmp_path / "file" / "x"), make_network()[1])
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+EVIL = "<script>alert('x')</script>&\"<b>"
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Tags(HTMLParser):
+    """Checks that tags are closed in order; keeps tags, cells and all text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.seen, self.texts, self.cells = [], [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        if tag == "td":
+            self.cells.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.texts.append(text)
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += text
+
+
+def pictures(page):
+    """The SVG elements, which must be XML."""
+    return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, re.S)]
+
+
+def points(svg, style):
+    circles = [circle for circle in svg.iter("circle") if circle.get("class") == style]
+    return [(float(circle.get("cx")), float(circle.get("cy"))) for circle in circles]
+
+
+def row(epoch, train, valid, **more):
+    return {
+        "epoch": epoch,
+        "seconds": epoch * 7.5,
+        "train_perplexity": train,
+        "valid_perplexity": valid,
+        **more,
+    }
+
+
+HISTORY = [row(1, 400.0, 200.0), row(2, 150.0, 101.5), row(3, 60.0, 120.0)]
+
+
+def test_the_page_has_a_point_for_each_row():
+    page = training_page({"history": HISTORY}, "A title")
+    Tags(page)
+    epochs, seconds = pictures(page)
+    for svg in (epochs, seconds):
+        assert svg.get("role") == "img"
+        title, desc = svg.get("aria-labelledby").split()
+        assert svg.find("title").get("id") == title
+        assert svg.find("desc").get("id") == desc
+        assert "The best validation is 101.5" in svg.find("desc").text
+        valid = points(svg, "valid")
+        assert len(valid) == len(points(svg, "train")) == 3
+        assert points(svg, "best") == [valid[1]]
+        (x0, y0), (x1, y1), (x2, y2) = valid
+        assert x2 - x1 == pytest.approx(x1 - x0, abs=0.2)
+        # Log scale, better is lower.
+        assert (y2 - y1) / (y0 - y1) == pytest.approx(
+            math.log(120 / 101.5) / math.log(200 / 101.5), abs=0.01
+        )
+        assert y0 < y1 > y2
+    assert {svg.find("title").text for svg in (epochs, seconds)} == {
+        "Perplexity over epochs",
+        "Perplexity over seconds",
+    }
+    idents = re.findall(r' id="([^"]*)"', page)
+    assert len(idents) == len(set(idents)) == 4
+
+
+def test_the_numbers_stand_in_a_table():
+    cells = Tags(training_page({"history": HISTORY}, "t")).cells
+    assert cells == [f"{value:.7g}" for row in HISTORY for value in row.values()]
+
+
+def test_the_learning_rate_is_drawn_where_it_is_known():
+    rates = [0.001, 0.0005, 0.0001]
+    history = [{**row, "learning_rate": rate} for row, rate in zip(HISTORY, rates, strict=True)]
+    page = training_page({"history": history}, "t")
+    *_, svg = pictures(page)
+    assert svg.find("title").text == "Learning rate over epochs"
+    ys = [y for _, y in points(svg, "valid")]
+    assert (ys[2] - ys[0]) / (ys[1] - ys[0]) == pytest.approx(0.9 / 0.5, abs=0.01)
+    assert points(svg, "best") == []
+
+
+def test_all_text_is_escaped():
+    page = training_page(
+        {
+            "corpus": {"sources": [{"name": EVIL}]},
+            "settings": {EVIL: {"inner": EVIL}},
+            "history": [{**HISTORY[0], EVIL: EVIL, "epoch": EVIL}, HISTORY[1]],
+            "metrics": {EVIL: EVIL},
+            "versions": {"keras": EVIL},
+            "machine": EVIL,
+            "samples": [{"epoch": EVIL, "temperature": EVIL, "text": EVIL}],
+        },
+        EVIL,
+    )
+    tags = Tags(page)
+    assert not {"script", "b"} & {tag for tag, _ in tags.seen}
+    # Title, heading, corpus, setting and its name, column, cell, epoch, figure, version, machine...
+    assert "".join(tags.texts).count(EVIL) == 15
+    pictures(page)
+
+
+def test_the_page_needs_nothing_but_itself():
+    page = training_page({"history": HISTORY, "settings": {"a": 1}}, "t")
+    for _, attributes in Tags(page).seen:
+        assert not {"src", "href", "srcset", "data"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_samples_and_settings_are_shown():
+    page = training_page(
+        {
+            "settings": {"batch": 32, "minutes": None, "vocabulary": {"level": "word"}},
+            "samples": [{"epoch": 2.5, "temperature": 0.8, "text": "Once  upon\na time"}],
+        },
+        "t",
+    )
+    tags = Tags(page)
+    text = "".join(tags.texts)
+    assert "Once  upon\na time" in text
+    assert "epoch 2.5, temperature 0.8" in text
+    assert "vocabulary, level" in text
+    assert tags.cells == ["32", "–", "word"]
+
+
+@pytest.mark.parametrize("training", [{}, {"history": [], "samples": [], "metrics": {}}])
+def test_a_page_without_history(training):
+    page = training_page(training, "t")
+    Tags(page)
+    assert "no validation" in page
+    assert pictures(page) == []
+
+
+@pytest.mark.parametrize("value", [1.0, 57.25, 1e-300, 1e304])
+def test_a_page_of_one_row(value):
+    page = training_page({"history": [row(1, value, value)]}, "t")
+    Tags(page)
+    for svg in pictures(page):
+        assert len(points(svg, "valid")) == len(points(svg, "train")) == 1
+        assert all(0 < x < 640 and 0 < y < 300 for x, y in points(svg, "valid"))
+        labels = [text for text in svg.iter("text") if text.get("text-anchor") == "end"]
+        assert 1 <= len(labels) <= 12
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None, 0.0, -3, "x", True])
+def test_what_is_no_perplexity_breaks_the_line(bad):
+    history = [*HISTORY, row(4, 50.0, bad), row(5, 45.0, 110.0)]
+    page = training_page({"history": history}, "t")
+    tags = Tags(page)
+    svg = pictures(page)[0]
+    assert len(points(svg, "train")) == 5
+    assert len(points(svg, "valid")) == 4
+    lines = [line.get("class") for line in svg.iter("polyline")]
+    assert lines == ["curve train", "curve valid", "curve valid"]
+    assert "nan" not in svg.find("desc").text
+    assert len(tags.cells) == 20
+
+
+def test_nothing_to_draw_is_said():
+    page = training_page({"history": [row(1, math.nan, math.inf)]}, "t")
+    Tags(page)
+    assert pictures(page) == []
+    assert page.count("there is no number to show") == 2
+    assert {"nan", "inf"} <= set(Tags(page).cells)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (50, 80, [50, 60, 70, 80]),
+        (15, 160, [20, 50, 100]),
+        (1, 1e304, [10.0**k for k in range(0, 305, 39)]),
+        (98.2, 98.9, [98.2, 98.4, 98.6, 98.8]),
+    ],
+)
+def test_ticks_are_few_round_numbers(low, high, expected):
+    page = training_page({"history": [row(1, low, low), row(2, high, high)]}, "t")
+    labels = [
+        float(text.text.replace(",", ""))
+        for text in pictures(page)[0].iter("text")
+        if text.get("text-anchor") == "end"
+    ]
+    assert labels == pytest.approx(expected)

@@ -36,6 +36,24 @@ def test_round_trip(make_model, tmp_path):
         np.testing.assert_array_equal(array, again.arrays[name])
 
 
+def test_the_page_is_part_of_the_checked_directory(make_model, tmp_path):
+    model = make_model(["a"])
+    save_model(tmp_path / "m", model, card="", page="<p>“é”\n")
+    path = tmp_path / "m" / "training.html"
+    assert path.read_bytes() == "<p>“é”\n".encode()
+    assert load_model(tmp_path / "m").fingerprint == model.fingerprint
+    path.write_text("<p>another")
+    with pytest.raises(TextmillError, match=r"training\.html is damaged"):
+        load_model(tmp_path / "m")
+    path.unlink()
+    with pytest.raises(TextmillError, match=r"training\.html cannot be read"):
+        load_model(tmp_path / "m")
+    # A page that cannot be written leaves no directory behind.
+    with pytest.raises(UnicodeEncodeError):
+        save_model(tmp_path / "n", model, card="", page="\ud800")
+    assert os.listdir(tmp_path) == ["m"]
+
+
 def test_fingerprint_covers_what_changes_the_output(make_model):
     base = make_model(["a", "b"], labels=("x", "y"))
     arrays = {**base.arrays, "output_bias": base.arrays["output_bias"] + 1e-3}

@@ -221,7 +221,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
             "install a newer textmill"
         )
     # The index is written in one way only, so a changed byte that is still JSON shows here.
-    if not isinstance(index.get("files"), dict) or _pretty(index) != raw:
+    # So does a file that no model has: a page under another name would go unchecked.
+    files = index.get("files")
+    strange = not isinstance(files, dict) or set(files) - {*_FILES, _PAGE}
+    if strange or _pretty(index) != raw:
         raise TextmillError(f"{path} is damaged: it is not as it was saved")
     return index
 

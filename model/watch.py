@@ -7,6 +7,7 @@ want it, `tf.summary.write` with metadata made by hand writes the same events wi
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +17,11 @@ from keras import ops
 
 from model.errors import TextmillError
 from model.network import LanguageModel
+from model.split import Part
 from model.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
 
 _RANKED = 2_000  # words of the validation part whose ranks are found
+_LOOKED_AT = 40_000  # words among which those of one label are looked for
 _WINDOW = 64  # time steps read at once
 _MOST_LOGITS = 512  # rows of V logits held at once
 _PLUGINS = {"scalars": 1, "text": 2, "histograms": 2}  # plug-in: DataClass of summary.proto
@@ -70,7 +73,7 @@ class Watch:
         """Writes what there is to see at a step.
 
         Args:
-            valid_ids: int [N] or [B, T], as `ranks` takes them; the first 2,000 or so are used.
+            valid_ids: int [N] or [B, T], as `rows_of` gives them; about 2,000 words are ranked.
         """
         import tensorflow as tf
 
@@ -84,7 +87,9 @@ class Watch:
             )
             for temperature in self.temperatures
         }
-        few = _RANKED if valid_ids.ndim == 1 else max(1, _RANKED // valid_ids.shape[1])
+        few = _RANKED
+        if valid_ids.ndim == 2:
+            few = 1 + int(np.searchsorted(np.cumsum(np.sum(valid_ids != PAD, axis=1)), _RANKED))
         histogram = _histogram(ranks(network, valid_ids[:few]), len(self.vocabulary))
         with self._writer.as_default(step=step):
             for name, value in scalars.items():
@@ -174,6 +179,27 @@ def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
         true = np.take_along_axis(logits, filled[:, part, None], axis=-1)
         found[:, part] = np.sum(logits > true, axis=-1)
     return found[:, :steps][targets != PAD]
+
+
+def rows_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> np.ndarray:
+    """A part as `ranks` takes it: a stream as int [N], lines with their `<eos>` as int [B, T].
+
+    It is that of the first 40,000 words.
+
+    Args:
+        label: only lines of this label, if there are any.
+    """
+    part = part.head(_LOOKED_AT)
+    ids = part.encode(vocabulary)
+    if part.lengths is None:
+        return ids
+    lines = np.split(ids, np.cumsum(part.lengths)[:-1])
+    labels: Sequence[str | None] = part.labels or [None] * len(lines)
+    chosen = [line for line, own in zip(lines, labels, strict=True) if own == label] or lines
+    filled = np.full((len(chosen), max(map(len, chosen)) + 1), PAD, np.int32)
+    for i, line in enumerate(chosen):
+        filled[i, : len(line) + 1] = [*line, EOS]
+    return filled
 
 
 # -- the network, compiled -------------------------------------------------------------------------

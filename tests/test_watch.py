@@ -14,8 +14,9 @@ import reference
 from model.errors import TextmillError
 from model.network import LanguageModel
 from model.page import training_page
+from model.split import END, Part
 from model.vocabulary import EOS, PAD, RESERVED, UNKNOWN
-from model.watch import Watch, glimpse, ranks
+from model.watch import Watch, glimpse, ranks, rows_of
 
 WORDS = ["a", "b", "c", "d", "e", "f", "g", "h"]
 ADAPTIVE = {"cutoffs": (5, 8), "tail_widths": (4, 2)}
@@ -161,6 +162,19 @@ def test_texts_of_their_own_each_start_anew(make_network):
     np.testing.assert_array_equal(ranks(network, filled), expected)
 
 
+def test_parts_as_ranks_takes_them(make_network):
+    _, vocabulary, _ = make_network()
+    ids = np.array([0, 1, END, 2, END])
+    words = ["b", "a", "rare"]
+    stream = Part(ids, None, None, words)
+    np.testing.assert_array_equal(rows_of(stream, vocabulary), [4, 3, EOS, UNKNOWN, EOS])
+    lines = Part(ids[[0, 1, 3]], np.array([2, 1]), ["y", "x"], words)
+    np.testing.assert_array_equal(rows_of(lines, vocabulary), [[4, 3, EOS], [UNKNOWN, EOS, PAD]])
+    np.testing.assert_array_equal(rows_of(lines, vocabulary, label="x"), [[UNKNOWN, EOS]])
+    # A label that no line has leaves all lines.
+    assert rows_of(lines, vocabulary, label="z").shape == (2, 3)
+
+
 # -- TensorBoard -----------------------------------------------------------------------------------
 
 
@@ -208,6 +222,17 @@ def test_logs_hold_scalars_samples_and_ranks(make_network, tmp_path):
         (k, k + 1, sum(2**k <= rank + 1 < 2 ** (k + 1) for rank in found)) for k in range(4)
     ]
     np.testing.assert_array_equal(at_9["log2_rank"], expected)
+
+
+def test_few_words_of_many_texts_are_ranked(make_network, tmp_path):
+    import tensorflow as tf
+
+    network, vocabulary, _ = make_network(seed=9)
+    ids = np.full((300, 40), PAD)
+    ids[:, :10] = np.random.default_rng(3).integers(1, 11, (300, 10))
+    Watch(str(tmp_path / "logs"), vocabulary, words=1)(1, {}, network, ids)
+    histogram = tf.make_ndarray(events(tmp_path / "logs")[-1][1].tensor)
+    assert histogram[:, 2].sum() == 2_000
 
 
 def test_a_folder_that_cannot_be_written(make_network, tmp_path):
@@ -266,7 +291,7 @@ def points(svg, style):
 def row(epoch, train, valid, **more):
     return {
         "epoch": epoch,
-        "seconds": epoch * 7.5,
+        "seconds": epoch**2 * 7.5,
         "train_perplexity": train,
         "valid_perplexity": valid,
         **more,
@@ -280,7 +305,7 @@ def test_the_page_has_a_point_for_each_row():
     page = training_page({"history": HISTORY}, "A title")
     Tags(page)
     epochs, seconds = pictures(page)
-    for svg in (epochs, seconds):
+    for svg, stretch in ((epochs, 1), (seconds, 5 / 3)):
         assert svg.get("role") == "img"
         title, desc = svg.get("aria-labelledby").split()
         assert svg.find("title").get("id") == title
@@ -290,7 +315,8 @@ def test_the_page_has_a_point_for_each_row():
         assert len(valid) == len(points(svg, "train")) == 3
         assert points(svg, "best") == [valid[1]]
         (x0, y0), (x1, y1), (x2, y2) = valid
-        assert x2 - x1 == pytest.approx(x1 - x0, abs=0.2)
+        assert x2 - x1 == pytest.approx((x1 - x0) * stretch, abs=0.3)
+        assert x0 < x1
         # Log scale, better is lower.
         assert (y2 - y1) / (y0 - y1) == pytest.approx(
             math.log(120 / 101.5) / math.log(200 / 101.5), abs=0.01

@@ -5,6 +5,7 @@ vocabulary.txt  a token, a tab and its count on each line, in the order of ids
 weights.npz     float32 arrays by name, no pickles
 training.json   corpus, settings, history and metrics
 README.md       the model card
+training.html   how the training went, for people; may be absent
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from model.vocabulary import Vocabulary
 FORMAT = 1
 _INDEX = "model.json"
 _FILES = ("vocabulary.txt", "weights.npz", "training.json", "README.md")
+_PAGE = "training.html"
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,13 @@ def check_free(path: str | os.PathLike[str]) -> None:
         raise TextmillError(f"cannot write to {parent}: {error.strerror}") from None
 
 
-def save_model(path: str | os.PathLike[str], model: SavedModel, *, card: str) -> None:
+def save_model(
+    path: str | os.PathLike[str], model: SavedModel, *, card: str, page: str | None = None
+) -> None:
     """Writes a model directory: all of it appears at once, or nothing does.
+
+    Args:
+        card: README.md. page: training.html, where there is one.
 
     Raises:
         TextmillError: the place is taken or cannot be written.
@@ -133,13 +140,17 @@ def save_model(path: str | os.PathLike[str], model: SavedModel, *, card: str) ->
             np.savez(file, allow_pickle=False, **model.arrays)
         (temporary / "training.json").write_bytes(_pretty(model.training))
         (temporary / "README.md").write_text(card, encoding="utf-8", newline="\n")
+        files: tuple[str, ...] = _FILES
+        if page is not None:
+            (temporary / _PAGE).write_text(page, encoding="utf-8", newline="\n")
+            files += (_PAGE,)
         index = {
             **model._identity(),
             "fingerprint": model.fingerprint,
-            "files": {name: _sha256(temporary / name) for name in _FILES},
+            "files": {name: _sha256(temporary / name) for name in files},
         }
         (temporary / _INDEX).write_bytes(_pretty(index))
-        for name in (*_FILES, _INDEX):
+        for name in (*files, _INDEX):
             with open(temporary / name, "rb") as file:
                 os.fsync(file.fileno())
         if target.exists():
@@ -164,7 +175,8 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     if not os.path.isfile(folder / _INDEX):
         raise TextmillError(f"{folder} is no textmill model: it has no {_INDEX}")
     index = _read_index(folder)
-    for name in _FILES:
+    page = (_PAGE,) if _PAGE in index["files"] else ()
+    for name in (*_FILES, *page):
         try:
             digest = _sha256(folder / name)
         except OSError as error:
@@ -209,7 +221,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
             "install a newer textmill"
         )
     # The index is written in one way only, so a changed byte that is still JSON shows here.
-    if not isinstance(index.get("files"), dict) or _pretty(index) != raw:
+    # So does a file that no model has: a page under another name would go unchecked.
+    files = index.get("files")
+    strange = not isinstance(files, dict) or set(files) - {*_FILES, _PAGE}
+    if strange or _pretty(index) != raw:
         raise TextmillError(f"{path} is damaged: it is not as it was saved")
     return index
 

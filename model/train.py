@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from model.corpus import Corpus, built_in_corpus, read_corpus, read_table
 from model.dataset import Feeder, LineBatches, StreamBatches
 from model.errors import TextmillError
 from model.fit import History, Reporter, fit
 from model.output import choose_output
+from model.page import training_page
 from model.saved import SavedModel, check_free, save_model
 from model.settings import PRESETS, NetworkSettings, TrainSettings, VocabularySettings
 from model.split import Part, split, whole
@@ -107,9 +106,10 @@ def train_model(
 
     from model.evaluate import Evaluator
     from model.network import LanguageModel
+    from model.watch import Watch, rows_of
 
     report.message(device_line())
-    watch = _tensorboard(tensorboard)
+    watch: Callable[..., None] | None = None if tensorboard is None else Watch(tensorboard, learned)
     sizes = asdict(PRESETS[preset]) | ({} if dropout is None else {"dropout": dropout})
     settings = choose_output(
         output,
@@ -134,6 +134,9 @@ def train_model(
     valid = parts["valid"]
     if train.minutes is not None:
         valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
+    if watch is not None:
+        ids = rows_of(valid, learned, label=labels[0] if labels else None)
+        watch = partial(watch, network=network, valid_ids=ids)
     history = fit(
         network,
         feeder,
@@ -159,7 +162,8 @@ def train_model(
             "machine": platform.machine(),
         },
     )
-    save_model(out, model, card=model_card(model))
+    page = training_page(model.training, "How this model was trained")
+    save_model(out, model, card=model_card(model), page=page)
     return model
 
 
@@ -240,29 +244,6 @@ def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
     del record["paths"]  # names of folders are nobody's business
     sources = [asdict(source) for source in corpus.sources]
     return {**record, "sources": sources, "skipped": corpus.skipped}
-
-
-def _tensorboard(folder: str | None) -> Callable[[int, dict[str, float]], None] | None:
-    if folder is None:
-        return None
-    import tensorflow as tf
-
-    try:
-        os.makedirs(folder, exist_ok=True)
-        writer = tf.summary.create_file_writer(folder)
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or "TensorFlow cannot open it"
-        raise TextmillError(f"cannot write TensorBoard logs to {folder}: {reason}") from None
-    # tf.summary.scalar would want TensorBoard itself installed; this is what it writes.
-    kind = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
-
-    def watch(step: int, scalars: dict[str, float]) -> None:
-        with writer.as_default(step=step):
-            for name in ("train_perplexity", "valid_perplexity", "epoch"):
-                tf.summary.write(name, np.float32(scalars[name]), metadata=kind)
-            writer.flush()
-
-    return watch
 
 
 def model_card(model: SavedModel) -> str:

@@ -15,7 +15,14 @@ import pytest
 from model.errors import TextmillError
 from model.saved import SavedModel, check_free, load_model, save_model
 
-FILES = ("README.md", "model.json", "training.json", "vocabulary.txt", "weights.npz")
+FILES = (
+    "README.md",
+    "model.json",
+    "training.html",
+    "training.json",
+    "vocabulary.txt",
+    "weights.npz",
+)
 
 
 @pytest.fixture
@@ -25,7 +32,7 @@ def copy(model_dir, tmp_path):
 
 def test_round_trip(make_model, tmp_path):
     model = make_model(["a", "■,"], labels=("x", "y"), layers=2, embedding=5)
-    save_model(tmp_path / "m", model, card="# card\n")
+    save_model(tmp_path / "m", model, card="# card\n", page="<p>\n")
     assert sorted(os.listdir(tmp_path)) == ["m"]
     assert tuple(sorted(os.listdir(tmp_path / "m"))) == FILES
     again = load_model(tmp_path / "m")
@@ -34,6 +41,27 @@ def test_round_trip(make_model, tmp_path):
     assert again.vocabulary.words == model.vocabulary.words
     for name, array in model.arrays.items():
         np.testing.assert_array_equal(array, again.arrays[name])
+
+
+def test_the_page_is_part_of_the_checked_directory(make_model, tmp_path):
+    model = make_model(["a"])
+    save_model(tmp_path / "m", model, card="", page="<p>“é”\n")
+    path = tmp_path / "m" / "training.html"
+    assert path.read_bytes() == "<p>“é”\n".encode()
+    assert load_model(tmp_path / "m").fingerprint == model.fingerprint
+    path.write_text("<p>another")
+    with pytest.raises(TextmillError, match=r"training\.html is damaged"):
+        load_model(tmp_path / "m")
+    path.unlink()
+    with pytest.raises(TextmillError, match=r"training\.html cannot be read"):
+        load_model(tmp_path / "m")
+    save_model(tmp_path / "none", model, card="")
+    assert not (tmp_path / "none" / "training.html").exists()
+    load_model(tmp_path / "none")
+    # A page that cannot be written leaves no directory behind.
+    with pytest.raises(UnicodeEncodeError):
+        save_model(tmp_path / "n", model, card="", page="\ud800")
+    assert sorted(os.listdir(tmp_path)) == ["m", "none"]
 
 
 def test_fingerprint_covers_what_changes_the_output(make_model):

@@ -309,7 +309,15 @@ def test_tensorboard_logs(book, tmp_path, silent):
         tensorboard=str(tmp_path / "logs"),
     )
     (events,) = (tmp_path / "logs").iterdir()
-    assert b"valid_perplexity" in events.read_bytes()
+    for tag in (b"valid_perplexity", b"sample/temperature_0.8", b"log2_rank"):
+        assert tag in events.read_bytes()
+
+
+def test_the_page_is_in_the_model_directory(model_dir):
+    page = (model_dir / "training.html").read_text("utf-8")
+    points = 2 * len(load_model(model_dir).training["history"])  # over epochs and over seconds
+    assert page.count('<circle class="valid"') == points
+    assert "<h1>How this model was trained</h1>" in page
 
 
 def test_labels_set_the_texts(labelled_dir):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import platform
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
+from model.checkpoint import Checkpoint
 from model.corpus import Corpus, built_in_corpus, read_corpus, read_table
 from model.dataset import Feeder, LineBatches, StreamBatches
 from model.errors import TextmillError
 from model.fit import History, Reporter, fit
 from model.output import choose_output
 from model.page import training_page
-from model.saved import SavedModel, check_free, save_model
+from model.saved import SavedModel, check_free, load_model, save_model
 from model.settings import PRESETS, NetworkSettings, TrainSettings, VocabularySettings
 from model.split import Part, split, whole
 from model.vocabulary import RESERVED, Vocabulary, tokenize_texts
@@ -23,6 +28,7 @@ from model.vocabulary import RESERVED, Vocabulary, tokenize_texts
 # With a budget, validation looks at so many words for each second of it at most: a tenth of the
 # time where 2,000 words a second are judged.
 _VALID_WORDS = 200
+_TEMPERATURES, _GLIMPSE = (0.5, 0.8, 1.0), 30  # of the samples at each validation, and their words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,7 @@ def train_model(
     report: Reporter,
     dropout: float | None = None,
     tensorboard: str | None = None,
+    resume: bool = False,
 ) -> SavedModel:
     """Reads a corpus, trains a model on its first 90 %, saves it.
 
@@ -72,6 +79,7 @@ def train_model(
         preset: a name of `PRESETS`. dropout: another one than the preset's.
         output: `dense`, `adaptive`, or `auto` for what pays, see `model.output`.
         tensorboard: a folder for logs.
+        resume: go on from the checkpoint that a run into `out` left when it was stopped.
 
     Returns:
         The model as saved in `out`; `training["metrics"]` holds its perplexity on the last 5 %.
@@ -80,7 +88,7 @@ def train_model(
         TextmillError: the corpus is of no use, or `out` is taken or cannot be written.
     """
     started = time.monotonic()
-    check_free(out)
+    unfinished = _unfinished(out, resume=resume)
     text = corpus.read()
     report.message(
         f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
@@ -106,10 +114,10 @@ def train_model(
 
     from model.evaluate import Evaluator
     from model.network import LanguageModel
-    from model.watch import Watch, rows_of
+    from model.watch import Watch, glimpse, rows_of
 
     report.message(device_line())
-    watch: Callable[..., None] | None = None if tensorboard is None else Watch(tensorboard, learned)
+    watch = None if tensorboard is None else Watch(tensorboard, learned)
     sizes = asdict(PRESETS[preset]) | ({} if dropout is None else {"dropout": dropout})
     settings = choose_output(
         output,
@@ -134,9 +142,19 @@ def train_model(
     valid = parts["valid"]
     if train.minutes is not None:
         valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
-    if watch is not None:
-        ids = rows_of(valid, learned, label=labels[0] if labels else None)
-        watch = partial(watch, network=network, valid_ids=ids)
+    ids = rows_of(valid, learned, label=labels[0] if labels else None)
+    samples: list[dict[str, Any]] = []
+
+    def look(step: int, row: dict[str, float]) -> None:
+        for temperature in _TEMPERATURES:
+            text = glimpse(
+                network, learned, temperature=temperature, words=_GLIMPSE, seed=train.seed
+            )
+            samples.append({"epoch": row["epoch"], "temperature": temperature, "text": text})
+        if watch is not None:
+            watch(step, row, network, ids)
+
+    checkpoint = Checkpoint(unfinished, _digest(train, settings, learned, labels, text))
     history = fit(
         network,
         feeder,
@@ -145,7 +163,9 @@ def train_model(
         started=started,
         report=report,
         use_tf_data=keras.backend.backend() == "tensorflow",
-        watch=watch,
+        watch=look,
+        checkpoint=checkpoint,
+        resume=resume,
     )
     model = SavedModel(
         network=network.settings,
@@ -157,14 +177,55 @@ def train_model(
             "corpus": _corpus_record(corpus, text),
             "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
             "history": history.validations,
+            "samples": samples,
             "metrics": _metrics(history, evaluator, parts, learned),
             "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
             "machine": platform.machine(),
         },
     )
     page = training_page(model.training, "How this model was trained")
+    if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
+        shutil.rmtree(out)
     save_model(out, model, card=model_card(model), page=page)
+    if history.stopped != "interrupted":
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
     return model
+
+
+def _unfinished(out: str, *, resume: bool) -> Path:
+    """The checkpoint of a run into `out`, which may go on or begin.
+
+    Raises:
+        TextmillError: it may not.
+    """
+    checkpoint = Path(f"{out.rstrip('/')}.training") / "checkpoint.npz"
+    if not resume:
+        check_free(out)
+        if checkpoint.exists():
+            raise TextmillError(
+                f"an unfinished training stands in {checkpoint.parent}: go on with --resume, or "
+                "remove it"
+            )
+    elif not checkpoint.exists():
+        raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
+    elif os.path.exists(out) and load_model(out).training["metrics"]["stopped"] != "interrupted":
+        raise TextmillError(f"{out} is a finished model; give another --out")
+    return checkpoint
+
+
+def _digest(
+    train: TrainSettings,
+    network: NetworkSettings,
+    vocabulary: Vocabulary,
+    labels: Sequence[str],
+    corpus: Corpus,
+) -> str:
+    """Of all that decides a run's steps."""
+    settings = asdict(train)
+    del settings["checkpoint_minutes"]
+    sources = [source.sha256 for source in corpus.sources]
+    parts = [settings, network.record(), list(vocabulary.counts), list(labels), sources]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:

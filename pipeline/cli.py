@@ -102,7 +102,18 @@ def _train(args: argparse.Namespace) -> int:
     )
     chosen = {"learning_rate": args.learning_rate} if args.learning_rate is not None else {}
     settings = TrainSettings(
-        mode=mode, minutes=args.minutes, epochs=args.epochs, seed=args.seed, **chosen
+        mode=mode,
+        minutes=args.minutes,
+        epochs=args.epochs,
+        weight_drop=args.weight_drop,
+        word_dropout=args.word_dropout,
+        activation_penalty=args.activation_penalty,
+        slowness_penalty=args.slowness_penalty,
+        vary=args.vary,
+        average=args.average,
+        checkpoint_minutes=args.checkpoint_minutes,
+        seed=args.seed,
+        **chosen,
     )
     with TrainingReport(quiet=args.quiet).running() as report:
         model = train_model(
@@ -115,6 +126,7 @@ def _train(args: argparse.Namespace) -> int:
             train=settings,
             report=report,
             tensorboard=args.tensorboard,
+            resume=args.resume,
         )
     if args.json:
         print(json.dumps(model.training["metrics"]))
@@ -122,7 +134,9 @@ def _train(args: argparse.Namespace) -> int:
         rows = [(name.replace("_", " "), v) for name, v in model.training["metrics"].items()]
         table(f"model {args.out}", rows)
     if model.training["metrics"]["stopped"] == "interrupted":
-        return _fail(f"interrupted; the best weights so far are in {args.out}", INTERRUPTED)
+        return _fail(
+            f"interrupted; the best weights so far are in {args.out}, --resume goes on", INTERRUPTED
+        )
     return DONE
 
 

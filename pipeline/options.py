@@ -68,7 +68,7 @@ def _add_train(subparsers: Any, run: Command) -> None:
         "frequent ones and clusters of the others (default: auto, what is faster)")  # fmt: skip
     add("--labels", metavar="COLUMN", help="column of labels, by name or number: table, not text")
     add("--text", metavar="COLUMN", help="column of texts (default: text): table, not text")
-    add("--minutes", type=float, metavar="N", help="hard budget in minutes")
+    add("--minutes", type=float, metavar="N", help="budget in minutes")
     add("--epochs", type=int, metavar="N", help="passes at most (default: 40, none with --minutes)")
     add("--seed", type=int, default=0, metavar="N", help="of weights, dropout, order (default: 0)")
     add("--encoding", metavar="NAME", help="of the files (default: UTF-8, or by byte-order mark)")
@@ -80,6 +80,20 @@ def _add_train(subparsers: Any, run: Command) -> None:
     add("--dropout", type=float, metavar="X", help="share of features dropped (default: by preset)")
     add("--learning-rate", type=float, metavar="X",
         help=f"peak rate (default: {TrainSettings.learning_rate:g})")  # fmt: skip
+    add("--weight-drop", type=float, default=0.0, metavar="X",
+        help="share of the recurrent weights dropped (default: 0)")  # fmt: skip
+    add("--word-dropout", type=float, default=0.0, metavar="X",
+        help="share of the vocabulary dropped as inputs (default: 0)")  # fmt: skip
+    add("--activation-penalty", type=float, default=0.0, metavar="X",
+        help="times the mean square of the last layer, added to the loss (default: 0)")  # fmt: skip
+    add("--slowness-penalty", type=float, default=0.0, metavar="X",
+        help="times the mean square of its changes, added to the loss (default: 0)")  # fmt: skip
+    add("--vary", action="store_true", help="windows of different lengths")
+    add("--no-average", dest="average", action="store_false",
+        help="keep the weights themselves, not running means of them")  # fmt: skip
+    add("--checkpoint-minutes", type=float, default=TrainSettings.checkpoint_minutes, metavar="N",
+        help="between two checkpoints (default: %(default)g)")  # fmt: skip
+    add("--resume", action="store_true", help="go on with a stopped training into MODEL")
     add("--tensorboard", metavar="DIR", help="write TensorBoard logs")
     add("--json", action="store_true", help="print the metrics as JSON")
     add("--quiet", action="store_true", help="no progress")

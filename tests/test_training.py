@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import signal
 import time
 
 import numpy as np
@@ -220,6 +222,44 @@ def test_checkpoints_of_no_use(silent, tmp_path):
         Checkpoint(path / "file" / "a.npz", "x").save(({}, {}))
 
 
+def test_an_interrupted_training_is_resumed_into_its_model(book, tmp_path, silent):
+    class Interrupting:
+        def __getattr__(self, name):
+            return getattr(silent, name)
+
+        def validated(self, epoch, **_):
+            if epoch == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def train(name, report=silent, **more):
+        return train_model(
+            str(tmp_path / name),
+            corpus=CorpusSettings(paths=(str(book),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=4, batch=8, steps=16, weight_drop=0.2),
+            report=report,
+            **more,
+        )
+
+    expected = train("whole")
+    stopped = train("a", Interrupting())
+    assert stopped.training["metrics"]["stopped"] == "interrupted"
+    assert stopped.training["metrics"]["epochs"] == 2
+    with pytest.raises(TextmillError, match="already exists"):
+        train("a")
+    (tmp_path / "a").rename(tmp_path / "elsewhere")
+    with pytest.raises(TextmillError, match="go on with --resume"):
+        train("a")
+    (tmp_path / "elsewhere").rename(tmp_path / "a")
+    found = train("a", resume=True)
+    assert found.fingerprint == expected.fingerprint
+    assert len(found.training["history"]) == 4
+    assert not (tmp_path / "a.training").exists()
+    with pytest.raises(TextmillError, match="nothing to resume"):
+        train("a", resume=True)
+
+
 def test_divergence_goes_on_from_the_last_good_point(silent):
     net, told, steps = small_network(), [], itertools.count()
 
@@ -315,7 +355,8 @@ def test_tensorboard_logs(book, tmp_path, silent):
 
 def test_the_page_is_in_the_model_directory(model_dir):
     page = (model_dir / "training.html").read_text("utf-8")
-    points = 2 * len(load_model(model_dir).training["history"])  # over epochs and over seconds
+    # Perplexity over epochs and over seconds, and the learning rate.
+    points = 3 * len(load_model(model_dir).training["history"])
     assert page.count('<circle class="valid"') == points
     assert "<h1>How this model was trained</h1>" in page
 

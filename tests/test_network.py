@@ -6,7 +6,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+from itertools import combinations
 
+import keras
 import numpy as np
 import pytest
 import reference
@@ -92,6 +94,100 @@ def test_dropout_is_the_same_at_every_time_step():
     assert set(np.unique(dropped)) == {0.0, 2.0}
     assert (dropped == dropped[:, :1]).all()
     assert (np.asarray(net.dropouts[0](ones, training=False)) == 1).all()
+
+
+def regular_network(**shares) -> LanguageModel:
+    sizes = {"embedding": 5, "hidden": 7, "layers": 2, "dropout": 0.0}
+    made = LanguageModel(NetworkSettings(vocabulary=11, **sizes), seed=1, **shares)
+    made.build()
+    return made
+
+
+def test_words_are_dropped_once_a_batch():
+    """Embedding dropout (Gal and Ghahramani 2016): a word is in at all its places or at none."""
+    net = regular_network(word_dropout=0.4)
+    ids = np.random.default_rng(0).integers(0, 11, (20, 30)).astype("int32")
+    vectors = net.arrays()["embedding"]
+    kept = []
+    for _ in range(200):
+        found = np.asarray(net._embedded(ids, True))
+        scale = np.array([np.median(found[ids == w] / vectors[w]) for w in range(11)])
+        np.testing.assert_allclose(found, vectors[ids] * scale[ids][..., None], rtol=1e-5)
+        assert np.isclose(scale[:, None], [0.0, 1 / 0.6]).any(axis=1).all()
+        kept.append(scale > 0)
+    assert abs(np.mean(kept) - 0.6) < 0.05  # 2,200 draws: five standard deviations
+    assert len({tuple(k) for k in kept}) > 50
+    np.testing.assert_array_equal(np.asarray(net._embedded(ids, False)), vectors[ids])
+
+
+def test_recurrent_weights_are_dropped_once_a_batch(monkeypatch):
+    """Weight drop (Merity et al. 2018): one mask over the recurrent kernel for all time steps."""
+    net, seen = regular_network(weight_drop=0.3), []
+    ids = np.zeros((2, 6), "int32")
+
+    class Spy:
+        take, nll = net.fast.take, net.fast.nll
+
+        @staticmethod
+        def lstm(x, h, c, kernel, recurrent, bias):
+            seen.append((np.asarray(kernel), np.asarray(recurrent)))
+            return fast.lstm(x, h, c, kernel, recurrent, bias)
+
+    fast = net.fast
+    monkeypatch.setattr(net, "fast", Spy)
+    for training in (True, True, False):
+        net.states(ids, net.initial_state(2), training=training)
+    weights = net.arrays()
+    kept = []
+    for i, (kernel, recurrent) in enumerate(seen):
+        whole = weights[f"lstm_{i % 2}_recurrent"]
+        np.testing.assert_array_equal(kernel, weights[f"lstm_{i % 2}_kernel"])
+        if i >= 4:
+            np.testing.assert_array_equal(recurrent, whole)
+            continue
+        mask = recurrent != 0
+        np.testing.assert_allclose(recurrent, np.where(mask, whole / 0.7, 0), rtol=1e-5)
+        kept.append(mask)
+    assert len(seen) == 6
+    assert abs(np.mean(kept) - 0.7) < 0.06  # 784 weights: more than three standard deviations
+    assert all((a != b).any() for a, b in combinations(kept, 2))
+
+
+def test_fast_kernels_and_those_of_keras_train_alike():
+    """Every part at once, the same masks, three steps: the weights stay together."""
+    results = []
+    for kernels in (True, False):
+        net = LanguageModel(
+            NetworkSettings(vocabulary=11, embedding=5, hidden=7, layers=2, dropout=0.3),
+            seed=1, weight_drop=0.3, word_dropout=0.2,
+        )  # fmt: skip
+        trainee = Trainee(net, batch=4, activation=2.0, slowness=1.0)
+        if not kernels:
+            net.fast = None
+        trainee.compile(optimizer=keras.optimizers.SGD(0.5), jit_compile=False)
+        random = np.random.default_rng(0)
+        for _ in range(3):
+            ids, targets = random.integers(0, 11, (2, 4, 9)).astype("int32")
+            weights = np.ones((4, 9), np.float32)
+            logs = trainee.train_on_batch({"ids": ids}, targets, weights, return_dict=True)
+        results.append({**net.arrays(), "loss": float(logs["loss"])})
+    for name, array in results[0].items():
+        np.testing.assert_allclose(array, results[1][name], rtol=1e-4, atol=1e-5)
+
+
+def test_penalties_against_numpy():
+    """AR and TAR (Merity et al. 2017): the last layer's mean square, and that of its changes."""
+    ids = np.random.default_rng(0).integers(0, 11, (3, 9)).astype("int32")
+    weights = np.ones((3, 9), np.float32)
+    for activation, slowness in ((2e4, 0.0), (0.0, 3e4), (2e4, 3e4)):  # small states
+        net = regular_network()
+        hidden = np.asarray(net.states(ids, net.initial_state(3))[0], np.float64)
+        trainee = Trainee(net, batch=3, activation=activation, slowness=slowness)
+        trainee.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=False)
+        logs = trainee.train_on_batch({"ids": ids}, ids, weights, return_dict=True)
+        changes = np.diff(hidden, axis=1)
+        expected = activation * (hidden**2).mean() + slowness * (changes**2).mean()
+        np.testing.assert_allclose(logs["loss"] - logs["nll"], expected, rtol=1e-4)
 
 
 def test_output_bias_starts_at_word_frequencies():

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterable
 
-from pipeline.handler import cpu_kind
+from model.machine import cpu_kind
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:

@@ -1,18 +1,27 @@
-"""Words trained on a second: textmill, Keras as it comes, and PyTorch where it is installed.
+"""How good a model `textmill train --minutes` makes, and how many words a second it trains on.
 
+    python benchmarks/training.py --texts alice.txt:5 sherlock.txt:15 tinyshakespeare.txt:15
     python benchmarks/training.py [--repeats 12] [--rows 0 1 2]
 
-Three networks with random words, all with dropout, clipping and AdamW, the ways in turns, in one
-process with two threads. The dense output's softmax is over the whole vocabulary in all of them.
+The first trains on each text for so many minutes by the two commands a user would give, and prints
+the perplexity on its last 5 % beside the baselines' over the same words.
+
+The second compares textmill, Keras as it comes, and PyTorch where it is installed. Three networks
+with random words, all with dropout, clipping and AdamW, the ways in turns, in one process with two
+threads. The dense output's softmax is over the whole vocabulary in all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -39,7 +48,7 @@ def textmill(words: int, units: int, layers: int, batch: int, *, plain: bool = F
     network = LanguageModel(
         NetworkSettings(vocabulary=words, embedding=units, hidden=units, layers=layers)
     )
-    optimizer = _optimizer(TrainSettings(learning_rate=RATE, clip=CLIP))
+    optimizer = _optimizer(TrainSettings(clip=CLIP), RATE)
     if plain:
         network.fast = None
         optimizer = keras.optimizers.AdamW(RATE, global_clipnorm=CLIP)
@@ -106,11 +115,50 @@ def speeds(row: tuple[int, int, int, int, int], repeats: int) -> list[tuple[str,
     return found
 
 
+def quality(text: str, minutes: float, folder: str) -> Iterator[tuple[str, str]]:
+    """Trains and evaluates a model as a user would."""
+    model = str(Path(folder) / f"{Path(text).stem}-{minutes:g}")
+    command = [sys.executable, "-m", "pipeline.cli"]
+    budget = ["--minutes", f"{minutes:g}"]
+    subprocess.run([*command, "train", text, *budget, "--out", model, "--quiet"], check=True)
+    asked = [*command, "evaluate", model, text, "--baselines", "--json"]
+    printed = subprocess.run(asked, check=True, stdout=subprocess.PIPE).stdout
+    found = json.loads(printed)
+    metrics = json.loads((Path(model) / "training.json").read_text())["metrics"]
+    ratio = found["perplexity"] / found["kneser_ney_5gram_perplexity"]
+    print(f"{text}: {metrics}", file=sys.stderr)
+    name = f"{Path(text).name}, {minutes:g} minutes"
+    yield f"{name}: test perplexity", f"{found['perplexity']:.2f}"
+    yield f"{name}: Kneser-Ney 5-gram", f"{found['kneser_ney_5gram_perplexity']:.2f}"
+    yield f"{name}: unigram", f"{found['unigram_perplexity']:.2f}"
+    yield f"{name}: textmill / Kneser-Ney", f"{ratio:.3f}"
+    yield (
+        f"{name}: words to train on, vocabulary",
+        (f"{metrics['train_words']:,}, {metrics['vocabulary']:,}"),
+    )
+    yield f"{name}: epochs, seconds", f"{metrics['epochs']:.1f}, {metrics['seconds']:.0f}"
+    yield f"{name}: words/s, validations included", f"{metrics['words_a_second']:,}"
+    yield (
+        f"{name}: share of the time waiting for tf.data",
+        (f"{metrics['share_of_time_waiting_for_data']:.2%}"),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--rows", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--texts", nargs="+", metavar="FILE:MINUTES")
+    parser.add_argument("--keep", metavar="DIR", help="where the models go")
     args = parser.parse_args()
+    if args.texts:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = []
+            for text in args.texts:
+                file, _, minutes = text.rpartition(":")
+                rows += quality(file, float(minutes), args.keep or folder)
+            print_table(rows)
+        return
     # PyTorch's optimisers load it if they can, and its copy of LLVM clashes with TensorFlow's.
     sys.modules["triton"] = None  # type: ignore[assignment]
     load_tensorflow()

@@ -22,10 +22,11 @@ class Checkpoint:
     Args:
         path: of the file, `.npz`; its folder is made when it is first written.
         digest: of what the run is made of. A file of another digest is of no use.
+        about: what JSON can hold, to be read by `about` before a run can be set up to go on.
     """
 
-    def __init__(self, path: Path, digest: str):
-        self.path, self.digest = path, digest
+    def __init__(self, path: Path, digest: str, *, about: dict[str, Any] | None = None):
+        self.path, self.digest, self._about = path, digest, about or {}
 
     def save(self, state: State) -> None:
         """Replaces the file; a crash leaves the old one or the new one.
@@ -34,7 +35,7 @@ class Checkpoint:
             TextmillError: it cannot be written.
         """
         arrays, record = state
-        text = json.dumps({**record, "digest": self.digest})
+        text = json.dumps({**record, "digest": self.digest, "about": self._about})
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,23 +55,38 @@ class Checkpoint:
         Raises:
             TextmillError: there is no file, it is damaged, or of another run.
         """
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            record = json.loads(str(arrays.pop(_RECORD)))
-            digest = record.pop("digest")
-        except FileNotFoundError:
-            raise TextmillError(
-                f"there is nothing to resume: {self.path} does not exist. Train without --resume"
-            ) from None
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise TextmillError(
-                f"the checkpoint {self.path} is damaged ({type(error).__name__}). Remove "
-                f"{self.path.parent} and train without --resume"
-            ) from None
-        if digest != self.digest:
+        arrays, record = _read(self.path)
+        del record["about"]
+        if record.pop("digest") != self.digest:
             raise TextmillError(
                 f"the checkpoint {self.path} is of another corpus or other settings. Give those "
                 "it was begun with, or remove it and train without --resume"
             )
         return arrays, record
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What a checkpoint's run wrote about itself.
+
+    Raises:
+        TextmillError: there is no file, or it is damaged.
+    """
+    return _read(path)[1]["about"]
+
+
+def _read(path: Path) -> State:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        record = json.loads(str(arrays.pop(_RECORD)))
+        record["digest"], record["about"]
+    except FileNotFoundError:
+        raise TextmillError(
+            f"there is nothing to resume: {path} does not exist. Train without --resume"
+        ) from None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise TextmillError(
+            f"the checkpoint {path} is damaged ({type(error).__name__}). Remove {path.parent} "
+            "and train without --resume"
+        ) from None
+    return arrays, record

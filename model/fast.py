@@ -177,16 +177,37 @@ def take(embedding: Any, ids: Any) -> Any:
     return _take(tf.convert_to_tensor(embedding), tf.convert_to_tensor(ids))
 
 
+def take_some(embedding: Any, ids: Any) -> Any:
+    """Rows of the embedding, a variable [V, D], with a sparse gradient: for few of many rows.
+
+    It is read in place: once its rows have been written singly, reading it as a whole copies it.
+    """
+    return tf.gather(embedding.value, ids)
+
+
 # -- AdamW ---------------------------------------------------------------------------------------
 
 
 @_compiled
-def _norm(gradients: list[Any]) -> Any:
-    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(g)) for g in gradients]))
+def _squares(gradients: list[Any]) -> Any:
+    return tf.add_n([tf.zeros(()), *(tf.reduce_sum(tf.square(g)) for g in gradients)])
+
+
+def _merged(gradient: Any) -> Any:
+    """A sparse gradient with each row once; a dense one as it is."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, place = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
 class AdamW(keras.optimizers.Adam):
     """AdamW (Loshchilov and Hutter 2019) with gradients clipped by their global norm, in one pass.
+
+    Of a variable with a sparse gradient only the rows in it are touched, their means included: with
+    tens of thousands of words, most of which a batch does not hold, the time of a step is else
+    mostly that of reading and writing all their vectors.
 
     Args:
         learning_rate, beta_2: as in Keras's Adam.
@@ -198,7 +219,6 @@ class AdamW(keras.optimizers.Adam):
         super().__init__(learning_rate, **kwargs)
         self.decay, self.clip = decay, clip
 
-        @_compiled
         def stepped(
             p: Any, m: Any, v: Any, g: Any, scale: Any, rate: Any, step: Any, decay: Any
         ) -> Any:
@@ -209,24 +229,35 @@ class AdamW(keras.optimizers.Adam):
             size = tf.sqrt(one - tf.pow(self.beta_2, step)) / (one - tf.pow(self.beta_1, step))
             return p - rate * (decay * p + size * m / (tf.sqrt(v) + self.epsilon)), m, v
 
-        self._stepped = stepped
+        self._of_rows: Any = stepped
+        self._of_all = _compiled(stepped)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-        self._scale = tf.minimum(1.0, self.clip / _norm(list(grads)))
+        grads = [_merged(g) for g in grads]
+        dense = [g for g in grads if not isinstance(g, tf.IndexedSlices)]
+        # Not compiled: the number of rows is another one each time.
+        sparse = [g.values for g in grads if isinstance(g, tf.IndexedSlices)]
+        rows = [tf.reduce_sum(tf.square(values)) for values in sparse]
+        norm = tf.sqrt(tf.add_n([_squares(dense), *rows]))
+        self._scale = tf.minimum(1.0, self.clip / norm)
         return super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         at = self._get_variable_index(variable)
-        m, v = self._momentums[at], self._velocities[at]
-        found = self._stepped(
-            tf.convert_to_tensor(variable),
-            tf.convert_to_tensor(m),
-            tf.convert_to_tensor(v),
-            gradient,
+        arrays = variable, self._momentums[at].value, self._velocities[at].value
+        settings = (
             self._scale,
             tf.cast(learning_rate, tf.float32),
             tf.cast(self.iterations + 1, tf.float32),
             self.decay if len(variable.shape) > 1 else 0.0,
         )
-        for each, value in zip((variable, m, v), found, strict=True):
+        if isinstance(gradient, tf.IndexedSlices):
+            rows, read = gradient.indices, [tf.gather(a, gradient.indices) for a in arrays]
+            for each, value in zip(
+                arrays, self._of_rows(*read, gradient.values, *settings), strict=True
+            ):
+                each.scatter_update(tf.IndexedSlices(value, rows))
+            return
+        read = [tf.convert_to_tensor(array) for array in arrays]
+        for each, value in zip(arrays, self._of_all(*read, gradient, *settings), strict=True):
             each.assign(value)

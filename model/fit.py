@@ -24,6 +24,7 @@ from model.checkpoint import Checkpoint, State
 from model.dataset import Feeder
 from model.errors import TextmillError
 from model.network import LanguageModel, Trainee, fast_kernels
+from model.recipe import PLAIN, Recipe
 from model.settings import TrainSettings
 
 _WARM_UP = 0.03  # share of the training over which the rate rises
@@ -113,6 +114,7 @@ def fit(
     started: float,
     report: Reporter,
     use_tf_data: bool,
+    recipe: Recipe = PLAIN,
     watch: Callable[[int, dict[str, float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
@@ -123,6 +125,7 @@ def fit(
         validate: gives the validation perplexity of the network as it is.
         started: `time.monotonic()` at the start, from which `settings.minutes` counts.
         use_tf_data: feed by tf.data instead of NumPy.
+        recipe: rate and penalties, where the settings name none.
         watch: is given step and scalars at each validation, while the network holds the weights
             that were judged.
         checkpoint: is written every `settings.checkpoint_minutes`, and when the run is interrupted.
@@ -131,7 +134,10 @@ def fit(
     Raises:
         TextmillError: the loss is not a number from the start, or the checkpoint is of no use.
     """
-    run = _Fit(network, feeder, validate, settings, started, report, use_tf_data, watch, checkpoint)
+    recipe = recipe.given(settings)
+    run = _Fit(
+        network, feeder, validate, settings, recipe, started, report, use_tf_data, watch, checkpoint
+    )
     if resume:
         assert checkpoint is not None
         run.restore(checkpoint.load())
@@ -155,6 +161,7 @@ class _Fit:
         feeder: Feeder,
         validate: Callable[[], float],
         settings: TrainSettings,
+        recipe: Recipe,
         started: float,
         report: Reporter,
         use_tf_data: bool,
@@ -162,16 +169,16 @@ class _Fit:
         checkpoint: Checkpoint | None,
     ):
         self.network, self.feeder, self.validate = network, feeder, validate
-        self.settings, self.started, self.report = settings, started, report
+        self.settings, self.recipe, self.started, self.report = settings, recipe, started, report
         self.use_tf_data, self.watch, self.checkpoint = use_tf_data, watch, checkpoint
         self.trainee = Trainee(
             network,
             batch=feeder.batch if feeder.carries_state else None,
-            activation=settings.activation_penalty,
-            slowness=settings.slowness_penalty,
+            activation=recipe.activation_penalty,
+            slowness=recipe.slowness_penalty,
         )
         self.trainee.compile(
-            optimizer=_optimizer(settings),
+            optimizer=_optimizer(settings, recipe.learning_rate),
             # Measured: XLA makes TensorFlow's LSTM loop no faster on a CPU, and keeps it from
             # cuDNN on a GPU. JAX knows no other way.
             jit_compile=keras.backend.backend() == "jax",
@@ -303,7 +310,7 @@ class _Fit:
         return min(1.0, self.history.words / self.place.total) if self.place.total else 0.0
 
     def _rate(self) -> float:
-        return self.settings.learning_rate * self.place.slower * _rate(self._share())
+        return self.recipe.learning_rate * self.place.slower * _rate(self._share())
 
     def _measure(self) -> None:
         """Fixes the length of a run of so many minutes, once the speed is known."""
@@ -405,12 +412,12 @@ class _Fit:
     def _restart(self) -> None:
         """Goes back to the last good point with a smaller rate."""
         restarts, slower = self.history.restarts + 1, self.place.slower * _SLOWER
-        rate = self.settings.learning_rate * self.place.slower
+        rate = self.recipe.learning_rate * self.place.slower
         if restarts > _MOST_RESTARTS:
             if self.best is None:
                 raise TextmillError(
                     f"training diverged {restarts} times, at last with the rate {rate:g}. Give a "
-                    f"lower --learning-rate (it was {self.settings.learning_rate:g})"
+                    f"lower --learning-rate (it was {self.recipe.learning_rate:g})"
                 )
             self.report.message("training diverged again; the best weights so far are kept")
             raise _Stop("diverged")
@@ -468,14 +475,12 @@ class _Fit:
             self.last_saved = time.monotonic()
 
 
-def _optimizer(settings: TrainSettings) -> Any:
+def _optimizer(settings: TrainSettings, rate: float) -> Any:
     fast = fast_kernels()
     if fast is not None:
-        return fast.AdamW(
-            settings.learning_rate, decay=settings.weight_decay, clip=settings.clip, beta_2=0.99
-        )
+        return fast.AdamW(rate, decay=settings.weight_decay, clip=settings.clip, beta_2=0.99)
     optimizer = keras.optimizers.AdamW(
-        settings.learning_rate,
+        rate,
         beta_2=0.99,
         weight_decay=settings.weight_decay,
         global_clipnorm=settings.clip,

@@ -76,7 +76,9 @@ class AdaptiveOutput(layers.Layer):
     def head(self, x: Any, embedding: Any, bias: Any) -> Any:
         """Logits [N, first cut-off + C] of the head: its words, then the clusters."""
         words = self.settings.cutoffs[0]
-        kernel = ops.concatenate([embedding[:words], self.cluster_kernel], axis=0)
+        fast = fast_kernels()
+        frequent = embedding[:words] if fast is None else fast.take_some(embedding, range(words))
+        kernel = ops.concatenate([frequent, self.cluster_kernel], axis=0)
         return ops.matmul(x, ops.transpose(kernel)) + ops.concatenate(
             [bias[:words], self.cluster_bias], axis=0
         )
@@ -260,8 +262,10 @@ class LanguageModel(layers.Layer):
     def _embedded(self, ids: Any, training: bool) -> Any:
         if self.fast is None:
             x = self.embedding(ids)
-        else:
+        elif self.adaptive is None:
             x = self.fast.take(self.embedding.embeddings, ids)
+        else:
+            x = self.fast.take_some(self.embedding.embeddings, ids)
         if not (training and self.word_dropout):
             return x
         ones = ops.ones((self.settings.vocabulary, 1))

@@ -128,20 +128,20 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """A network size and the dropout that suits a small corpus."""
+    """Sizes of a network by name."""
 
     embedding: int
     hidden: int
     layers: int
-    dropout: float
 
 
 PRESETS = {
-    "tiny": Preset(64, 64, 1, 0.2),
-    "small": Preset(256, 256, 1, 0.6),
-    "medium": Preset(400, 400, 2, 0.5),
-    "large": Preset(650, 650, 2, 0.5),
+    "tiny": Preset(64, 64, 1),
+    "small": Preset(256, 256, 1),
+    "medium": Preset(256, 512, 1),
+    "large": Preset(400, 1024, 2),
 }
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,8 @@ class TrainSettings:
         batch: B, parallel streams or lines.
         steps: T, time steps of a window (`stream` mode).
         learning_rate: peak rate of AdamW; warmed up, then lowered to a hundredth along a
-            cosine.
+            cosine. None here and below: what `model.recipe` finds fit.
+        dropout: see `NetworkSettings`.
         weight_decay: AdamW's decoupled decay.
         clip: gradients are scaled so that their global norm is at most this.
         patience: stop after so many validations without a better perplexity.
@@ -176,14 +177,15 @@ class TrainSettings:
     epochs: int | None = None
     batch: int = 32
     steps: int = 32
-    learning_rate: float = 4e-3
+    learning_rate: float | None = None
     weight_decay: float = 0.05
     clip: float = 0.5
     patience: int = 10
-    weight_drop: float = 0.0
-    word_dropout: float = 0.0
-    activation_penalty: float = 0.0
-    slowness_penalty: float = 0.0
+    dropout: float | None = None
+    weight_drop: float | None = None
+    word_dropout: float | None = None
+    activation_penalty: float | None = None
+    slowness_penalty: float | None = None
     vary: bool = False
     average: bool = True
     checkpoint_minutes: float = 3.0
@@ -199,14 +201,17 @@ class TrainSettings:
             object.__setattr__(self, "epochs", 40)
         _check_int("batch", self.batch, 1)
         _check_int("steps", self.steps, 1)
-        _check_float("learning_rate", self.learning_rate, "a number above 0", lambda x: x > 0)
+        if self.learning_rate is not None:
+            _check_float("learning_rate", self.learning_rate, "a number above 0", lambda x: x > 0)
         _check_float("weight_decay", self.weight_decay, "a number of at least 0", lambda x: x >= 0)
         _check_float("clip", self.clip, "a number above 0", lambda x: x > 0)
         _check_int("patience", self.patience, 1)
-        for name in ("weight_drop", "word_dropout"):
-            _check_float(name, getattr(self, name), "a number in [0, 1)", lambda x: 0 <= x < 1)
+        for name in ("dropout", "weight_drop", "word_dropout"):
+            if getattr(self, name) is not None:
+                _check_float(name, getattr(self, name), "a number in [0, 1)", lambda x: 0 <= x < 1)
         for name in ("activation_penalty", "slowness_penalty", "checkpoint_minutes"):
-            _check_float(name, getattr(self, name), "a number of at least 0", lambda x: x >= 0)
+            if getattr(self, name) is not None:
+                _check_float(name, getattr(self, name), "a number of at least 0", lambda x: x >= 0)
         for name in ("vary", "average"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(name, "true or false", getattr(self, name))

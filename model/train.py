@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import Checkpoint
+from model.checkpoint import Checkpoint, about
 from model.corpus import Corpus, built_in_corpus, read_corpus, read_table
 from model.dataset import Feeder, LineBatches, StreamBatches
 from model.errors import TextmillError
 from model.fit import History, Reporter, fit
+from model.machine import cores, cpu_kind, gpus
 from model.output import choose_output
 from model.page import training_page
+from model.recipe import Recipe, choose
 from model.saved import SavedModel, check_free, load_model, save_model
-from model.settings import PRESETS, NetworkSettings, TrainSettings, VocabularySettings
+from model.settings import AUTO, NetworkSettings, TrainSettings, VocabularySettings
 from model.split import Part, split, whole
+from model.transfer import check_choices, gentler, sizes, transfer
 from model.vocabulary import RESERVED, Vocabulary, tokenize_texts
 
 # With a budget, validation looks at so many words for each second of it at most: a tenth of the
@@ -64,22 +67,24 @@ def train_model(
     *,
     corpus: CorpusSettings,
     vocabulary: VocabularySettings,
-    preset: str,
     output: str = "auto",
     train: TrainSettings,
     report: Reporter,
-    dropout: float | None = None,
+    preset: str = AUTO,
     tensorboard: str | None = None,
     resume: bool = False,
+    init_from: str | None = None,
 ) -> SavedModel:
     """Reads a corpus, trains a model on its first 90 %, saves it.
 
     Args:
         out: the directory to make.
-        preset: a name of `PRESETS`. dropout: another one than the preset's.
+        train: what is None there is chosen for the corpus and the budget, see `model.recipe`.
+        preset: a name of `PRESETS`, or `auto`, which chooses the sizes, too.
         output: `dense`, `adaptive`, or `auto` for what pays, see `model.output`.
         tensorboard: a folder for logs.
         resume: go on from the checkpoint that a run into `out` left when it was stopped.
+        init_from: a model whose words, sizes and weights are the start, see `model.transfer`.
 
     Returns:
         The model as saved in `out`; `training["metrics"]` holds its perplexity on the last 5 %.
@@ -89,6 +94,9 @@ def train_model(
     """
     started = time.monotonic()
     unfinished = _unfinished(out, resume=resume)
+    old = None if init_from is None else load_model(init_from)
+    if old is not None:
+        check_choices(old, level=vocabulary.level, preset=preset, output=output)
     text = corpus.read()
     report.message(
         f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
@@ -97,7 +105,7 @@ def train_model(
     learned = Vocabulary.build(
         parts["train"].words, parts["train"].counts(), vocabulary, ends=parts["train"].ends
     )
-    if len(learned) == len(RESERVED):
+    if len(learned) == len(RESERVED) and old is None:
         raise TextmillError(
             f"no word is seen {vocabulary.min_count} times in the training part; give a lower "
             "--min-count or more text"
@@ -105,6 +113,14 @@ def train_model(
     if text.skipped:
         report.message(f"{text.skipped:,} rows without a text or a label are left out")
     labels = tuple(sorted(set(text.labels or ())))
+    start = None
+    if old is not None:
+        start = transfer(old, learned, labels, seed=train.seed)
+        new = len(start.vocabulary) - len(old.vocabulary)
+        report.message(
+            f"going on from {init_from}: {len(old.vocabulary):,} words, and {new:,} new ones"
+        )
+        learned, labels = start.vocabulary, start.labels
     report.message(
         f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
         f"{parts['valid'].unknown_rate(learned):.1%} unknown in the validation part"
@@ -117,24 +133,47 @@ def train_model(
     from model.watch import Watch, glimpse, rows_of
 
     report.message(device_line())
+    if resume:  # what was chosen may hang on the machine it was begun on
+        recipe = Recipe(**about(unfinished)["recipe"])
+    else:
+        recipe = choose(
+            preset if old is None else sizes(old),
+            words=parts["train"].tokens,
+            vocabulary=len(learned),
+            minutes=train.minutes,
+            epochs=train.epochs,
+            cores=cores(),
+            gpus=gpus(),
+        )
+        recipe = (recipe if old is None else gentler(recipe)).given(train)
+    report.message(recipe_line(recipe))
     watch = None if tensorboard is None else Watch(tensorboard, learned)
-    sizes = asdict(PRESETS[preset]) | ({} if dropout is None else {"dropout": dropout})
-    settings = choose_output(
-        output,
-        learned.counts,
-        NetworkSettings(vocabulary=len(learned), context=len(labels), **sizes),
-    )
+    if start is None:
+        sized = NetworkSettings(
+            vocabulary=len(learned),
+            embedding=recipe.embedding,
+            hidden=recipe.hidden,
+            layers=recipe.layers,
+            dropout=recipe.dropout,
+            context=len(labels),
+        )
+        settings = choose_output(output, learned.counts, sized)
+    else:
+        settings = replace(start.network, dropout=recipe.dropout)
     if settings.tails:
         head, tails = settings.cutoffs[0], len(settings.tails)
         report.message(f"adaptive output: {head:,} words in the head, {tails} tail clusters")
     network = LanguageModel(
         settings,
         seed=train.seed,
-        weight_drop=train.weight_drop,
-        word_dropout=train.word_dropout,
+        weight_drop=recipe.weight_drop,
+        word_dropout=recipe.word_dropout,
     )
     network.build()
-    network.assign_output_bias(learned.counts)
+    if start is None:
+        network.assign_output_bias(learned.counts)
+    else:
+        network.assign_arrays(start.arrays)
     evaluator = Evaluator(network, learned, labels)
     feeder = make_feeder(parts["train"], learned, train, labels)
     if isinstance(feeder, LineBatches) and feeder.cut:
@@ -154,7 +193,11 @@ def train_model(
         if watch is not None:
             watch(step, row, network, ids)
 
-    checkpoint = Checkpoint(unfinished, _digest(train, settings, learned, labels, text))
+    checkpoint = Checkpoint(
+        unfinished,
+        _digest(train, recipe, settings, learned, labels, text, old),
+        about={"recipe": asdict(recipe)},
+    )
     history = fit(
         network,
         feeder,
@@ -163,6 +206,7 @@ def train_model(
         started=started,
         report=report,
         use_tf_data=keras.backend.backend() == "tensorflow",
+        recipe=recipe,
         watch=look,
         checkpoint=checkpoint,
         resume=resume,
@@ -175,12 +219,18 @@ def train_model(
         arrays=network.arrays(),
         training={
             "corpus": _corpus_record(corpus, text),
+            "init_from": None if old is None else _origin(old),
             "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
+            "recipe": asdict(recipe),
             "history": history.validations,
             "samples": samples,
             "metrics": _metrics(history, evaluator, parts, learned),
-            "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
-            "machine": platform.machine(),
+            "versions": {
+                "textmill": importlib.metadata.version("textmill"),
+                "keras": keras.__version__,
+                "backend": keras.backend.backend(),
+            },
+            "machine": f"{cpu_kind()}, {cores()} cores, {gpus()} GPUs",
         },
     )
     page = training_page(model.training, "How this model was trained")
@@ -215,16 +265,26 @@ def _unfinished(out: str, *, resume: bool) -> Path:
 
 def _digest(
     train: TrainSettings,
+    recipe: Recipe,
     network: NetworkSettings,
     vocabulary: Vocabulary,
     labels: Sequence[str],
     corpus: Corpus,
+    old: SavedModel | None,
 ) -> str:
     """Of all that decides a run's steps."""
     settings = asdict(train)
     del settings["checkpoint_minutes"]
     sources = [source.sha256 for source in corpus.sources]
-    parts = [settings, network.record(), list(vocabulary.counts), list(labels), sources]
+    parts = [
+        settings,
+        asdict(recipe),
+        network.record(),
+        list(vocabulary.counts),
+        list(labels),
+        sources,
+        old and old.fingerprint,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -268,15 +328,19 @@ def device_line() -> str:
     """One line that says what Keras computes on."""
     import keras
 
-    backend = keras.backend.backend()
-    if backend == "torch":
-        import torch
+    found = gpus()
+    device = f"{found} GPU" if found else "the CPU (no GPU found)"
+    return f"training on {device} with Keras on {keras.backend.backend()}"
 
-        gpus = torch.cuda.device_count()
-    else:
-        gpus = len(keras.distribution.list_devices("gpu"))
-    device = f"{gpus} GPU" if gpus else "the CPU (no GPU found)"
-    return f"training on {device} with Keras on {backend}"
+
+def recipe_line(recipe: Recipe) -> str:
+    """One line that says what is trained, and how it is kept from learning by heart."""
+    return (
+        f"LSTM of {recipe.layers} x {recipe.hidden}, embedding {recipe.embedding}; dropout "
+        f"{recipe.dropout:g}, of weights {recipe.weight_drop:g}, of words {recipe.word_dropout:g}; "
+        f"penalties {recipe.activation_penalty:g} and {recipe.slowness_penalty:g}; rate "
+        f"{recipe.learning_rate:g}"
+    )
 
 
 def _metrics(
@@ -296,6 +360,9 @@ def _metrics(
         "epochs": round(history.epochs, 2),
         "seconds": round(history.seconds, 1),
         "words_a_second": round(history.words / max(history.seconds, 1e-9)),
+        "share_of_time_waiting_for_data": round(
+            history.feed_seconds / max(history.seconds, 1e-9), 4
+        ),
         "stopped": history.stopped,
     }
 
@@ -307,6 +374,11 @@ def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
     return {**record, "sources": sources, "skipped": corpus.skipped}
 
 
+def _origin(model: SavedModel) -> dict[str, Any]:
+    """What training.json says of the model that a training began from."""
+    return {"fingerprint": model.fingerprint, "corpus": model.training.get("corpus")}
+
+
 def model_card(model: SavedModel) -> str:
     """README.md of a model directory."""
     metrics, corpus = model.training["metrics"], model.training["corpus"]
@@ -314,6 +386,15 @@ def model_card(model: SavedModel) -> str:
     sources = "\n".join(
         f"- {s['name']}, {s['bytes']:,} bytes, SHA-256 {s['sha256']}" for s in corpus["sources"]
     )
+    origin = model.training["init_from"]
+    if origin is not None:
+        before = ", ".join(s["name"] for s in origin["corpus"]["sources"])
+        sources += (
+            f"\n\nIt went on from the model {origin['fingerprint'][:12]}, trained on {before}; all "
+            "figures here are of the corpus above."
+        )
+    seed, versions = model.training["settings"]["seed"], model.training["versions"]
+    recipe = recipe_line(Recipe(**model.training["recipe"]))
     s = model.network
     output = "adaptive" if s.tails else "dense"
     labels = f", labels: {', '.join(model.labels)}" if model.labels else ""
@@ -334,6 +415,10 @@ last 5 % of the corpus by position, and the last was not used to choose anything
 | what | figure |
 |---|---|
 {rows}
+
+Trained with seed {seed} by Keras {versions["keras"]} on {versions["backend"]} (textmill
+{versions["textmill"]}), on {model.training["machine"]}:
+{recipe}.
 
 This file is part of the checked directory: keep notes elsewhere.
 """

@@ -100,11 +100,12 @@ def _train(args: argparse.Namespace) -> int:
     vocabulary = VocabularySettings(
         level=args.level, min_count=args.min_count, max_size=args.max_size
     )
-    chosen = {"learning_rate": args.learning_rate} if args.learning_rate is not None else {}
     settings = TrainSettings(
         mode=mode,
         minutes=args.minutes,
         epochs=args.epochs,
+        learning_rate=args.learning_rate,
+        dropout=args.dropout,
         weight_drop=args.weight_drop,
         word_dropout=args.word_dropout,
         activation_penalty=args.activation_penalty,
@@ -113,7 +114,6 @@ def _train(args: argparse.Namespace) -> int:
         average=args.average,
         checkpoint_minutes=args.checkpoint_minutes,
         seed=args.seed,
-        **chosen,
     )
     with TrainingReport(quiet=args.quiet).running() as report:
         model = train_model(
@@ -122,11 +122,11 @@ def _train(args: argparse.Namespace) -> int:
             vocabulary=vocabulary,
             preset=args.preset,
             output=args.output,
-            dropout=args.dropout,
             train=settings,
             report=report,
             tensorboard=args.tensorboard,
             resume=args.resume,
+            init_from=args.init_from,
         )
     if args.json:
         print(json.dumps(model.training["metrics"]))

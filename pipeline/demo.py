@@ -40,7 +40,6 @@ def demo(out: str, *, minutes: float, workers: int | None, quiet: bool) -> None:
             str(folder / "model"),
             corpus=CorpusSettings(),
             vocabulary=VocabularySettings(),
-            preset="small",
             train=TrainSettings(minutes=minutes),
             report=report,
         )

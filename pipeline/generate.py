@@ -112,7 +112,7 @@ def generate(
         Interrupted: by Ctrl-C; what is finished stands.
         TextmillError: model, prompts or output are of no use, or a worker failed.
     """
-    from pipeline.handler import cpu_kind
+    from model.machine import cpu_kind
     from pipeline.runner import runner_of  # Beam loads only from here on
 
     started = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from model.checks import check_settings
 from model.errors import SettingError, TextmillError
 from model.generator import Generator, Prompt, slots_for, use_one_thread
+from model.machine import cpu_kind
 from model.saved import SavedModel, load_model
 from model.settings import GenerationSettings
 from pipeline.directory import Counts
@@ -122,15 +122,3 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
     def get_metrics_namespace(self) -> str:
         """Of the metrics that RunInference keeps."""
         return "textmill"
-
-
-def cpu_kind() -> str:
-    """The processor's name: equal bits are promised on one kind of CPU."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from model.settings import (
+    AUTO,
     LEVELS,
     MODES,
     OUTPUTS,
@@ -63,7 +64,8 @@ def _add_train(subparsers: Any, run: Command) -> None:
     add("--mode", choices=MODES, help="stream: one long text (default); lines: each line its own "
         "(default for tables)")  # fmt: skip
     add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
-    add("--preset", choices=list(PRESETS), default="small", help="network size (default: small)")
+    add("--preset", choices=[AUTO, *PRESETS], default=AUTO, help="network size (default: auto, by "
+        "corpus and budget)")  # fmt: skip
     add("--output", choices=OUTPUTS, default="auto", help="softmax over all words, or over the "
         "frequent ones and clusters of the others (default: auto, what is faster)")  # fmt: skip
     add("--labels", metavar="COLUMN", help="column of labels, by name or number: table, not text")
@@ -77,22 +79,22 @@ def _add_train(subparsers: Any, run: Command) -> None:
         "whitespace 1)")  # fmt: skip
     add("--max-size", type=int, default=VocabularySettings.max_size, metavar="N",
         help="most entries of the vocabulary (default: %(default)s)")  # fmt: skip
-    add("--dropout", type=float, metavar="X", help="share of features dropped (default: by preset)")
-    add("--learning-rate", type=float, metavar="X",
-        help=f"peak rate (default: {TrainSettings.learning_rate:g})")  # fmt: skip
-    add("--weight-drop", type=float, default=0.0, metavar="X",
-        help="share of the recurrent weights dropped (default: 0)")  # fmt: skip
-    add("--word-dropout", type=float, default=0.0, metavar="X",
-        help="share of the vocabulary dropped as inputs (default: 0)")  # fmt: skip
-    add("--activation-penalty", type=float, default=0.0, metavar="X",
-        help="times the mean square of the last layer, added to the loss (default: 0)")  # fmt: skip
-    add("--slowness-penalty", type=float, default=0.0, metavar="X",
-        help="times the mean square of its changes, added to the loss (default: 0)")  # fmt: skip
+    add("--dropout", type=float, metavar="X", help="share of features dropped; this and the next "
+        "five are chosen by corpus and budget")  # fmt: skip
+    add("--weight-drop", type=float, metavar="X", help="share of the recurrent weights dropped")
+    add("--word-dropout", type=float, metavar="X", help="share of the vocabulary dropped as inputs")
+    add("--activation-penalty", type=float, metavar="X",
+        help="times the mean square of the last layer, added to the loss")  # fmt: skip
+    add("--slowness-penalty", type=float, metavar="X",
+        help="times the mean square of its changes, added to the loss")  # fmt: skip
+    add("--learning-rate", type=float, metavar="X", help="peak rate")
     add("--vary", action="store_true", help="windows of different lengths")
     add("--no-average", dest="average", action="store_false",
         help="keep the weights themselves, not running means of them")  # fmt: skip
     add("--checkpoint-minutes", type=float, default=TrainSettings.checkpoint_minutes, metavar="N",
         help="between two checkpoints (default: %(default)g)")  # fmt: skip
+    add("--init-from", metavar="MODEL", help="begin with words, sizes and weights of this model; "
+        "new words and labels are added")  # fmt: skip
     add("--resume", action="store_true", help="go on with a stopped training into MODEL")
     add("--tensorboard", metavar="DIR", help="write TensorBoard logs")
     add("--json", action="store_true", help="print the metrics as JSON")

@@ -28,6 +28,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from model.errors import UsageError
+from model.machine import cores
 
 _END_SECONDS = 15.0  # that worker processes have to end once the run is over
 
@@ -133,7 +134,7 @@ def default_workers() -> int:
     """One process a core; on a GPU one process in all, which owns it."""
     if any(Path("/dev").glob("nvidia[0-9]*")):
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def _named_runner(name: str) -> PipelineRunner:

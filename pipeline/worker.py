@@ -27,7 +27,14 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main(sys.argv)
+    status = 1
+    try:
+        sdk_worker_main.main(sys.argv)
+        status = 0
+    finally:
+        # Not by way of the interpreter's own end, which aborts now and then while TensorFlow's and
+        # gRPC's threads run: the launcher would take that for a death and hide the real error.
+        os._exit(status)
 
 
 def _hold(leash: str, parent: int) -> None:

@@ -124,3 +124,33 @@ def test_adamw_against_numpy():
             weights[i] = weights[i] - rate * (mean / (np.sqrt(size) + small) + decayed)
     for variable, expected in zip(variables, weights, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_adamw_of_a_sparse_gradient_steps_its_rows_and_leaves_the_others():
+    start = normal(5, 2)
+    sparse, dense = keras.Variable(start), keras.Variable(start)
+    optimizers = [fast.AdamW(0.01, decay=0.1, clip=0.7, beta_2=0.99) for _ in range(2)]
+    rows, values = [3, 1, 3], normal(3, 2)
+    whole = np.zeros((5, 2), np.float32)
+    np.add.at(whole, rows, values)
+    slices = tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([5, 2]))
+    for optimizer, variable, gradient in zip(
+        optimizers, (sparse, dense), (slices, tf.constant(whole)), strict=True
+    ):
+        optimizer.build([variable])
+        for _ in range(3):  # rows that are always there fare as in the dense way
+            optimizer.apply([gradient], [variable])
+    np.testing.assert_allclose(sparse.numpy()[[1, 3]], dense.numpy()[[1, 3]], rtol=1e-5)
+    assert np.array_equal(sparse.numpy()[[0, 2, 4]], start[[0, 2, 4]])
+
+
+def test_rows_of_a_large_embedding_have_a_sparse_gradient():
+    embedding, weigh = keras.Variable(normal(5, 2)), normal(2, 2, 2)
+    ids = np.array([[1, 3], [3, 0]], np.int32)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(fast.take_some(embedding, ids) * weigh)
+    gradient = tape.gradient(total, embedding.value)
+    assert isinstance(gradient, tf.IndexedSlices)
+    expected = np.zeros((5, 2), np.float32)
+    np.add.at(expected, ids, weigh)
+    np.testing.assert_allclose(tf.convert_to_tensor(gradient).numpy(), expected, rtol=1e-6)

@@ -1,0 +1,34 @@
+"""What this machine computes on."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+
+def cpu_kind() -> str:
+    """The processor's name: equal bits are promised on one kind of CPU."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """GPUs that Keras's backend sees."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return int(torch.cuda.device_count())
+    return len(keras.distribution.list_devices("gpu"))

@@ -27,13 +27,7 @@ from model.network import LanguageModel
 from model.saved import SavedModel, load_model, save_model
 from model.settings import TrainSettings, VocabularySettings
 from model.train import CorpusSettings, tokenized_part, train_model
-
-
-class Quiet:
-    """No progress."""
-
-    def __getattr__(self, name):
-        return lambda *args, **more: None
+from pipeline.console import TrainingReport
 
 
 def held_out_perplexity(model: SavedModel, table: Path) -> float:
@@ -85,7 +79,7 @@ def main() -> None:
                 vocabulary=VocabularySettings(min_count=min_count),
                 train=TrainSettings(mode="lines", seed=seed, learning_rate=rate, **more),
                 init_from=init_from and str(place / init_from),
-                report=Quiet(),
+                report=TrainingReport(quiet=True),
             )
 
         train("base", "rest.csv", labelled=False, seed=0, epochs=10)

@@ -310,7 +310,11 @@ class _Fit:
         return min(1.0, self.history.words / self.place.total) if self.place.total else 0.0
 
     def _rate(self) -> float:
-        return self.recipe.learning_rate * self.place.slower * _rate(self._share())
+        return (
+            self.recipe.learning_rate
+            * self.place.slower
+            * _rate(self._share(), self.settings.schedule)
+        )
 
     def _measure(self) -> None:
         """Fixes the length of a run of so many minutes, once the speed is known."""
@@ -489,9 +493,10 @@ def _optimizer(settings: TrainSettings, rate: float) -> Any:
     return optimizer
 
 
-def _rate(share: float) -> float:
-    """The learning rate over its peak: linear warm-up, then a cosine to nearly zero."""
+def _rate(share: float, schedule: str = "cosine") -> float:
+    """The learning rate over its peak: linear warm-up, then the way down to nearly zero."""
     if share < _WARM_UP:
         return max(share / _WARM_UP, 0.05)
     rest = (share - _WARM_UP) / (1 - _WARM_UP)
-    return _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * rest))
+    left = {"cosine": 0.5 * (1 + math.cos(math.pi * rest)), "linear": 1 - rest, "constant": 1.0}
+    return _LEAST_RATE + (1 - _LEAST_RATE) * left[schedule]

@@ -142,6 +142,7 @@ PRESETS = {
     "large": Preset(400, 1024, 2),
 }
 AUTO = "auto"
+SCHEDULES = ("cosine", "linear", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +159,10 @@ class TrainSettings:
             where `minutes` is given.
         batch: B, parallel streams or lines.
         steps: T, time steps of a window (`stream` mode).
-        learning_rate: peak rate of AdamW; warmed up, then lowered to a hundredth along a
-            cosine. None here and below: what `model.recipe` finds fit.
+        learning_rate: peak rate of AdamW, warmed up to. None here and below: what `model.recipe`
+            finds fit.
+        schedule: how the rate falls to a hundredth of its peak, `cosine` or `linear`; `constant`
+            leaves it there.
         dropout: see `NetworkSettings`.
         weight_decay: AdamW's decoupled decay.
         clip: gradients are scaled so that their global norm is at most this.
@@ -178,6 +181,7 @@ class TrainSettings:
     batch: int = 32
     steps: int = 32
     learning_rate: float | None = None
+    schedule: str = "cosine"
     weight_decay: float = 0.05
     clip: float = 0.5
     patience: int = 10
@@ -203,6 +207,7 @@ class TrainSettings:
         _check_int("steps", self.steps, 1)
         if self.learning_rate is not None:
             _check_float("learning_rate", self.learning_rate, "a number above 0", lambda x: x > 0)
+        _check_choice("schedule", self.schedule, SCHEDULES)
         _check_float("weight_decay", self.weight_decay, "a number of at least 0", lambda x: x >= 0)
         _check_float("clip", self.clip, "a number above 0", lambda x: x > 0)
         _check_int("patience", self.patience, 1)

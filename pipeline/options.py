@@ -13,6 +13,7 @@ from model.settings import (
     OUTPUTS,
     PRECISIONS,
     PRESETS,
+    SCHEDULES,
     GenerationSettings,
     TrainSettings,
     VocabularySettings,
@@ -88,6 +89,12 @@ def _add_train(subparsers: Any, run: Command) -> None:
     add("--slowness-penalty", type=float, metavar="X",
         help="times the mean square of its changes, added to the loss")  # fmt: skip
     add("--learning-rate", type=float, metavar="X", help="peak rate")
+    add("--schedule", choices=SCHEDULES, default=TrainSettings.schedule, help="how the rate falls "
+        "(default: %(default)s)")  # fmt: skip
+    add("--weight-decay", type=float, default=TrainSettings.weight_decay, metavar="X",
+        help="of AdamW (default: %(default)g)")  # fmt: skip
+    add("--clip", type=float, default=TrainSettings.clip, metavar="X",
+        help="largest norm of a gradient (default: %(default)g)")  # fmt: skip
     add("--vary", action="store_true", help="windows of different lengths")
     add("--no-average", dest="average", action="store_false",
         help="keep the weights themselves, not running means of them")  # fmt: skip

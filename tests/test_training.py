@@ -319,14 +319,30 @@ def test_averaged_weights_against_numpy(silent, tmp_path):
     np.testing.assert_array_equal(judged[-1], means[max(means)])
 
 
-def test_rate_warms_up_and_falls_to_nearly_zero():
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_rate_warms_up_and_falls_to_nearly_zero(schedule):
     shares = np.linspace(0, 1, 101)
-    rates = [_rate(share) for share in shares]
+    rates = [_rate(share, schedule) for share in shares]
     assert max(rates) == pytest.approx(1.0, abs=0.01)
     assert np.argmax(rates) == 3
     assert rates[0] == 0.05
     assert rates[-1] == pytest.approx(0.01)
     assert all(a >= b for a, b in itertools.pairwise(rates[3:]))
+    middle = 0.03 + 0.97 / 4  # a quarter of the way down, where the two differ
+    left = 0.75 if schedule == "linear" else (1 + math.cos(math.pi / 4)) / 2
+    assert _rate(middle, schedule) == pytest.approx(0.01 + 0.99 * left)
+
+
+def test_a_constant_rate_only_warms_up():
+    assert [_rate(share, "constant") for share in (0.0, 0.03, 0.5, 1.0)] == [0.05, 1, 1, 1]
+
+
+def test_the_schedule_is_the_one_that_was_asked_for(silent):
+    last = {}
+    for schedule in ("cosine", "constant"):
+        _, history = run(lambda: 1.0, silent, epochs=4, patience=9, schedule=schedule)
+        last[schedule] = history.validations[-1]["learning_rate"]
+    assert last["constant"] == 4e-3 > 20 * last["cosine"]
 
 
 def test_a_corpus_of_less_than_a_batch(book, tmp_path, silent):

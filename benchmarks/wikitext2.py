@@ -29,7 +29,7 @@ from table import print_table
 from model.checkpoint import Checkpoint, about
 from model.machine import cores, gpus
 from model.recipe import Recipe, choose
-from model.settings import AUTO, PRESETS, NetworkSettings, TrainSettings
+from model.settings import AUTO, PRECISIONS, PRESETS, NetworkSettings, TrainSettings
 from model.split import END, Part
 from model.vocabulary import EOS, RESERVED, Vocabulary
 
@@ -101,6 +101,7 @@ def train(args: argparse.Namespace) -> None:
         seed=args.seed,
         dropout=args.dropout,
         learning_rate=args.learning_rate,
+        precision=args.precision,
     )
     if args.resume:
         recipe = Recipe(**about(file)["recipe"])
@@ -133,6 +134,7 @@ def train(args: argparse.Namespace) -> None:
         seed=settings.seed,
         weight_drop=recipe.weight_drop,
         word_dropout=recipe.word_dropout,
+        precision=args.precision,
     )
     network.build()
     network.assign_output_bias(vocabulary.counts)
@@ -196,6 +198,7 @@ def main(argv: list[str] | None = None) -> Any:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--dropout", type=float)
     parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--threads", type=int, help="of TensorFlow")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)

@@ -153,6 +153,9 @@ class LanguageModel(layers.Layer):
             al. 2013).
         word_dropout: share of the vocabulary whose vectors are zero as inputs in training (Gal and
             Ghahramani 2016).
+        precision: of the products of the LSTM layers and of a dense output. With `bfloat16` weights
+            and all else stay float32 (mixed precision, Micikevicius et al. 2018; bfloat16 has
+            float32's range, so that losses need no scaling).
     """
 
     def __init__(
@@ -162,10 +165,12 @@ class LanguageModel(layers.Layer):
         seed: int = 0,
         weight_drop: float = 0.0,
         word_dropout: float = 0.0,
+        precision: str = "float32",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.weight_drop, self.word_dropout = weight_drop, word_dropout
+        self.precision = precision
         if isinstance(settings, dict):  # from get_config
             settings = NetworkSettings(**settings)
         self.settings, self.seed = settings, seed
@@ -181,6 +186,7 @@ class LanguageModel(layers.Layer):
                 return_state=True,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+                dtype="float32" if precision == "float32" else f"mixed_{precision}",
             )
             for _ in range(settings.layers)
         ]
@@ -204,7 +210,7 @@ class LanguageModel(layers.Layer):
             )
         self.adaptive = AdaptiveOutput(settings, seeds=seeds) if settings.tails else None
         self.masks = keras.random.SeedGenerator(next(seeds))
-        self.fast = fast_kernels()
+        self.fast = fast_kernels() if precision == "float32" else None
 
     def build(self, *_: Any) -> None:
         s = self.settings
@@ -284,13 +290,15 @@ class LanguageModel(layers.Layer):
         # Keras's layer, cuDNN where there is a GPU, with these values in the place of its own.
         values = [(cell.kernel, kernel), (cell.recurrent_kernel, recurrent), (cell.bias, bias)]
         with keras.StatelessScope(values):
-            return lstm(x, initial_state=list(start))
+            found = lstm(x, initial_state=list(start))
+        return [ops.cast(each, "float32") for each in found]
 
     def logits(self, features: Any) -> Any:
         """Logits [B, T, V]; those of an adaptive output are log-probabilities."""
         embedding, bias = self.embedding.embeddings, self.output_bias
         if self.adaptive is None:
-            return ops.matmul(features, ops.transpose(embedding)) + bias
+            pair = (ops.cast(each, self.precision) for each in (features, ops.transpose(embedding)))
+            return ops.cast(ops.matmul(*pair), "float32") + bias
         shape = ops.shape(features)
         flat = ops.reshape(features, (-1, self.settings.embedding))
         found = self.adaptive.log_probabilities(flat, embedding, bias)
@@ -314,6 +322,7 @@ class LanguageModel(layers.Layer):
             "seed": self.seed,
             "weight_drop": self.weight_drop,
             "word_dropout": self.word_dropout,
+            "precision": self.precision,
         }
         return {**super().get_config(), "settings": asdict(self.settings), **own}
 

@@ -170,6 +170,7 @@ class TrainSettings:
         weight_drop, word_dropout: see `model.network.LanguageModel`.
         activation_penalty, slowness_penalty: of the last layer, see `model.network.Trainee`.
         vary: windows of different lengths (`stream` mode), see `model.dataset.StreamBatches`.
+        precision: of matrix products, see `model.network.LanguageModel`.
         average: judge and keep running means of the weights.
         checkpoint_minutes: between two checkpoints.
         seed: seeds initial weights, dropout and the order of lines.
@@ -192,6 +193,7 @@ class TrainSettings:
     slowness_penalty: float | None = None
     vary: bool = False
     average: bool = True
+    precision: str = "float32"
     checkpoint_minutes: float = 3.0
     seed: int = 0
 
@@ -217,6 +219,7 @@ class TrainSettings:
         for name in ("activation_penalty", "slowness_penalty", "checkpoint_minutes"):
             if getattr(self, name) is not None:
                 _check_float(name, getattr(self, name), "a number of at least 0", lambda x: x >= 0)
+        _check_choice("precision", self.precision, PRECISIONS)
         for name in ("vary", "average"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(name, "true or false", getattr(self, name))

@@ -18,7 +18,7 @@ from model.corpus import Corpus, built_in_corpus, read_corpus, read_table
 from model.dataset import Feeder, LineBatches, StreamBatches
 from model.errors import TextmillError
 from model.fit import History, Reporter, fit
-from model.machine import cores, cpu_kind, gpus
+from model.machine import cores, cpu_kind, gpus, uses_cudnn
 from model.output import choose_output
 from model.page import training_page
 from model.recipe import Recipe, choose
@@ -168,8 +168,11 @@ def train_model(
         seed=train.seed,
         weight_drop=recipe.weight_drop,
         word_dropout=recipe.word_dropout,
+        precision=train.precision,
     )
     network.build()
+    if gpus() and keras.backend.backend() == "tensorflow":
+        report.message(fused_line(network))
     if start is None:
         network.assign_output_bias(learned.counts)
     else:
@@ -211,6 +214,11 @@ def train_model(
         checkpoint=checkpoint,
         resume=resume,
     )
+    if train.precision != "float32":  # what is told of a model is in float32
+        judged = LanguageModel(settings)
+        judged.build()
+        judged.assign_arrays(network.arrays())
+        evaluator = Evaluator(judged, learned, labels)
     model = SavedModel(
         network=network.settings,
         vocabulary=learned,
@@ -331,6 +339,13 @@ def device_line() -> str:
     found = gpus()
     device = f"{found} GPU" if found else "the CPU (no GPU found)"
     return f"training on {device} with Keras on {keras.backend.backend()}"
+
+
+def fused_line(network: Any) -> str:
+    """One line that says whether the LSTM layers run in the GPU's own kernel."""
+    if uses_cudnn(lambda ids: network.features(ids, network.initial_state(1), training=True)):
+        return "the LSTM layers run in cuDNN's fused kernel"
+    return "the LSTM layers do not run in cuDNN's fused kernel: training is several times slower"
 
 
 def recipe_line(recipe: Recipe) -> str:

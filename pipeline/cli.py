@@ -115,6 +115,7 @@ def _train(args: argparse.Namespace) -> int:
         clip=args.clip,
         vary=args.vary,
         average=args.average,
+        precision=args.precision,
         checkpoint_minutes=args.checkpoint_minutes,
         seed=args.seed,
     )

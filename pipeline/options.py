@@ -98,6 +98,8 @@ def _add_train(subparsers: Any, run: Command) -> None:
     add("--vary", action="store_true", help="windows of different lengths")
     add("--no-average", dest="average", action="store_false",
         help="keep the weights themselves, not running means of them")  # fmt: skip
+    add("--precision", choices=PRECISIONS, default=TrainSettings.precision, help="of matrix "
+        "products; bfloat16 is for GPUs (default: %(default)s)")  # fmt: skip
     add("--checkpoint-minutes", type=float, default=TrainSettings.checkpoint_minutes, metavar="N",
         help="between two checkpoints (default: %(default)g)")  # fmt: skip
     add("--init-from", metavar="MODEL", help="begin with words, sizes and weights of this model; "

@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import pytest
 import reference
+import tensorflow as tf
 from keras import ops
 
+from model.machine import uses_cudnn
 from model.network import Judge, LanguageModel, Trainee
 from model.saved import weight_shapes
 from model.settings import NetworkSettings
@@ -263,6 +265,41 @@ for feeder, context, cuts in (
 assert "tensorflow" not in sys.modules
 print("TRAINED")
 """
+
+
+@pytest.mark.parametrize("cuts", [{}, {"cutoffs": (5, 7), "tail_widths": (3, 3)}])
+def test_bfloat16_products_have_float32_weights_and_nearly_the_same_gradients(cuts):
+    settings = NetworkSettings(vocabulary=11, embedding=6, hidden=8, layers=2, dropout=0.0, **cuts)
+    ids = np.random.default_rng(0).integers(0, 11, (3, 9))
+    losses, gradients = [], []
+    for precision in ("float32", "bfloat16"):
+        net = LanguageModel(settings, seed=1, precision=precision)
+        net.build()
+        assert {variable.dtype for variable in net.trainable_variables} == {"float32"}
+        with tf.GradientTape() as tape:
+            features, after = net.features(ids[:, :-1], net.initial_state(3), training=True)
+            loss = ops.mean(net.nll(features, ids[:, 1:]))
+        assert loss.dtype == features.dtype == after[0][0].dtype == tf.float32
+        losses.append(float(loss))
+        found = tape.gradient(loss, [v.value for v in net.trainable_variables])
+        gradients.append(np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in found]))
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=1e-2)
+    cosine = np.dot(*gradients) / np.prod([np.linalg.norm(g) for g in gradients])
+    assert cosine > 0.99
+
+
+def test_the_fused_kernel_is_found_in_a_graph():
+    net = network(**SIZES[0])
+    assert not uses_cudnn(lambda ids: net.features(ids, net.initial_state(1), training=True))
+
+    def fused(ids):
+        x = tf.cast(ids[:, :, None], tf.float32)
+        zeros = tf.zeros((1, 1, 4))
+        return tf.raw_ops.CudnnRNNV3(
+            input=x, input_h=zeros, input_c=zeros, params=tf.zeros(200), sequence_lengths=[2]
+        ).output
+
+    assert uses_cudnn(tf.function(fused))  # also in a function within
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

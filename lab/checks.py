@@ -139,10 +139,8 @@ def words(ex: Any, random: Random) -> None:
 def _vocabulary(ex: Any, random: Random) -> None:
     names = [f"w{i:02}" for i in random.permutation(20)]
     tokens = [str(each) for each in random.choice(names, 60)] + ["b", "a", "b", "a", "once"]
-    expected = ["<unk>"] + sorted(
-        {token for token in tokens if tokens.count(token) >= 2},
-        key=lambda token: (-tokens.count(token), token),
-    )
+    kept = {token for token in tokens if tokens.count(token) >= 2}
+    expected = ["<unk>", *sorted(kept, key=lambda token: (-tokens.count(token), token))]
     received = ex.make_vocabulary(list(tokens), 2)
     first = list(received)[:1]
     if first != ["<unk>"]:
@@ -269,8 +267,8 @@ def _weights(ex: Any, random: Random, size: int, ids: list[int]) -> None:
         score(received) <= 1.005 * score(best),
         expected=f"{score(best):.4f}, with {np.round(best, 3).tolist()}",
         received=f"{score(received):.4f}, with {np.round(received, 3).tolist()}",
-        hint="look at the probabilities of the validation text's words, and go on until the weights "
-        "no longer change (some 50 rounds)",
+        hint="look at the probabilities of the validation text's words, and go on until the "
+        "weights no longer change (some 50 rounds)",
     )
 
 
@@ -619,9 +617,9 @@ def _edges(ex: Any, random: Random) -> None:
     equal("sample at T = 0.001", received, best, "take the largest logit off before exp")
     large = np.array([1000.0, 999.0, -1000.0])
     with np.errstate(all="ignore"):
-        received = [int(ex.sample(large.copy(), 1.0, u)) for u in (0.1, 0.9)]
+        both = [int(ex.sample(large.copy(), 1.0, u)) for u in (0.1, 0.9)]
     hint = "exp(1000) is infinite: take the largest logit off all of them first"
-    equal("sample with logits of 1,000", received, [0, 1], hint)
+    equal("sample with logits of 1,000", both, [0, 1], hint)
     blocked = np.array([-np.inf, 0.0, -np.inf, 0.0, -np.inf])
     for u, wanted in ((0.0, 1), (0.499999, 1), (0.5, 3), (0.9999999, 3)):
         received = int(ex.sample(blocked.copy(), 1.0, u))
@@ -656,7 +654,7 @@ def state(ex: Any, random: Random) -> None:
         received = ex.generate_by_rerunning(walk.run, list(prompt), t, list(uniforms))
         hint = "the last row of run(prompt + words so far) gives the next word"
         equal("generate_by_rerunning", received, drawn, hint)
-        whole = [expected[: len(prompt) + i] for i in range(len(uniforms))]
+        whole = [expected[: len(prompt) + n] for n in range(len(uniforms))]
         hint = (
             "for each new word all words before it are read, the prompt's too, from the beginning"
         )

@@ -115,9 +115,9 @@ def tune_weights(
 def make_windows(ids: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets, both int32 [W, B, T]: the target of a word is the word after it.
 
-    The text is cut into B rows of equal length, read side by side. Window w + 1 goes on where window
-    w ended, row by row, so that the state can be carried from one to the next. What does not fill a
-    window is left out; W is as large as it can be.
+    The text is cut into B rows of equal length, read side by side. Window w + 1 goes on where
+    window w ended, row by row, so that the state can be carried from one to the next. What does not
+    fill a window is left out; W is as large as it can be.
     """
     raise NotImplementedError
 
@@ -175,7 +175,8 @@ def sample(logits: np.ndarray, temperature: float, uniform: float) -> int:
     is above `uniform`. Logits may be large (1,000) or minus infinity, whose word is never drawn.
 
     Args:
-        logits: float [V]. temperature: at least 0. uniform: a number in [0, 1), drawn by the caller.
+        logits: float [V]. temperature: at least 0. uniform: a number in [0, 1), which the caller
+            drew.
     """
     raise NotImplementedError
 
@@ -245,7 +246,8 @@ def build_from_vector(size: int, vector: int, embedding: int, units: int) -> Any
 def build_translator(source: int, target: int, embedding: int, units: int) -> Any:
     """Many to many: a `keras.Model` from [ids [B, S], ids [B, T]] to logits [B, T, V].
 
-    The first LSTM reads the source words; its last state is the first of the second LSTM, which reads
-    the target's words before (teacher forcing). `source` and `target` are sizes of vocabularies.
+    The first LSTM reads the source words; its last state is the first of the second LSTM, which
+    reads the target's words before (teacher forcing). `source` and `target` are sizes of
+    vocabularies.
     """
     raise NotImplementedError

@@ -1,10 +1,10 @@
 """For teachers: `python -m lab.grade FOLDER` checks all submissions of a folder.
 
 A submission is FOLDER/NAME.py or FOLDER/NAME/exercises.py. The results go to FOLDER-grades.csv and
-FOLDER-grades.html. The checks' inputs are drawn from a seed of your own, so that they are others than
-those a student has seen. Each submission runs in processes of its own, with limits of time, memory
-and file size. These are limits against accidents, not a jail: they do not keep code that means harm
-from reading your files. Grade what you do not trust in a container or a virtual machine.
+FOLDER-grades.html. The checks' inputs are drawn from a seed of your own, so that they are others
+than those a student has seen. Each submission runs in processes of its own, with limits of time,
+memory and file size. These are limits against accidents, not a jail: they do not keep code that
+means harm from reading your files. Grade what you do not trust in a container or a virtual machine.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lab.checks import EXERCISES
 from lab.run import FAILED, MEMORY_GIB, PASSED, Result, results
 
 _STYLE = """
-:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;
-padding:0 1rem}table{border-collapse:collapse}td,th{border:1px solid #8888;padding:.2rem .6rem;
-text-align:left}.n{text-align:right}pre{white-space:pre-wrap;margin:.2rem 0}
+:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;
+max-width:70rem;padding:0 1rem}table{border-collapse:collapse}td,th{border:1px solid #8888;
+padding:.2rem .6rem;text-align:left}.n{text-align:right}pre{white-space:pre-wrap;margin:.2rem 0}
 """
 
 

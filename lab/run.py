@@ -1,7 +1,8 @@
 """Runs checks over a student's file in a process of its own, which may hang, crash or end itself.
 
-`python -m lab.run FILE SEED MEMORY NAME...` is that process. It writes a line of JSON for each thing
-it does to the file descriptor it was started with; what the student's code prints goes nowhere.
+`python -m lab.run FILE SEED MEMORY NAME...` is that process. It writes a line of JSON for
+each thing it does to the file descriptor it was started with; what the student's code prints goes
+nowhere.
 """
 
 from __future__ import annotations

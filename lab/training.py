@@ -59,16 +59,16 @@ def train(
     return found
 
 
-def probabilities(model: Any, ids: np.ndarray) -> np.ndarray:
+def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
     """p that the model gives each word but the first, float64 [N - 1], the state carried."""
     import tensorflow as tf
 
     h = c = tf.zeros((1, model.inputs[1].shape[-1]))
-    found = []
+    found: list[np.ndarray] = []
     for begin in range(0, len(ids) - 1, 256):
         window = np.asarray(ids[begin : begin + 257])
         logits, h, c = model([tf.constant(window[None, :-1]), h, c], training=False)
-        z = np.asarray(logits, np.float64)[0]
+        z = np.asarray(logits, np.float64)[0] / temperature
         z -= z.max(axis=1, keepdims=True)
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
         found.append(p[np.arange(len(z)), window[1:]])

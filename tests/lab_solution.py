@@ -1,4 +1,4 @@
-"""A solution of the lab's exercises. It stands here, so that a student's copy of `lab/` has none."""
+"""A solution of the lab's exercises: here, so that a student's copy of `lab/` has none."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ def train(
 
     inputs, targets = windows
     units = model.inputs[1].shape[-1]
-    started, found = time.monotonic(), []
+    started = time.monotonic()
+    found: list[float] = []
     while epochs is None or len(found) < epochs:
         h = c = tf.zeros((inputs.shape[1], units))
         losses = []

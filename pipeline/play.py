@@ -95,8 +95,8 @@ class Player:
                 for i in order
             ],
             "rest": {
-                "before": float(1 - plain[order].sum()),
-                "after": float(max(1 - drawn[order].sum(), 0)),
+                "before": float(np.delete(plain, order).sum()),
+                "after": float(np.delete(drawn, order).sum()),
             },
             "left": int(np.sum(drawn > 0)),
             "vocabulary": len(plain),
@@ -121,8 +121,13 @@ class Player:
             words_of = [int(i) for i in ids]
             if (cycle := find_cycle(words_of)) is not None:
                 begin, length = cycle
-                head = self.model.vocabulary.decode(words_of[:begin])
-                found["cycle"] = {"word": begin + 1, "length": length, "character": len(head)}
+                text = found["text"]
+                rest = self.model.vocabulary.decode(words_of[begin:])
+                found["cycle"] = {
+                    "word": begin + 1,
+                    "length": length,
+                    "character": max(len(text.rstrip()) - len(rest), 0),
+                }
             answers[name] = found
         return answers
 

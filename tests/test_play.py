@@ -117,8 +117,12 @@ def test_greedy_beside_sampling(player):
     found = json.loads(ask(app(player, 8000), "/compare", prompt="The", words=60)[2])
     for each in found.values():
         assert each["words"] == 60
-    cycle = found["greedy"]["cycle"]
-    assert 0 <= cycle["character"] < len(found["greedy"]["text"])
+    text, cycle = found["greedy"]["text"], found["greedy"]["cycle"]
+    (ids, _), *_ = player.model.vocabulary.encode_prompts([text])
+    begin = cycle["word"] - 1
+    rest = player.model.vocabulary.decode([int(i) for i in ids[begin:]])
+    assert text[cycle["character"] :] == rest
+    assert not text[cycle["character"] - 1].isalnum()
 
 
 def test_find_cycle_against_brute_force():

@@ -3,10 +3,15 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint fault-test long-test clean
+.PHONY: demo lab test lint fault-test long-test lab-test clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
+
+# All that the lab needs; after it no network is needed.
+lab: $(VENV)/.lab
+	@echo "ready: fill in lab/exercises.py, then $(BIN)/python -m lab.check"
+	@echo "the notebook: $(BIN)/jupyter lab lab/word_level_lab.ipynb"
 
 test: $(VENV)/.tested lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -28,6 +33,14 @@ $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# The lab as a student does it, in full: some 20 minutes.
+lab-test: $(VENV)/.tested
+	$(BIN)/python -m pytest -m lab
+
+$(VENV)/.lab: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed

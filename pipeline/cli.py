@@ -286,6 +286,20 @@ def _bench(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _play(args: argparse.Namespace) -> int:
+    from model.generator import use_one_thread
+    from model.saved import load_model
+    from pipeline.play import HOST, server
+
+    model = load_model(args.model)
+    use_one_thread()
+    with server(model, port=args.port) as found:
+        print(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            found.serve_forever()
+    return DONE
+
+
 def _demo(args: argparse.Namespace) -> int:
     load_tensorflow()
     from pipeline.demo import demo
@@ -322,6 +336,7 @@ _COMMANDS = {
     "generate": _generate,
     "verify": _verify,
     "bench": _bench,
+    "play": _play,
     "demo": _demo,
 }
 

@@ -48,6 +48,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _add_generate(subparsers, commands["generate"])
     _add_verify(subparsers, commands["verify"])
     _add_bench(subparsers, commands["bench"])
+    _add_play(subparsers, commands["play"])
     _add_demo(subparsers, commands["demo"])
     return top
 
@@ -211,6 +212,15 @@ def _add_bench(subparsers: Any, run: Command) -> None:
     add("--texts", type=int, default=0, metavar="N", help="of each measurement (default: some "
         "for each slot)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_play(subparsers: Any, run: Command) -> None:
+    add = _command(
+        subparsers, "play", run, "a page that shows the next word's probabilities"
+    ).add_argument
+    add("model", metavar="MODEL", help="model directory")
+    add("--port", type=int, default=8000, metavar="N", help="of 127.0.0.1; 0 is any that is free "
+        "(default: %(default)s)")  # fmt: skip
 
 
 def _add_demo(subparsers: Any, run: Command) -> None:

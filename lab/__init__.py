@@ -1,0 +1,1 @@
+"""The word-level lab: exercises, their checks, a notebook, a quiz."""

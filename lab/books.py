@@ -1,0 +1,96 @@
+"""A book to train on: a file, a number of Project Gutenberg's, or the text every Python carries."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.corpus import built_in_corpus, read_corpus
+from model.errors import TextmillError
+
+_ADDRESS = "https://www.gutenberg.org/cache/epub/{number}/pg{number}.txt"
+_MOST_BYTES = 50 << 20
+_SECONDS = 60
+
+
+def read_book(book: str | os.PathLike[str] | int | None = None) -> str:
+    """The text of a book, its paragraphs parted by line ends, without Project Gutenberg's own.
+
+    Args:
+        book: a path; a number or `gutenberg:NUMBER`, which is downloaded once; or nothing, for
+            Python's language reference.
+
+    Raises:
+        TextmillError: there is no such book, or it is no text.
+    """
+    if book is None or book == "":
+        return "\n".join(built_in_corpus().texts)
+    number = re.fullmatch(r"(?:gutenberg:)?(\d{1,7})", str(book).strip())
+    if number and not Path(book if isinstance(book, str) else str(book)).exists():
+        book = gutenberg(int(number[1]))
+    return "\n".join(read_corpus([os.fspath(book)], mode="stream").texts)  # type: ignore[arg-type]
+
+
+def cache() -> Path:
+    """Where downloaded books lie."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "textmill" / "books"
+
+
+def gutenberg(number: int) -> Path:
+    """The file of a book of Project Gutenberg, downloaded if it is not there yet.
+
+    Raises:
+        TextmillError: it cannot be had.
+    """
+    file = cache() / f"{number}.txt"
+    if file.exists():
+        return file
+    address = _ADDRESS.format(number=number)
+    try:
+        with urllib.request.urlopen(address, timeout=_SECONDS) as answer:
+            raw = answer.read(_MOST_BYTES + 1)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise TextmillError(
+            f"{address} cannot be had ({reason}); download the book by hand and give its path"
+        ) from None
+    if len(raw) > _MOST_BYTES or b"PROJECT GUTENBERG" not in raw.upper():
+        raise TextmillError(
+            f"{address} is no book of Project Gutenberg's ({len(raw):,} bytes); give another number"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_bytes(raw)
+        part.replace(file)  # whole, or not at all
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m lab.books [BOOK]`: has a look at a book, and downloads it where it must."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.books", description="Downloads a book, or looks at one."
+    )
+    parser.add_argument("book", nargs="?", help="a path; nothing for the built-in text")
+    parser.add_argument("--gutenberg", type=int, metavar="N", help="a book of Project Gutenberg")
+    args = parser.parse_args(argv)
+    try:
+        text = read_book(args.book if args.gutenberg is None else args.gutenberg)
+    except TextmillError as error:
+        parser.exit(1, f"lab.books: error: {error}\n")
+    print(f"{text[:200].strip()} ...\n\n{len(text.split()):,} words between spaces")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

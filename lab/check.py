@@ -1,0 +1,66 @@
+"""How you stand: `python -m lab.check [EXERCISE...]`.
+
+For each exercise: passed, not started, or failed with what was expected, what was received and a
+hint. The checks draw their inputs from `--seed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from lab.checks import EXERCISES
+from lab.run import FAILED, NOT_STARTED, PASSED, Result, results
+
+EXERCISES_FILE = Path(__file__).resolve().parent / "exercises.py"
+_MARKS = {PASSED: "[green]✓[/] passed", FAILED: "[red]✗[/] failed", NOT_STARTED: "· not started"}
+
+
+def show(result: Result, console: Console) -> None:
+    """Prints one exercise's result."""
+    title = EXERCISES[result.name][0]
+    console.print(f"{_MARKS[result.status]:<12} {escape(result.name)}  {escape(title)}")
+    if result.status == FAILED:
+        for label, text in (
+            ("", result.what),
+            ("expected  ", result.expected),
+            ("received  ", result.received),
+            ("hint      ", result.hint),
+        ):
+            console.print(f"    {label}{text}", markup=False, highlight=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; exit status 0 if nothing failed, 1 if something did."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.check", description="Checks the exercises of the lab."
+    )
+    parser.add_argument("exercise", nargs="*", choices=[*EXERCISES, []], metavar="EXERCISE",
+                        help=f"of {', '.join(EXERCISES)} (default: all)")  # fmt: skip
+    parser.add_argument("--file", type=Path, default=EXERCISES_FILE, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
+    parser.add_argument("--seconds", type=float, default=30.0, metavar="N",
+                        help="for one exercise (default: 30)")  # fmt: skip
+    args = parser.parse_args(argv)
+    if not args.file.is_file():
+        parser.error(f"{args.file} is no file")
+    console = Console(soft_wrap=True)
+    points = failed = 0
+    for result in results(
+        args.file, args.exercise or list(EXERCISES), seed=args.seed, seconds=args.seconds
+    ):
+        show(result, console)
+        points += EXERCISES[result.name][2] * (result.status == PASSED)
+        failed += result.status == FAILED
+    most = sum(each[2] for each in EXERCISES.values())
+    console.print(f"\n{points} of {most} points; the report has the other {100 - most}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

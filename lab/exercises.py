@@ -1,0 +1,253 @@
+"""The exercises: fill in the bodies, then `python -m lab.check` says how you stand.
+
+Words are numbers ("ids") from exercise 1 on: 0 is `<unk>`, for words that are not in the
+vocabulary, and V is the size of the vocabulary. Arrays are NumPy's; [B, T] means B rows of T.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+UNKNOWN = "<unk>"
+
+# -- 0. Look at the book ---------------------------------------------------------------------------
+
+
+def count_words(tokens: Sequence[str]) -> Counter[str]:
+    """How often each token stands in the text."""
+    raise NotImplementedError
+
+
+def coverage(counts: Counter[str], size: int) -> float:
+    """The share of the text (not of the vocabulary) that the `size` most frequent words make up."""
+    raise NotImplementedError
+
+
+# -- 1. Words and back -----------------------------------------------------------------------------
+
+
+def tokenize(text: str) -> list[str]:
+    """Splits a text into words and punctuation marks, each punctuation mark a token of its own.
+
+    Write a token that follows the one before it without white space with a leading `■`, so that
+    `detokenize` can put the text together again: "Stop, she said." gives
+    ["Stop", "■,", "she", "said", "■."]. An apostrophe within a word belongs to it: "don't" is one
+    token. Words are letters and digits of any script.
+    """
+    raise NotImplementedError
+
+
+def detokenize(tokens: Sequence[str]) -> str:
+    """The text: `detokenize(tokenize(text))` is `text`, with runs of white space as one space."""
+    raise NotImplementedError
+
+
+def make_vocabulary(tokens: Sequence[str], min_count: int) -> list[str]:
+    """`<unk>`, then the tokens seen at least `min_count` times, the most frequent first.
+
+    Tokens that are equally frequent are in alphabetical order.
+    """
+    raise NotImplementedError
+
+
+def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray:
+    """Ids, int32 [N]: places in the vocabulary, 0 for what is not in it."""
+    raise NotImplementedError
+
+
+# -- 2. The baseline: counting ---------------------------------------------------------------------
+
+
+def count_ngrams(ids: Sequence[int], n: int) -> dict[tuple[int, ...], Counter[int]]:
+    """For each n - 1 words in a row, how often each word follows them.
+
+    `count_ngrams([5, 6, 5, 7], 2)` is `{(5,): Counter({6: 1, 7: 1}), (6,): Counter({5: 1})}`; for
+    n = 1 the only key is `()`.
+    """
+    raise NotImplementedError
+
+
+def ngram_distribution(
+    tables: Sequence[dict[tuple[int, ...], Counter[int]]],
+    context: Sequence[int],
+    weights: Sequence[float],
+    size: int,
+) -> np.ndarray:
+    """p of each word after the context, float64 [V]: a mixture of all orders.
+
+    weights[0] / V + weights[1] p1 + weights[2] p2 + weights[3] p3, where pn is the relative
+    frequency after the last n - 1 words of the context. Where these were never seen, pn is p(n-1);
+    where the context is too short, too.
+
+    Args:
+        tables: `count_ngrams` for n = 1, 2 and 3.
+        context: ids of the words before, as many as there are.
+        weights: four numbers that add up to 1.
+        size: V.
+    """
+    raise NotImplementedError
+
+
+def perplexity(probabilities: Sequence[float]) -> float:
+    """exp of the mean of -log p, p being the probability that the model gave each true word."""
+    raise NotImplementedError
+
+
+def tune_weights(
+    tables: Sequence[dict[tuple[int, ...], Counter[int]]], valid: Sequence[int], size: int
+) -> tuple[float, float, float, float]:
+    """The weights of `ngram_distribution` that give the validation text the least perplexity.
+
+    The first two words of the text only serve as contexts. One way is expectation-maximisation:
+    begin with equal weights; a word's share of order n is weights[n] pn over the sum of these; the
+    new weights are the mean shares; repeat.
+    """
+    raise NotImplementedError
+
+
+# -- 3. Pairs, shifted by one ----------------------------------------------------------------------
+
+
+def make_windows(ids: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets, both int32 [W, B, T]: the target of a word is the word after it.
+
+    The text is cut into B rows of equal length, read side by side. Window w + 1 goes on where
+    window w ended, row by row, so that the state can be carried from one to the next. What does not
+    fill a window is left out; W is as large as it can be.
+    """
+    raise NotImplementedError
+
+
+# -- 4. The LSTM -----------------------------------------------------------------------------------
+
+
+def build_model(size: int, embedding: int, units: int) -> Any:
+    """A `keras.Model`: inputs [ids, h, c], outputs [logits, h, c].
+
+    ids are int [B, T], h and c the LSTM's state before the first word, float [B, units]; logits are
+    float [B, T, V], for the word after each word, and h and c the state after the last. B and T are
+    any numbers. The output is a plain affine map: no softmax.
+    """
+    raise NotImplementedError
+
+
+def loss(logits: Any, targets: Any) -> Any:
+    """Mean of -log softmax(logits)[target] over all words, in nats, a scalar tensor.
+
+    Args:
+        logits: float tensor [B, T, V]. targets: int tensor [B, T].
+    """
+    raise NotImplementedError
+
+
+# -- 5. Greedy -------------------------------------------------------------------------------------
+
+# A step of the network: (word, state) to (logits [V], state). The state before the first word is
+# None. It is the whole memory: a step knows nothing of the words before but what the state holds.
+Step = Callable[[int, Any], tuple[np.ndarray, Any]]
+
+
+def greedy(step: Step, first: int, words: int) -> list[int]:
+    """The `words` words after `first`, always the most probable one. `first` is not in the list."""
+    raise NotImplementedError
+
+
+def find_cycle(words: Sequence[int]) -> tuple[int, int] | None:
+    """(start, length) of the cycle that the list ends in, or None.
+
+    From `start` to the end the list repeats itself every `length` words, for at least two whole
+    rounds; `length` is the least possible, then `start` is. [1, 2, 3, 4, 3, 4, 3] gives (2, 2).
+    """
+    raise NotImplementedError
+
+
+# -- 6. Temperature --------------------------------------------------------------------------------
+
+
+def sample(logits: np.ndarray, temperature: float, uniform: float) -> int:
+    """A word drawn from softmax(logits / temperature); the most probable one at temperature 0.
+
+    Go through the words in order and add up their probabilities: the word is the first whose sum
+    is above `uniform`. Logits may be large (1,000) or minus infinity, whose word is never drawn.
+
+    Args:
+        logits: float [V]. temperature: at least 0. uniform: a number in [0, 1), which the caller
+            drew.
+    """
+    raise NotImplementedError
+
+
+# -- 7. State carried, or all words again ----------------------------------------------------------
+
+
+def generate_with_state(
+    step: Step, prompt: Sequence[int], temperature: float, uniforms: Sequence[float]
+) -> list[int]:
+    """Words after the prompt, one for each uniform, by `sample`. No word goes through twice."""
+    raise NotImplementedError
+
+
+def generate_by_rerunning(
+    run: Callable[[Sequence[int]], np.ndarray],
+    prompt: Sequence[int],
+    temperature: float,
+    uniforms: Sequence[float],
+) -> list[int]:
+    """The same words without a state kept: all words go through again for each new one.
+
+    Args:
+        run: gives the logits [T, V] after each of T words, read from the beginning.
+    """
+    raise NotImplementedError
+
+
+# -- 8. What is a good text? -----------------------------------------------------------------------
+
+
+def distinct(texts: Sequence[Sequence[int]], n: int) -> float:
+    """Different n-grams over all n-grams, of all texts together; no n-gram spans two texts."""
+    raise NotImplementedError
+
+
+def repetition(text: Sequence[int], n: int) -> float:
+    """The share of a text's n-grams that stood in it before."""
+    raise NotImplementedError
+
+
+def copied_share(text: Sequence[int], book: Sequence[int], n: int) -> float:
+    """The share of a text's words that lie in n words in a row which the book has, too."""
+    raise NotImplementedError
+
+
+# -- Tour: the other shapes (optional) -------------------------------------------------------------
+
+
+def build_classifier(size: int, embedding: int, units: int) -> Any:
+    """Many to one: a `keras.Model` from ids [B, T] to p of the second class, [B, 1].
+
+    Id 0 is padding at the end of a row: it must change nothing.
+    """
+    raise NotImplementedError
+
+
+def build_from_vector(size: int, vector: int, embedding: int, units: int) -> Any:
+    """One to many: a `keras.Model` from [vector [B, C], ids [B, T]] to logits [B, T, V].
+
+    The vector makes the state that the LSTM begins with; the ids are the words before (teacher
+    forcing).
+    """
+    raise NotImplementedError
+
+
+def build_translator(source: int, target: int, embedding: int, units: int) -> Any:
+    """Many to many: a `keras.Model` from [ids [B, S], ids [B, T]] to logits [B, T, V].
+
+    The first LSTM reads the source words; its last state is the first of the second LSTM, which
+    reads the target's words before (teacher forcing). `source` and `target` are sizes of
+    vocabularies.
+    """
+    raise NotImplementedError

@@ -1,0 +1,68 @@
+"""Makes and runs the notebook: `python -m lab.notebook`.
+
+`lab/word_level_lab.py` is its source (jupytext's percent format); the notebook has no outputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+LAB = Path(__file__).resolve().parent
+SOURCE, NOTEBOOK = LAB / "word_level_lab.py", LAB / "word_level_lab.ipynb"
+
+
+def made() -> Any:
+    """The notebook, without outputs; the same each time."""
+    import jupytext
+
+    notebook = jupytext.read(SOURCE)
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i:02}"
+    notebook.metadata.pop("jupytext", None)
+    return notebook
+
+
+def as_text() -> str:
+    """The file's content."""
+    import nbformat
+
+    return nbformat.writes(made(), version=4, indent=1) + "\n"
+
+
+def run(notebook: Any, *, seconds: int = 1200, allow_errors: bool = False) -> Any:
+    """Runs it in a fresh kernel; what it prints and draws is in its cells then."""
+    from nbclient import NotebookClient
+
+    client = NotebookClient(
+        notebook,
+        timeout=seconds,
+        allow_errors=allow_errors,
+        resources={"metadata": {"path": str(LAB)}},
+    )
+    return client.execute()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the notebook; with --run, runs it to another file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.notebook", description="Makes the notebook."
+    )
+    parser.add_argument("--run", type=Path, metavar="FILE", help="run it, with outputs into FILE")
+    args = parser.parse_args(argv)
+    if args.run is None:
+        NOTEBOOK.write_text(as_text(), encoding="utf-8")
+        print(NOTEBOOK)
+        return 0
+    import nbformat
+
+    nbformat.write(run(made()), args.run)
+    print(args.run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Trains and judges the network of exercise 4, and reads its words one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def train(
+    model: Any,
+    loss: Callable[[Any, Any], Any],
+    windows: tuple[np.ndarray, np.ndarray],
+    *,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    rate: float = 3e-3,
+    tell: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Trains on the windows, the state carried through each epoch; gives the mean loss of each.
+
+    Args:
+        model, loss: of exercise 4.
+        windows: inputs and targets, int [W, B, T].
+        epochs, seconds: when to stop; seconds end it after the epoch in which they are over.
+        tell: is given the epoch, from 1, and its perplexity.
+    """
+    import keras
+    import tensorflow as tf
+
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(ids: Any, targets: Any, h: Any, c: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits, h, c = model([ids, h, c], training=True)
+            nats = loss(logits, targets)
+        gradients = tape.gradient(nats, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return nats, h, c
+
+    inputs, targets = windows
+    units = model.inputs[1].shape[-1]
+    started = time.monotonic()
+    found: list[float] = []
+    while epochs is None or len(found) < epochs:
+        h = c = tf.zeros((inputs.shape[1], units))
+        losses = []
+        for ids, following in zip(inputs, targets, strict=True):
+            nats, h, c = step(tf.constant(ids), tf.constant(following), h, c)
+            losses.append(nats)
+        found.append(float(np.mean(losses)))
+        if tell is not None:
+            tell(len(found), float(np.exp(found[-1])))
+        if seconds is not None and time.monotonic() - started > seconds:
+            break
+    return found
+
+
+def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
+    """p that the model gives each word but the first, float64 [N - 1], the state carried."""
+    import tensorflow as tf
+
+    h = c = tf.zeros((1, model.inputs[1].shape[-1]))
+    found: list[np.ndarray] = []
+    for begin in range(0, len(ids) - 1, 256):
+        window = np.asarray(ids[begin : begin + 257])
+        logits, h, c = model([tf.constant(window[None, :-1]), h, c], training=False)
+        z = np.asarray(logits, np.float64)[0] / temperature
+        z -= z.max(axis=1, keepdims=True)
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        found.append(p[np.arange(len(z)), window[1:]])
+    return np.concatenate(found)
+
+
+def stepper(model: Any, *, never: tuple[int, ...] = (0,)) -> Callable[[int, Any], Any]:
+    """The step that exercises 5 and 7 take: (word, state) to (logits [V], state).
+
+    Args:
+        never: ids whose logits are minus infinity, such as that of `<unk>`.
+    """
+    import tensorflow as tf
+
+    call = tf.function(lambda ids, h, c: model([ids, h, c], training=False))
+    zeros = np.zeros((1, model.inputs[1].shape[-1]), np.float32)
+
+    def step(word: int, state: Any) -> tuple[np.ndarray, Any]:
+        h, c = (zeros, zeros) if state is None else state
+        logits, h, c = call(tf.constant([[word]], "int32"), tf.constant(h), tf.constant(c))
+        found = np.array(logits, np.float64)[0, -1]
+        found[list(never)] = -np.inf
+        return found, (np.asarray(h), np.asarray(c))
+
+    return step
+
+
+def rerunner(model: Any, *, never: tuple[int, ...] = (0,)) -> Callable[[Any], np.ndarray]:
+    """What exercise 7 takes for `run`: all words from the beginning, to logits [T, V]."""
+    import tensorflow as tf
+
+    call = tf.function(
+        lambda ids, h, c: model([ids, h, c], training=False)[0], reduce_retracing=True
+    )
+    zeros = tf.zeros((1, model.inputs[1].shape[-1]))
+
+    def run(words: Any) -> np.ndarray:
+        found = np.array(call(tf.constant([list(words)], "int32"), zeros, zeros), np.float64)[0]
+        found[:, list(never)] = -np.inf
+        return found
+
+    return run

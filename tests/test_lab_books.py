@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import urllib.error
 
 import pytest
@@ -78,3 +79,14 @@ def test_a_file_and_the_built_in_text(tmp_path, capsys):
     assert "6 words" in capsys.readouterr().out
     with pytest.raises(TextmillError, match="no file"):
         books.read_book(tmp_path / "nothing.txt")
+
+
+@pytest.mark.parametrize("name", ["alice.txt", "verwandlung.txt"])
+def test_real_books_go_through_the_first_exercises(shared, name):
+    import lab_solution as ex
+
+    text = books.read_book(shared / "books" / name)
+    tokens = ex.tokenize(text)
+    assert ex.detokenize(tokens) == " ".join(text.split())
+    assert len(ex.make_vocabulary(tokens, 2)) > 1_000
+    assert not re.search("gutenberg", text[:2_000], flags=re.IGNORECASE)

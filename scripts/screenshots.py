@@ -12,6 +12,7 @@ import argparse
 import base64
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def playground(model: str, prompt: str, out: Path) -> None:
 
 def plots(book: str) -> None:
     """The notebook's pictures."""
+    sys.path.insert(0, str(ROOT))  # the lab is in no wheel
     from lab.notebook import made, run
 
     os.environ["LAB_EXERCISES"] = str(ROOT / "tests" / "lab_solution.py")

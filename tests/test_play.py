@@ -243,8 +243,10 @@ def test_in_a_browser(running):
             return browser.find_element(By.ID, name)
 
         def rows():
-            found = browser.find_elements(By.CSS_SELECTOR, "#bars tr")
-            return [row.text for row in found]
+            # In one go: the page may draw them anew between two questions.
+            return browser.execute_script(
+                "return [...document.querySelectorAll('#bars tr')].map(row => row.innerText)"
+            )
 
         browser.get(running)
         wait.until(lambda _: rows())

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test lint fault-test long-test lab-test clean
+.PHONY: demo lab test lint fault-test long-test lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -38,6 +38,21 @@ $(VENV)/.installed: setup.py constraints.txt
 # The lab as a student does it, in full: some 20 minutes.
 lab-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m lab
+
+# The same job on all engines that can be had here, with a table of them at the end.
+test-cluster: $(VENV)/.cluster
+	$(BIN)/python -m pytest -m cluster -rs
+
+# Prism, built with Go into a folder outside the repository.
+TOOLS ?= $(or $(TEXTMILL_TOOLS),$(HOME)/.cache/textmill)
+cluster-tools: $(TOOLS)/bin/prism
+
+$(TOOLS)/bin/prism:
+	GOBIN=$(TOOLS)/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
+
+$(VENV)/.cluster: $(VENV)/.tested
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,cluster]'
+	touch $@
 
 $(VENV)/.lab: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'

@@ -15,15 +15,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
+    PrismRunnerOptions,
     StandardOptions,
 )
 from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
@@ -31,6 +35,7 @@ from model.errors import UsageError
 from model.machine import cores
 
 _END_SECONDS = 15.0  # that worker processes have to end once the run is over
+_ANSWER_SECONDS = 5.0  # that the place from which Prism is downloaded has
 
 
 class WorkerDied(Exception):
@@ -99,6 +104,43 @@ class LocalRunner(fn_runner.FnApiRunner):
             threading.excepthook = lambda args: None if args.thread in mine else hook(args)
 
 
+class DirectRunner(SwitchingDirectRunner):
+    """Beam's DirectRunner, which tries Prism first, without its wait for a network.
+
+    Beam downloads Prism with no limit of time: a network that swallows packets would hold the run
+    for ever. Where no answer comes within seconds, the next engine runs at once.
+    """
+
+    def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
+        """See `PipelineRunner`."""
+        prism = options.view_as(PrismRunnerOptions)
+        if prism.prism_location is None and not _prism_at_hand(options):
+            prism.prism_location = "no answer from where Prism is downloaded"  # Beam passes it by
+        return super().run_pipeline(pipeline, options)
+
+
+def _prism_at_hand(options: PipelineOptions) -> bool:
+    """Whether Prism lies in Beam's cache, or the place that it is downloaded from answers."""
+    outcome: Future[bool] = Future()
+
+    def ask() -> None:
+        try:
+            source = PrismJobServer(options).path_to_binary()
+            cached = Path(PrismJobServer.BIN_CACHE, os.path.basename(source)).exists()
+            if not cached:
+                urlopen(source, timeout=_ANSWER_SECONDS).close()
+            _settle(outcome.set_result, True)
+        except Exception:
+            _settle(outcome.set_result, False)
+
+    # Looking up a name has no limit of its own.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return outcome.result(_ANSWER_SECONDS)
+    except TimeoutError:
+        return False
+
+
 def _settle(settle: Callable[[Any], None], value: Any) -> None:
     with contextlib.suppress(InvalidStateError):  # the other thread was first
         settle(value)
@@ -139,7 +181,8 @@ def default_workers() -> int:
 
 def _named_runner(name: str) -> PipelineRunner:
     try:
-        return create_runner(name)
+        runner = create_runner(name)
+        return DirectRunner() if type(runner) is SwitchingDirectRunner else runner
     except (ValueError, ImportError, AttributeError) as error:
         reason = str(error).split(".")[0]
         raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None

@@ -33,7 +33,25 @@ def pytest_unconfigure(config):
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
+_ENGINES = []  # name, what the command told, whether the bytes are the same, how a fault ended
+
+
+@pytest.fixture(scope="session")
+def engine_table() -> list:
+    """Rows that `make test-cluster` prints at its end."""
+    return _ENGINES
+
+
 def pytest_terminal_summary(terminalreporter):
+    if _ENGINES:
+        terminalreporter.write_line("\n| engine | seconds | words/s | same bytes | faults |")
+        terminalreporter.write_line("|---|---|---|---|---|")
+    for name, told, same, fault in _ENGINES:
+        seconds, rate = ("", "") if told is None else (
+            told["seconds"], f"{told['words/s, start included']:,}"
+        )  # fmt: skip
+        answer = "yes" if same else "NO"
+        terminalreporter.write_line(f"| {name} | {seconds} | {rate} | {answer} | {fault} |")
     if terminalreporter.config.getoption("markexpr") == "fault":
         counts = {name: len(terminalreporter.getreports(name)) for name in ("passed", "failed")}
         terminalreporter.write_line(f"{counts['passed']} passed, {counts['failed']} failed")

@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +39,7 @@ from pipeline.shards import (
 from pipeline.statistics import Statistics
 
 IN_PROCESS = ("--runner=FnApiRunner",)
+ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = GenerationSettings(samples=2, temperatures=(0.5, 1.0), max_words=30)
 
 
@@ -162,6 +165,29 @@ def test_worker_processes_give_the_same_bytes(output, model_dir, prompt_file, tm
 
 def test_direct_runner_gives_the_same_bytes(output, model_dir, prompt_file, tmp_path):
     run(model_dir, prompt_file, tmp_path / "o", flags=("--runner=DirectRunner",))
+    assert contents(tmp_path / "o") == contents(output[0])
+
+
+def test_direct_runner_does_not_wait_for_a_network_that_is_silent(
+    output, model_dir, prompt_file, tmp_path
+):
+    """The place that Beam downloads Prism from takes a call and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = f"""
+import sys
+from apache_beam.runners.portability import prism_runner
+from pipeline import cli
+prism_runner.GITHUB_DOWNLOAD_PREFIX = "http://127.0.0.1:{silent.getsockname()[1]}/"
+prism_runner.PrismJobServer.BIN_CACHE = {str(tmp_path / "cache")!r}
+sys.exit(cli.main(sys.argv[1:]))
+"""
+        command = [sys.executable, "-c", code, "generate", str(model_dir), "--out"]
+        command += [str(tmp_path / "o"), "--prompts", str(prompt_file), "--samples=2"]
+        command += ["--max-words=30", "--temperature", "0.5", "1.0", "--", "--runner=DirectRunner"]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        )
+    assert done.returncode == 3, done.stderr  # rows were rejected
     assert contents(tmp_path / "o") == contents(output[0])
 
 

@@ -1,12 +1,12 @@
 """A run of a billion texts: simulated, and what of it can be measured here.
 
     python benchmarks/scaling.py simulate --out docs
-    python benchmarks/scaling.py measure --shards 10000 100000
+    python benchmarks/scaling.py measure --shards 3000 15000
 
-`simulate` draws the pictures of docs/scaling.md and prints its tables: a discrete-event simulation of
-workers that take shards from one queue, are slow, are lost and are replaced. `measure` makes the
-notes, files and manifest of many shards, with nothing in them, and says what they cost the launcher,
-in seconds of a core: waiting for the disk is not in them.
+`simulate` draws the pictures of docs/scaling.md and prints its tables: a discrete-event simulation
+of workers that take shards from one queue, are slow, are lost and are replaced. `measure` makes the
+notes, files and manifest of many shards, with nothing in them, and says what they cost the
+launcher, in seconds of a core: waiting for the disk is not in them.
 """
 
 from __future__ import annotations
@@ -274,6 +274,7 @@ def measured(args: argparse.Namespace) -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows += [tuple(row) for row in json.loads(done.stdout)]  # type: ignore[misc]
     rows += planning(args.rows)
+    rows += passes()
     print_table(rows)
 
 
@@ -298,11 +299,31 @@ def planning(count: int) -> list[tuple[str, str]]:
             rows.append(
                 (
                     f"planning {count:,} rows of {path.suffix}",
-                    f"{seconds:.2f} s of a core; 10^9 rows: "
-                    f"{seconds * 1e9 / count / 60:,.0f} min",
+                    f"{seconds:.2f} s of a core; 10^9 rows: {seconds * 1e9 / count / 60:,.0f} min",
                 )
             )
     return rows
+
+
+def passes() -> list[tuple[str, str]]:
+    """What a pass over many bytes costs: the checksums of a resume, a compressed file's start."""
+    import gzip
+    import hashlib
+
+    words = np.random.default_rng(0).choice(["the", "of", "and", "to", "in", "is"], 12_000_000)
+    data = " ".join(words).encode()
+    started = time.process_time()
+    hashlib.sha256(data).hexdigest()
+    rate = len(data) / (time.process_time() - started)
+    packed = gzip.compress(data, 6)
+    started = time.process_time()
+    gzip.decompress(packed)
+    unpacked = len(data) / (time.process_time() - started)
+    return [
+        ("SHA-256", f"{rate / 1e6:,.0f} MB/s; 250 GB: {250e9 / rate / 60:,.0f} min of a core"),
+        ("reading over gzip", f"{unpacked / 1e6:,.0f} MB/s unpacked; 25 GB: "
+                              f"{25e9 / unpacked:,.0f} s of a core"),
+    ]  # fmt: skip
 
 
 def launcher(args: argparse.Namespace) -> None:
@@ -346,9 +367,8 @@ def launcher(args: argparse.Namespace) -> None:
                   reading=AS_USUAL, plan=planned, output=output)  # fmt: skip
         pipeline = beam.Pipeline(runner="FnApiRunner")
         build(pipeline, job)
-        graph = timed("writing the graph", lambda: pipeline.to_runner_api().SerializeToString())
+        graph = timed("writing the graph", pipeline.to_runner_api).SerializeToString()
         tell("the graph that is submitted", mib(len(graph)))
-        del pipeline, graph
 
         random = np.random.default_rng(0)
         words = {str(i): int(n) for i, n in enumerate(random.integers(1, 2000, 40))}
@@ -383,9 +403,7 @@ def launcher(args: argparse.Namespace) -> None:
         tell("the summaries in memory", mib(resident() - before))
         timed(
             "the manifest",
-            lambda: write_manifest(
-                found, output=output, header=job.header(), rows=planned.rows
-            ),
+            lambda: write_manifest(found, output=output, header=job.header(), rows=planned.rows),
         )
         tell("the manifest's size", mib(Path(output.directory, "manifest.json").stat().st_size))
         timed("removing the notes", lambda: directory.release(finished=True))
@@ -421,8 +439,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("--shard-seconds", type=float, default=160.0, help="where workers vary")
     one.set_defaults(run=simulated)
     two = commands.add_parser("measure")
-    two.add_argument("--shards", type=int, nargs="+", default=[10_000, 100_000])
-    two.add_argument("--rows", type=int, default=1_000_000, help="to plan")
+    two.add_argument("--shards", type=int, nargs="+", default=[3_000, 15_000])
+    two.add_argument("--rows", type=int, default=200_000, help="to plan")
     two.set_defaults(run=measured)
     three = commands.add_parser("launcher")
     three.add_argument("count", type=int)

@@ -39,8 +39,9 @@ class Pace:
 
     Attributes:
         start: seconds until a worker has its first shard in hand: imports, model, compiling.
-        idle: seconds for each shard besides its words: its last texts leave slots empty.
-        word: seconds for each word asked for, reading and writing included.
+        idle: seconds for each shard besides its words: reading, which in a compressed file begins
+            at its start, and slots that its last texts leave empty.
+        word: seconds for each word asked for, writing included.
         drawn: words drawn for each word asked for, as texts end early.
         kept: texts for each text asked for, as rows are rejected.
         rejected: share of the rows.
@@ -203,7 +204,7 @@ def measure(
         model_dir=absolute(model_dir), fingerprint=fingerprint, settings=settings, texts=texts
     )
     generator = handler.load_model()
-    sampled = _sample(planned, settings, reading)
+    sampled, read = _sample(planned, settings, reading)
     columns = columns_of(
         planned.carried, labelled=bool(generator.model.labels), own_ids="id" in planned.fields
     )
@@ -234,7 +235,7 @@ def measure(
         )
     return Pace(
         start=start,
-        idle=sum(piece.idle for piece in pieces) / len(pieces),
+        idle=read + sum(piece.idle for piece in pieces) / len(pieces),
         word=sum(piece.seconds - piece.idle for piece in pieces) / asked,
         drawn=sum(piece.words for piece in pieces) / asked,
         kept=sum(piece.texts for piece in pieces) / sum(piece.wanted for piece in pieces),
@@ -332,8 +333,13 @@ class _Pieces:
         )
 
 
-def _sample(planned: Plan, settings: GenerationSettings, reading: InputSettings) -> LoadedShard:
-    """Rows of the run: all of them, or a random part of some shards, equally likely each."""
+def _sample(
+    planned: Plan, settings: GenerationSettings, reading: InputSettings
+) -> tuple[LoadedShard, float]:
+    """Rows of the run: all of them, or a random part of some shards, equally likely each.
+
+    Also the seconds that reading a shard took.
+    """
     random = np.random.default_rng(0)
     rows = np.array([shard.rows for shard in planned.shards])
     if planned.rows <= _SAMPLE_ROWS:
@@ -343,8 +349,11 @@ def _sample(planned: Plan, settings: GenerationSettings, reading: InputSettings)
         each = _SAMPLE_ROWS // _SAMPLE_SHARDS
         wanted = {int(i): each * int(np.sum(chosen == i)) for i in sorted(set(chosen))}
     prompts, places, rejected = [], [], []
+    seconds = 0.0
     for i, count in wanted.items():
+        started = time.monotonic()
         loaded = read_shard(planned.shards[i], settings, reading)
+        seconds += time.monotonic() - started
         kept = set(random.permutation(int(rows[i]))[:count].tolist())
         first = planned.shards[i].first
         for prompt, place in zip(loaded.prompts, loaded.places, strict=True):
@@ -352,7 +361,7 @@ def _sample(planned: Plan, settings: GenerationSettings, reading: InputSettings)
                 prompts.append(prompt)
                 places.append(place)
         rejected += [row for row in loaded.rejected if row.line - first in kept]
-    return LoadedShard(planned.shards[0], prompts, places, rejected)
+    return LoadedShard(planned.shards[0], prompts, places, rejected), seconds / len(wanted)
 
 
 def _peak_memory() -> int:

@@ -128,12 +128,15 @@ def test_settings_of_rows_are_counted(tmp_path, ending):
 
 
 def test_nonsense_asks_for_nothing(tmp_path):
-    rows = ['{"prompt": "a", "samples": NaN}', '{"prompt": "a", "samples": 1e999}', "{",
-            '{"prompt": "a", "samples": -1}', '{"prompt": "a", "max_words": "many"}']  # fmt: skip
-    (tmp_path / "p.jsonl").write_text("\n".join(rows) + "\n")
-    planned = plan([str(tmp_path / "p.jsonl")], GenerationSettings(max_words=10))
-    assert planned.rows == 5
-    assert sum(planned.words) < 10_000_000
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    samples = [math.nan, -1.0, math.inf, 2.0]
+    pq.write_table(pa.table({"prompt": ["a"] * 4, "samples": samples}), tmp_path / "p.parquet")
+    planned = plan([str(tmp_path / "p.parquet")], GenerationSettings(max_words=10))
+    assert planned.rows == 4
+    assert planned.texts == 100_000 + 2  # no prompt has more texts than that
+    assert sum(planned.words) == 1 + 1 + 1_000_000 + 20
 
 
 @pytest.mark.parametrize(

@@ -79,16 +79,12 @@ def test_slow_workers(scaling):
 
 def test_the_seed_decides(scaling):
     cluster = scaling.Cluster(workers=20, start=5.0, lost=10.0, slow=0.1)
-    one, again, other = (
-        scaling.simulate([40.0] * 300, cluster, seed=seed) for seed in (1, 1, 2)
-    )
+    one, again, other = (scaling.simulate([40.0] * 300, cluster, seed=seed) for seed in (1, 1, 2))
     assert (one.seconds, one.done, one.wasted) == (again.seconds, again.done, again.wasted)
     assert one.done != other.done
 
 
-def test_the_commands_of_the_document_run(
-    scaling, model_dir, tmp_path, monkeypatch, capsys
-):
+def test_the_commands_of_the_document_run(scaling, model_dir, tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "scaling.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
     commands = [shlex.split(line) for line in "\n".join(blocks).splitlines() if line.strip()]

@@ -310,7 +310,7 @@ def passes() -> list[tuple[str, str]]:
     import gzip
     import hashlib
 
-    words = np.random.default_rng(0).choice(["the", "of", "and", "to", "in", "is"], 12_000_000)
+    words = np.random.default_rng(0).choice(["the", "of", "and", "to", "in", "is"], 4_000_000)
     data = " ".join(words).encode()
     started = time.process_time()
     hashlib.sha256(data).hexdigest()

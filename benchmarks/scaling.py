@@ -259,14 +259,14 @@ def simulated(args: argparse.Namespace) -> None:
 
 def measured(args: argparse.Namespace) -> None:
     rows: list[tuple[str, str]] = []
-    for words in (200_000, 1_000_000):
-        rows.append((f"shards of 10^9 texts of up to 50 words, {words:,} words a shard at most",
-                     f"{math.ceil(5e10 / words):,}"))  # fmt: skip
     from pipeline.prompts import even_shards
 
     shards = even_shards(10**9, 5 * 10**10)
     rows.append(
-        ("... as they are planned, of one file", f"{len(shards):,}, of {max(shards):,} words")
+        (
+            "10^9 texts of up to 50 words, in one file: shards",
+            f"{len(shards):,}, of {max(shards):,} words",
+        )
     )
     for count in args.shards:
         # In a process of its own: peaks are the process's.

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from model.errors import SettingError, TextmillError, UsageError
 from model.quiet import load_tensorflow
@@ -186,11 +187,8 @@ def _generate(args: argparse.Namespace) -> int:
     from pipeline.console import generation_progress, stderr, table
     from pipeline.formats import Format
     from pipeline.generate import generate
-    from pipeline.inputs import InputSettings
 
-    settings = _generation_settings(args)
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
-    reading = InputSettings(delimiter=delimiter, strict=args.strict)
+    settings, reading = _generation_settings(args), _reading(args)
     form = Format(name=args.format, compression=args.compression)
     if not 0 <= args.max_rejected <= 1:
         raise SettingError("max_rejected", "a number in [0, 1]", args.max_rejected)
@@ -286,6 +284,65 @@ def _bench(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _plan(args: argparse.Namespace) -> int:
+    from pipeline.console import grid, table
+    from pipeline.estimate import LADDER, estimate
+    from pipeline.formats import Format
+
+    result = estimate(
+        args.model,
+        prompts=args.prompts,
+        settings=_generation_settings(args),
+        reading=_reading(args),
+        form=Format(name=args.format, compression=args.compression),
+        workers=args.workers or LADDER,
+        price=args.price,
+        rows=args.rows,
+    )
+    if args.json:
+        print(json.dumps(result))
+        return DONE
+    shard, worker = result["seconds_a_shard"], result["worker"]
+    rows = [
+        ("rows", f"{result['rows']:,}"),
+        ("rejected, of those looked at", f"{result['rejected_share']:.1%}"),
+        ("texts", f"{result['texts']:,}"),
+        ("words, about", f"{result['words']:,}"),
+        ("shards", f"{result['shards']:,}, of {result['texts_a_shard']:,} texts"),
+        ("seconds a shard", f"{shard['mean']:,.1f}, the longest {shard['longest']:,.1f}"),
+        ("launcher's start, planning", f"{result['launch_seconds']:,.1f} s"),
+        ("a worker's start", f"{worker['start_seconds']:,.1f} s"),
+        ("a worker's words/s", f"{worker['words_a_second']:,}"),
+        ("a worker's memory", _gib(worker["memory_bytes"])),
+    ]
+    table("the run, with workers of one core like this machine's", rows)
+    header = ["workers", "shards each", "h:mm:ss", "worker-hours", "busy", "memory of all"]
+    if args.price is not None:
+        header.append("cost")
+    lines = []
+    for row in result["workers"]:
+        line = [
+            f"{row['workers']:,}",
+            f"{row['shards_a_worker']:,}",
+            _clock(row["seconds"]),
+            f"{row['worker_hours']:,.2f}",
+            f"{row['busy_share']:.0%}",
+            _gib(row["memory_bytes"]),
+        ]
+        lines.append(line + ([f"{row['cost']:,.2f}"] if "cost" in row else []))
+    grid(header, lines)
+    return DONE
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60:,}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:,.1f} GiB"
+
+
 def _play(args: argparse.Namespace) -> int:
     from model.generator import use_one_thread
     from model.saved import load_model
@@ -306,6 +363,13 @@ def _demo(args: argparse.Namespace) -> int:
 
     demo(args.out, minutes=args.minutes, workers=args.workers, quiet=args.quiet)
     return DONE
+
+
+def _reading(args: argparse.Namespace) -> Any:
+    from pipeline.inputs import InputSettings
+
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
+    return InputSettings(delimiter=delimiter, strict=args.strict)
 
 
 def _generation_settings(args: argparse.Namespace) -> GenerationSettings:
@@ -336,6 +400,7 @@ _COMMANDS = {
     "generate": _generate,
     "verify": _verify,
     "bench": _bench,
+    "plan": _plan,
     "play": _play,
     "demo": _demo,
 }

@@ -45,6 +45,16 @@ def table(title: str, rows: Sequence[tuple[str, Any]]) -> None:
     stdout().print(grid)
 
 
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table of figures below their names."""
+    made = Table()
+    for name in header:
+        made.add_column(escape(name), justify="right")
+    for row in rows:
+        made.add_row(*map(escape, row))
+    stdout().print(made)
+
+
 class TrainingReport:
     """A `Reporter` that draws a bar in a terminal and writes lines elsewhere."""
 

@@ -48,6 +48,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _add_generate(subparsers, commands["generate"])
     _add_verify(subparsers, commands["verify"])
     _add_bench(subparsers, commands["bench"])
+    _add_plan(subparsers, commands["plan"])
     _add_play(subparsers, commands["play"])
     _add_demo(subparsers, commands["demo"])
     return top
@@ -138,12 +139,20 @@ def _add_generate(subparsers: Any, run: Command) -> None:
     )
     command.epilog = "What follows -- goes to Beam, such as: -- --runner=DirectRunner"
     add = command.add_argument
+    _add_run(add)
+    add("--out", required=True, metavar="DIR", help="directory to make")
+    add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--resume", action="store_true", help="go on with a stopped run in DIR")
+    add("--max-rejected", type=float, default=0.01, metavar="SHARE",
+        help="of rows, above which the exit status is 3 (default: 0.01)")  # fmt: skip
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _add_run(add: Any) -> None:
     add("model", metavar="MODEL", help="model directory")
     add("--prompts", nargs="+", required=True, metavar="GLOB", help="prompt files: .txt, .jsonl, "
         ".csv, .tsv, .parquet")  # fmt: skip
-    add("--out", required=True, metavar="DIR", help="directory to make")
     _add_drawing(add, many=True)
-    add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
     add("--delimiter", default=",", metavar="C", help="between the cells of a .csv (default: a "
         "comma; tab for a tab)")  # fmt: skip
     add("--strict", action="store_true", help="a field that is no setting is an error")
@@ -151,10 +160,6 @@ def _add_generate(subparsers: Any, run: Command) -> None:
         "parquet, tfrecord or text")  # fmt: skip
     add("--compression", metavar="NAME", help="none, gzip or zstd (default: zstd for parquet, "
         "none for others)")  # fmt: skip
-    add("--resume", action="store_true", help="go on with a stopped run in DIR")
-    add("--max-rejected", type=float, default=0.01, metavar="SHARE",
-        help="of rows, above which the exit status is 3 (default: 0.01)")  # fmt: skip
-    add("--quiet", action="store_true", help="no progress")
 
 
 def _add_drawing(add: Any, *, many: bool) -> None:
@@ -212,6 +217,19 @@ def _add_bench(subparsers: Any, run: Command) -> None:
     add("--texts", type=int, default=0, metavar="N", help="of each measurement (default: some "
         "for each slot)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_plan(subparsers: Any, run: Command) -> None:
+    command = _command(
+        subparsers, "plan", run, "shards, hours, memory and cost of a run, before it is started"
+    )
+    command.usage = "textmill plan MODEL --prompts GLOB... [options]"
+    add = command.add_argument
+    _add_run(add)
+    add("--workers", type=int, nargs="+", metavar="N", help="numbers of workers, each with a core "
+        "like this machine's (default: some from 1 to 1000)")  # fmt: skip
+    add("--price", type=float, metavar="P", help="of a worker for an hour, in any currency")
+    add("--rows", type=int, metavar="N", help="as if there were N rows like those of the prompts")
 
 
 def _add_play(subparsers: Any, run: Command) -> None:

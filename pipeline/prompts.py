@@ -47,9 +47,10 @@ RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
 # Row offsets kept, of all files together and of each: memory must not grow with the job.
 _MOST_MARKS, _LEAST_MARKS = 1 << 16, 64
 
-# A run is cut into some tens of shards, none of them shorter or longer than this many words.
-_SHARDS = 40
-_LEAST_WORDS, _MOST_WORDS = 1_000, 200_000
+# A run is cut into some tens of shards, none of them shorter or longer than this many words, until
+# it has so many shards that files, notes and manifest would be the work; then they grow further.
+_SHARDS, _MANY_SHARDS = 40, 10_000
+_LEAST_WORDS, _MOST_WORDS, _LARGEST_WORDS = 1_000, 200_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,18 @@ class LoadedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """All inputs, the shards they are cut into, and the kinds of the rows' fields."""
+    """All inputs, the shards they are cut into, and the kinds of the rows' fields.
+
+    Attributes:
+        words: that each shard's rows ask for at most. texts: that all rows ask for. Rows that will
+            be rejected are among them.
+    """
 
     files: tuple[PromptFile, ...]
     shards: tuple[Shard, ...]
     fields: dict[str, str]
+    words: tuple[int, ...]
+    texts: int
 
     @property
     def rows(self) -> int:
@@ -157,11 +165,35 @@ def plan(
     ]
     if sum(scan.file.rows for scan in scans) == 0:
         raise TextmillError(f"no prompts: {', '.join(patterns)} holds no line")
-    total = sum(scan.words for scan in scans)
-    words = min(max(total // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
-    ranges = [r for scan in scans for r in scan.ranges(words)]
+    most_words = shard_words(sum(scan.words for scan in scans))
+    ranges = [r for scan in scans for r in scan.ranges(most_words)]
+    words = tuple(fields.pop("words") for fields in ranges)
     shards = tuple(Shard(number=i, of=len(ranges), **fields) for i, fields in enumerate(ranges))
-    return Plan(tuple(scan.file for scan in scans), shards, kinds.known())
+    texts = sum(scan.texts for scan in scans)
+    return Plan(tuple(scan.file for scan in scans), shards, kinds.known(), words, texts)
+
+
+def shard_words(total: int) -> int:
+    """Words at most that a shard asks for, where all rows together ask for so many.
+
+    A shard of more than one row never asks for more, but where the rows of a file are so many that
+    only every n-th place is known.
+    """
+    few = min(max(total // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
+    return max(few, min(total // _MANY_SHARDS, _LARGEST_WORDS))
+
+
+def even_shards(rows: int, words: int) -> list[int]:
+    """Words of each shard, were the input one file of so many rows that all ask for the same."""
+    every = 1
+    while -(-rows // every) > _MOST_MARKS:
+        every *= 2
+    marks = np.arange(0, rows, every)
+    scan = _Scan(
+        "", PromptFile("", rows, rows, ""), Form("text"), (), marks,
+        (marks * (words / rows)).astype(np.int64), every, words, rows,
+    )  # fmt: skip
+    return [fields["words"] for fields in scan.ranges(shard_words(words))]
 
 
 def _find(patterns: Sequence[str]) -> list[str]:
@@ -206,7 +238,7 @@ class _Scan:
 
     Attributes:
         marks: offset of every `every`-th row. ahead: words at most that the rows before it ask for.
-        words: that all rows ask for.
+        words, texts: that all rows ask for.
     """
 
     path: str
@@ -217,9 +249,13 @@ class _Scan:
     ahead: np.ndarray
     every: int
     words: int
+    texts: int
 
     def ranges(self, words: int) -> Iterator[dict[str, Any]]:
-        """Byte ranges that ask for no more than so many words, if the marks allow it."""
+        """Byte ranges that ask for no more than so many words, if the marks allow it.
+
+        Each with the fields of a `Shard` and the words it asks for.
+        """
         edges, i = [0], 0
         after = np.append(self.ahead[1:], self.words)
         while i < len(self.marks):
@@ -238,6 +274,7 @@ class _Scan:
                 "end": self.file.bytes if is_last else int(self.marks[end]),
                 "first": first + 1,
                 "rows": last - first,
+                "words": int(after[end - 1] - self.ahead[start]),
             }
 
 
@@ -251,21 +288,23 @@ class _Marks:
     rows: int = 0
     every: int = 1
     words: int = 0
+    texts: int = 0
 
-    def add(self, starts: np.ndarray, words: np.ndarray | int) -> None:
-        """Takes note of the next rows: where they start and the words that they ask for."""
+    def add(self, starts: np.ndarray, texts: np.ndarray | int, words: np.ndarray | int) -> None:
+        """Takes note of the next rows: where they start, the texts and words they ask for."""
         after = np.cumsum(np.broadcast_to(np.asarray(words, np.int64), len(starts))) + self.words
         before = np.concatenate([[self.words], after])[: len(starts)]
         kept = slice(-self.rows % self.every, None, self.every)
         self.offsets = np.append(self.offsets, starts[kept])
         self.ahead = np.append(self.ahead, before[kept])
         self.rows += len(starts)
+        self.texts += int(np.broadcast_to(np.asarray(texts, np.int64), len(starts)).sum())
         self.words = int(after[-1]) if len(starts) else self.words
         while len(self.offsets) > self.most:
             self.offsets, self.ahead = self.offsets[::2], self.ahead[::2]
             self.every *= 2
 
-    def add_all(self, rows: Iterable[tuple[int, int]]) -> None:
+    def add_all(self, rows: Iterable[tuple[int, int, int]]) -> None:
         """Takes note of rows one by one."""
         source = iter(rows)
         while block := list(itertools.islice(source, 4096)):
@@ -291,14 +330,14 @@ def _scan(
             asked = [column for column in columns if column in _SIZES]
             if asked:
                 rows = parquet.records(0, size, asked)
-                marks.add_all((i, _words(row, settings)) for i, (row, _) in enumerate(rows))
+                marks.add_all((i, *_asks(row, settings)) for i, (row, _) in enumerate(rows))
             else:
-                marks.add(np.arange(size), _words({}, settings))
+                marks.add(np.arange(size), *_asks({}, settings))
     else:
         with Input(path) as file:
             if form.kind == "text":
                 for starts in line_starts(file):
-                    marks.add(starts, _words({}, settings))
+                    marks.add(starts, *_asks({}, settings))
             else:
                 if form.kind == "table":
                     columns = _header(path, file, form)
@@ -310,7 +349,7 @@ def _scan(
             size = file.position
     return _Scan(
         path, PromptFile(name, size, marks.rows, digest_of(path)), form, columns, marks.offsets,
-        marks.ahead, marks.every, marks.words,
+        marks.ahead, marks.every, marks.words, marks.texts,
     )  # fmt: skip
 
 
@@ -321,10 +360,10 @@ def _asked(
     settings: GenerationSettings,
     reading: InputSettings,
     kinds: Kinds,
-) -> Iterator[tuple[int, int]]:
-    """Where each record starts and the words it asks for; JSON objects also tell their fields."""
+) -> Iterator[tuple[int, int, int]]:
+    """Where each record starts, texts and words it asks for; of JSON objects also the fields."""
     looks = form.kind == "jsonl" or any(column in _SIZES for column in columns)
-    usual = _words({}, settings)
+    usual = _asks({}, settings)
     for start, raw, wrong in records(file, form):
         row: dict[str, Any] = {}
         if looks and wrong is None:
@@ -337,23 +376,26 @@ def _asked(
                 else:
                     row = table_row(raw, form=form, columns=columns)
         asks = any(name in row for name in _SIZES)
-        yield start, _words(row, settings) if asks else usual
+        yield start, *(_asks(row, settings) if asks else usual)
 
 
 # Fields of a row that say how much it asks for.
 _SIZES = ("samples", "temperature", "max_words")
 
 
-def _words(row: Mapping[str, Any], settings: GenerationSettings) -> int:
-    """Words at most that a row asks for; one that asks for nonsense will be rejected."""
+def _asks(row: Mapping[str, Any], settings: GenerationSettings) -> tuple[int, int]:
+    """Texts and words at most that a row asks for; of nonsense, which will be rejected, 0 and 1."""
     samples, words = (
         value if isinstance(value := row.get(name) or usual, int | float) else usual
         for name, usual in (("samples", settings.samples), ("max_words", settings.max_words))
     )
     own = row.get("temperature")
     many = len(own) if isinstance(own, list) else len(settings.temperatures) if own is None else 1
+    if not samples * words > 0:  # NaN too
+        return 0, 1
     # Held within bounds that keep the sums of a billion rows below 2^63.
-    return max(1, int(min(samples * many, 1e5) * min(words, 1e5))) if samples * words > 0 else 1
+    texts = min(samples * many, 1e5)
+    return int(texts), max(1, int(texts * min(words, 1e5)))
 
 
 def _header(path: str, file: Input, form: Form) -> tuple[str, ...]:

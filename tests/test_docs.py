@@ -34,17 +34,13 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_option_is_in_the_readme():
-    for command in ("train", "evaluate", "sample", "generate", "verify", "bench", "play", "demo"):
+    for command in cli._COMMANDS:
         for option in options_of(command):
             assert re.search(rf"{option}\b", README), (command, option)
 
 
 def test_every_option_in_the_readme_exists():
-    known = {
-        o
-        for c in ("train", "evaluate", "sample", "generate", "verify", "bench", "play", "demo")
-        for o in options_of(c)
-    }
+    known = {o for c in cli._COMMANDS for o in options_of(c)}
     text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
         assert option in known | {"--help", "--runner"}, option

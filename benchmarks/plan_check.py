@@ -1,0 +1,90 @@
+"""What `textmill plan` says of a run, beside the run.
+
+    python benchmarks/plan_check.py MODEL --prompts headlines.txt --samples 20 --workers 1 2
+
+Prints a Markdown table. Planned and made one after the other, for each number of workers. With
+--core both are told in seconds of a core (of one worker and the launcher), which other work beside
+them changes less than seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bulk_job import COMMAND, Watched
+from table import print_table
+
+# The plan's clocks are those of the process: it has one thread that works.
+CORE = """
+import sys, time
+time.monotonic = time.perf_counter = time.process_time
+from pipeline.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def core_seconds() -> float:
+    """Of all processes that this one has started and seen end, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("--prompts", required=True)
+    parser.add_argument("--samples", default=20, type=int)
+    parser.add_argument("--max-words", default=20, type=int)
+    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--core", action="store_true", help="one worker, in seconds of a core")
+    args = parser.parse_args()
+    run = [
+        args.model, "--prompts", args.prompts, "--samples", str(args.samples),
+        "--max-words", str(args.max_words), "--temperature", "0.8", "--json",
+    ]  # fmt: skip
+    rows: list[tuple[str, str]] = []
+
+    def row(what: str, planned: float, made: float, form: str = ",.0f") -> None:
+        share = f"{planned / made - 1:+.1%}" if planned != made else "the same"
+        rows.append((what, f"{planned:{form}} planned, {made:{form}} made: {share}"))
+
+    for workers in [1] if args.core else args.workers:
+        command = [sys.executable, "-c", CORE] if args.core else COMMAND
+        text = subprocess.run(
+            [*command, "plan", *run, "--workers", str(workers)],
+            check=True, stdout=subprocess.PIPE, text=True,
+        ).stdout  # fmt: skip
+        plan = json.loads(text)
+        before = core_seconds()
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "out")
+            done = Watched(
+                [*COMMAND, "generate", *run, "--out", str(out), "--workers", str(workers),
+                 "--quiet"],
+                out,
+            )  # fmt: skip
+        made = json.loads(done.output)
+        if not rows:
+            for what in ("shards", "rows"):
+                row(what, plan[what], made[what])
+            row("texts", plan["texts"], made["records"])
+            row("words", plan["words"], made["words"])
+        took = core_seconds() - before if args.core else done.seconds
+        what = "seconds of a core" if args.core else "seconds"
+        row(f"{what}, {workers} worker(s)", plan["workers"][0]["seconds"], took)
+        row(
+            f"MiB of a worker, {workers} worker(s)",
+            plan["worker"]["memory_bytes"] / 2**20,
+            done.worker,
+        )
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

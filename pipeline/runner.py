@@ -141,6 +141,10 @@ def _named_runner(name: str) -> PipelineRunner:
     try:
         return create_runner(name)
     except (ValueError, ImportError, AttributeError) as error:
+        if "dataflow" in name.lower() and isinstance(error, ImportError):
+            raise UsageError(
+                "Dataflow needs Google's packages: pip install -c constraints.txt '.[dataflow]'"
+            ) from None
         reason = str(error).split(".")[0]
         raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
 

@@ -38,10 +38,10 @@ PRESETS: dict[str, tuple[str, ...]] = {
 _L4 = "accelerator=type:nvidia-l4;count:1;install-nvidia-driver"
 
 _VCPUS = 4  # of a worker, unless a machine type is named
-_GB = 1 << 30
+_GB = 10**9  # as Beam reads it
 # Measured (docs/dataflow.md): a process with TensorFlow and Beam and no model; its weights stand
 # in numpy, in the graph and in the forms that products want; logits stand beside their weights.
-_PROCESS_GB, _GPU_PROCESS_GB, _WEIGHTS, _LOGITS, _SLOTS = 1.3, 4.0, 4, 4, 256
+_PROCESS_GB, _GPU_PROCESS_GB, _WEIGHTS, _LOGITS, _SLOTS = 1.4, 4.0, 4, 4, 256
 _SYSTEM_GB = 1.5  # the machine's own and Dataflow's
 
 

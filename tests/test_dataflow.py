@@ -163,7 +163,7 @@ def test_the_request(bucket, service, inputs, capsys):
     pipeline = beam_runner_api_pb2.Pipeline.FromString(*staged.values())
     environments = pipeline.components.environments.values()
     hints = [environment.resource_hints for environment in environments]
-    assert [dict(h) for h in hints] == [{"beam:resources:min_ram_bytes:v1": b"7000000000"}]
+    assert [dict(h) for h in hints] == [{"beam:resources:min_ram_bytes:v1": b"8000000000"}]
     assert any("Generate" in name for name in pipeline.components.transforms)
     # No note or manifest is written by who only sends the job.
     assert set(objects(bucket, "out/")) == {"run.json"}

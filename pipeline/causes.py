@@ -71,17 +71,22 @@ def storage_refusal(error: Exception, path: str = "") -> str | None:
     if int(code) == 401:
         return f"{_NO_CREDENTIALS} (bucket {bucket[1]})"
     if int(code) == 403:
-        return (
-            f"no right to use bucket {bucket[1]}: give this account and the workers' "
-            f"roles/storage.admin on it (gcloud storage buckets add-iam-policy-binding "
-            f"gs://{bucket[1]} --member=... --role=roles/storage.admin)"
-        )
+        return no_right(bucket[1])
     if int(code) == 404 and _ABOUT_BUCKET.search(text):
         return (
             f"there is no bucket {bucket[1]}: check the name, or make it with "
             f"gcloud storage buckets create gs://{bucket[1]}"
         )
     return None
+
+
+def no_right(bucket: str) -> str:
+    """What to do without rights on a bucket."""
+    return (
+        f"no right to use bucket {bucket}: give this account and the workers' roles/storage.admin "
+        f"on it (gcloud storage buckets add-iam-policy-binding gs://{bucket} --member=... "
+        "--role=roles/storage.admin)"
+    )
 
 
 def _code(error: Exception) -> int:

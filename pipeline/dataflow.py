@@ -14,7 +14,7 @@ from typing import Any
 
 from model.errors import UsageError
 from model.settings import NetworkSettings
-from pipeline.files import bucket_location, is_remote
+from pipeline.files import bucket_location, check_bucket, is_remote
 
 # One thread a process: Dataflow starts a process for each vCPU, or one where a GPU needs an owner,
 # and more threads would only make shards wait for each other inside a process. Beam comes with the
@@ -123,6 +123,21 @@ def check(options: Any, *, model_dir: str, prompts: Sequence[str], out: str) -> 
             "--sdk_container_image=IMAGE (docker/Dockerfile makes one), or for a trial stage the "
             "sources with --setup_file=./setup.py"
         )
+
+
+def check_staging(options: Any) -> None:
+    """Asks for the buckets that a job is staged in: Beam would try for ten minutes, silently.
+
+    Raises:
+        TextmillError: one is not there, or this account may not write to it.
+    """
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+    FileSystems.set_options(options)  # credentials hang on them
+    cloud = options.view_as(GoogleCloudOptions)
+    for path in {cloud.temp_location, cloud.staging_location or cloud.temp_location}:
+        check_bucket(path)
 
 
 def fit(options: Any, network: NetworkSettings, *, preset: str | None) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from model.errors import TextmillError
-from pipeline.causes import storage_refusal
+from pipeline.causes import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
 
@@ -201,6 +201,19 @@ def _create_object(target: str, data: bytes) -> bool:
         except PreconditionFailed:
             return False
     return True
+
+
+def check_bucket(path: str) -> None:
+    """Asks whether objects can be created in the bucket of a `gs://` path.
+
+    Raises:
+        TextmillError: it is not there, or this account may not.
+    """
+    name = path.split("/")[2]
+    with _telling("write", path):
+        bucket = _gcs_client().get_bucket(name)
+        if not bucket.test_iam_permissions(["storage.objects.create"]):
+            raise TextmillError(f"cannot write {path}: {no_right(name)}")
 
 
 def bucket_location(bucket: str) -> str:

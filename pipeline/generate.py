@@ -15,6 +15,7 @@ from pipeline.causes import first_cause
 from pipeline.dataflow import (
     RemoteJob,
     check,
+    check_staging,
     far_buckets,
     fit,
     is_dataflow,
@@ -126,6 +127,7 @@ def generate(
     on_dataflow = is_dataflow(runner)
     if on_dataflow:
         check(options, model_dir=model_dir, prompts=prompts, out=out)
+        check_staging(options)
         wait = wait and not is_template(options)
     elif dataflow is not None:
         raise UsageError(f"--dataflow {dataflow} does not go with another --runner")
@@ -137,6 +139,7 @@ def generate(
     check_settings(model, settings)
     if on_dataflow:
         fit(options, model.network, preset=dataflow)
+        pipeline = _pipeline(runner, options)  # which has its own copy of them
         far = far_buckets(options, [model_dir, *prompts, out])
         if far:
             warn(f"not in the job's region: {', '.join(far)}; what is read from there costs more")

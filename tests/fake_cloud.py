@@ -10,6 +10,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,42 +23,59 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@contextlib.contextmanager
-def storage(*buckets: str) -> Iterator[int]:
-    """The emulator of PyPI's gcp-storage-emulator in this process; gives its port.
+@dataclass
+class Storage:
+    """The emulator of PyPI's gcp-storage-emulator in this process.
 
-    It knows nothing of preconditions, so it is taught the one that textmill relies on: a
-    generation of 0 means that the object must not be there.
+    It knows nothing of preconditions, so it is taught the one that textmill relies on: generation
+    0 means that the object must not be there.
+
+    Attributes:
+        instead: may answer a request in the emulator's place; whether it did.
     """
-    from gcp_storage_emulator.handlers import buckets as bucket_handlers
-    from gcp_storage_emulator.handlers import objects
-    from gcp_storage_emulator.server import create_server
 
-    insert = objects.insert
-    lock = threading.Lock()
+    instead: Callable[[Any, Any], bool] = lambda request, response: False
+    port: int = 0
 
-    def checked(request: Any, response: Any, store: Any, *args: Any, **kwargs: Any) -> None:
-        with lock:
-            if request.query.get("ifGenerationMatch") == ["0"]:
+    @contextlib.contextmanager
+    def serving(self, *buckets: str) -> Iterator[Storage]:
+        from gcp_storage_emulator import server as emulator
+        from gcp_storage_emulator.handlers import buckets as bucket_handlers
+
+        handlers = emulator.HANDLERS
+        emulator.HANDLERS = tuple(
+            (path, {method: self._wrapped(handle) for method, handle in methods.items()})
+            for path, methods in handlers
+        )
+        self.port = free_port()
+        server = emulator.create_server("localhost", self.port, in_memory=True)
+        for bucket in buckets:
+            bucket_handlers.create_bucket(bucket, server._storage)
+        server.start()
+        try:
+            yield self
+        finally:
+            server.stop()
+            emulator.HANDLERS = handlers
+
+    def _wrapped(self, handle: Callable[..., None]) -> Callable[..., None]:
+        def handler(request: Any, response: Any, store: Any) -> None:
+            if self.instead(request, response):
+                return
+            if request.query.get("ifGenerationMatch") == ["0"] and request.method == "POST":
                 name = request.query.get("name") or [request.data["meta"]["name"]]
-                with contextlib.suppress(Exception):
-                    store.get_file_obj(request.params["bucket_name"], name[0])
-                    response.status = 412
-                    response.json({"error": {"code": 412, "message": "conditionNotMet"}})
+                if name[0] in store.objects.get(request.params["bucket_name"], {}):
+                    refuse(response, HTTPStatus.PRECONDITION_FAILED, "conditionNotMet")
                     return
-            insert(request, response, store, *args, **kwargs)
+            handle(request, response, store)
 
-    objects.insert = checked
-    port = free_port()
-    server = create_server("localhost", port, in_memory=True)
-    for bucket in buckets:
-        bucket_handlers.create_bucket(bucket, server._storage)
-    server.start()
-    try:
-        yield port
-    finally:
-        server.stop()
-        objects.insert = insert
+        return handler
+
+
+def refuse(response: Any, status: HTTPStatus, message: str) -> None:
+    """Answers as the service does."""
+    response.status = status
+    response.json({"error": {"code": status.value, "message": message}})
 
 
 @dataclass

@@ -9,10 +9,11 @@ import sys
 import tarfile
 import threading
 import time
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from fake_cloud import PROVIDES, Dataflow, storage
+from fake_cloud import PROVIDES, Dataflow, Storage, refuse
 
 from model.errors import TextmillError
 from model.saved import save_model
@@ -39,18 +40,24 @@ def flags(service, *more):
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    """The bucket `my-bucket`."""
+def emulator():
+    """Cloud Storage with one bucket, `my-bucket`."""
     pytest.importorskip("google.cloud.dataflow", reason=f"needs Dataflow's client: {PROVIDES}")
     pytest.importorskip("gcp_storage_emulator", reason=f"needs an emulator: {PROVIDES}")
+    with Storage().serving("my-bucket") as found:
+        yield found
+
+
+@pytest.fixture
+def bucket(emulator, monkeypatch):
+    """The bucket, for a look at it that is not textmill's."""
     from apache_beam.internal.gcp import auth
-    from google.cloud import storage as client
+    from google.cloud import storage
 
     # Beam would look for credentials for 19 s.
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
-    with storage("my-bucket") as port:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{port}")
-        yield client.Client.create_anonymous_client().bucket("my-bucket")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{emulator.port}")
+    return storage.Client.create_anonymous_client().bucket("my-bucket")
 
 
 @pytest.fixture
@@ -68,27 +75,32 @@ def model(make_model, tmp_path_factory):
     return out
 
 
-@pytest.fixture
-def inputs(bucket, model, tmp_path):
-    """Model and prompts on the bucket and on the disk."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.txt").write_text("the old\n\na dog\n“\nzzz\n" * 30)
-    (tmp_path / "in" / "b.csv").write_text("prompt,n\n" + "the cat,1\n" * 40)
-    for folder, place in ((model, "model"), (tmp_path / "in", "in")):
-        for path in folder.iterdir():
-            bucket.blob(f"{place}/{path.name}").upload_from_filename(path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """Prompts."""
+    folder = tmp_path_factory.mktemp("disk")
+    (folder / "in").mkdir()
+    (folder / "in" / "a.txt").write_text("the old\n\na dog\n“\nzzz\n" * 30)
+    (folder / "in" / "b.csv").write_text("prompt,n\n" + "the cat,1\n" * 40)
+    return folder
 
 
-@pytest.fixture
-def local(model, inputs, capsys):
-    """What a local run of the same writes, but for the seconds it took."""
-    out = inputs / "out"
-    ask = ["generate", str(model), "--prompts", str(inputs / "in" / "*"), "--out", str(out), *ASK]
+@pytest.fixture(scope="module")
+def local(model, disk):
+    """What a local run writes, but for the seconds it took."""
+    out = disk / "out"
+    ask = ["generate", str(model), "--prompts", str(disk / "in" / "*"), "--out", str(out), *ASK]
     assert main([*ask, "--max-rejected", "1", "--", "--runner=FnApiRunner"]) == 0
-    capsys.readouterr()
     written = (path for path in out.rglob("*") if path.is_file() and path.name != "stats.json")
     return {str(path.relative_to(out)): path.read_bytes() for path in written}
+
+
+@pytest.fixture
+def inputs(bucket, model, disk):
+    """Model and prompts on the bucket."""
+    for folder, place in ((model, "model"), (disk / "in", "in")):
+        for path in folder.iterdir():
+            bucket.blob(f"{place}/{path.name}").upload_from_filename(path)
 
 
 def objects(bucket, prefix):
@@ -159,8 +171,9 @@ def test_the_request(bucket, service, inputs, capsys):
     assert url.startswith("gs://my-bucket/temp/")
     # All that workers fetch is there, and Beam itself comes with the image.
     staged = objects(bucket, "temp/")
-    assert [name.rpartition("/")[2] for name in staged] == ["pipeline.pb"]
-    pipeline = beam_runner_api_pb2.Pipeline.FromString(*staged.values())
+    staged = {name.rpartition("/")[2]: data for name, data in staged.items()}
+    assert staged.keys() == {"pipeline.pb", "submission_environment_dependencies.txt"}
+    pipeline = beam_runner_api_pb2.Pipeline.FromString(staged["pipeline.pb"])
     environments = pipeline.components.environments.values()
     hints = [environment.resource_hints for environment in environments]
     assert [dict(h) for h in hints] == [{"beam:resources:min_ram_bytes:v1": b"8000000000"}]
@@ -308,32 +321,38 @@ def test_a_bucket_that_is_not_there(bucket, service, inputs, capsys):
     assert "no bucket gone" in failure(capsys, [*GENERATE, "--dataflow", "cpu", *more])
 
 
-def test_no_right_to_a_bucket(bucket, service, inputs, capsys, monkeypatch):
-    from gcp_storage_emulator.handlers import objects as handlers
+@pytest.mark.parametrize("right", ["list", "create", "stage"])
+def test_no_right_to_a_bucket(right, emulator, bucket, service, inputs, capsys):
+    def instead(request, response):
+        if right == "stage":
+            asked = "testPermissions" in request.path
+            if asked:
+                response.json({"kind": "storage#testIamPermissionsResponse"})
+            return asked
+        if not request.path.endswith("/o") or (request.method == "GET") != (right == "list"):
+            return False
+        said = f"me@example.org does not have storage.objects.{right} access"
+        refuse(response, HTTPStatus.FORBIDDEN, said)
+        return True
 
-    for name in ("ls", "insert"):
-
-        def refuse(request, response, *args, **kwargs):
-            response.status = 403
-            message = "me@example.org does not have storage.objects.list access"
-            response.json({"error": {"code": 403, "message": message}})
-
-        monkeypatch.setattr(handlers, name, refuse)
-        command = [*GENERATE, "--dataflow", "cpu", *flags(service)]
-        said = failure(capsys, command)
-        assert "no right to use bucket my-bucket" in said
-        assert "roles/storage.admin" in said
-        monkeypatch.undo()
+    emulator.instead = instead
+    said = failure(capsys, [*GENERATE, "--dataflow", "cpu", *flags(service)])
+    assert "no right to use bucket my-bucket" in said
+    assert "roles/storage.admin" in said
 
 
-def test_a_bucket_of_another_region(bucket, service, inputs, capsys):
-    bucket.reload()
-    store = files._gcs_client()
-    assert files.bucket_location("my-bucket") == "US"
-    command = [*GENERATE, "--no-wait", "--dataflow", "cpu", *flags(service)]
-    assert main(command) == 0
-    assert "region" not in capsys.readouterr().err  # one of several regions is near everywhere
-    del store
+@pytest.mark.parametrize(("location", "far"), [("EU", False), ("US-EAST1", True)])
+def test_a_bucket_of_another_region(location, far, emulator, bucket, service, inputs, capsys):
+    def instead(request, response):
+        if request.path.endswith("/b/my-bucket"):
+            response.json({"name": "my-bucket", "location": location})
+            return True
+        return False
+
+    emulator.instead = instead
+    assert main([*GENERATE, "--no-wait", "--dataflow", "cpu", *flags(service)]) == 0
+    warned = "not in the job's region: my-bucket (us-east1)" in capsys.readouterr().err
+    assert warned == far
 
 
 def test_one_of_many_attempts_creates_an_object(bucket):

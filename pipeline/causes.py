@@ -6,6 +6,8 @@ import re
 
 _OURS = re.compile(r"(?:TextmillError|SettingError|UsageError): (.+)")
 _NO_MODULE = re.compile(r"No module named '(\w+)")
+# What unpickling says of a function's code that another Python has made.
+_PYTHON = re.compile(r"bad marshal data|code\(\) (?:argument|takes|requires)|unknown opcode")
 _BUCKET = re.compile(r"gs://([\w.-]+)")
 # An object that is missing is no trouble of the bucket's.
 _ABOUT_BUCKET = re.compile(r"specified bucket|/b/[^/?]+(?:/o)?\?")
@@ -25,6 +27,12 @@ def first_cause(error: Exception) -> str:
         return (
             f"the workers have no {package} ({missing[0]}): name an image that has it with "
             "--sdk_container_image (docker/Dockerfile makes one)"
+        )
+    strange = _PYTHON.search(text)
+    if strange:
+        return (
+            f"the workers cannot read the launcher's code ({strange[0]}): their Python is of "
+            "another minor version; give both the same (docker/Dockerfile has 3.11)"
         )
     refused = storage_refusal(error)
     if refused is not None:

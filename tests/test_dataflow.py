@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -231,6 +232,21 @@ def test_going_on_after_a_cancelled_job(bucket, service, inputs, local, capsys):
     assert "another CPU" not in captured.err  # what the launcher's is, is nothing to the workers
     assert written(bucket) == local
     assert objects(bucket, "out/shard-").items() >= kept.items()
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_job(bucket, service, inputs, capsys):
+    def interrupt(job):
+        while not any(asked.startswith("GET") for asked in service.asked):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "JOB_STATE_DONE", ""
+
+    service.works = interrupt
+    said = failure(capsys, [*GENERATE, "--dataflow", "cpu", *flags(service)], status=130)
+    assert "interrupted; job job-1 goes on without this command" in said
+    stop = "gcloud dataflow jobs cancel job-1 --region=europe-west1 --project=my-project stops it"
+    assert stop in said
+    assert "0 of 24 shards stand" in said
 
 
 def test_sources_that_are_staged_are_all_that_a_worker_needs(

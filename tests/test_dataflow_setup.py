@@ -201,6 +201,9 @@ CAUSES = {
     "the workers have no tensorflow_text": (
         "x\nModuleNotFoundError: No module named 'tensorflow_text' [while running 'a']"
     ),
+    "the workers cannot read the launcher's code (code() argument": (
+        "TypeError: code() argument 13 must be str, not int\n"
+    ),
     "the job was cancelled": "Dataflow pipeline failed. State: CANCELLED, Error:\nNone",
     "it is another model": (
         "Traceback\nmodel.errors.TextmillError: it is another model\\n [while running 'x']"

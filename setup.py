@@ -28,6 +28,8 @@ setup(
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
     ],
     extras_require={
+        # What the tests marked `cluster` talk to.
+        "cluster": ["apache-beam[gcp]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
         "lab": [

@@ -204,10 +204,19 @@ def _generate(args: argparse.Namespace) -> int:
             form=form,
             workers=args.workers,
             runner_flags=args.runner_flags,
+            dataflow=args.dataflow,
+            wait=args.wait,
             resume=args.resume,
             progress=progress,
             warn=lambda text: stderr().print(text, markup=False),
         )
+    if not outcome.manifest:
+        sent = [("job", outcome.job), ("directory", args.out)]
+        if args.json:
+            print(json.dumps(dict(sent)))
+        else:
+            table("sent, not waited for; --resume tells how it went", sent)
+        return DONE
     counts = outcome.manifest["counts"]
     rows = [
         *counts.items(),

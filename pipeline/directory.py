@@ -134,17 +134,18 @@ class RunDirectory:
         """Whether the manifest stands."""
         return MANIFEST in names(self.out)
 
-    def done(self, shards: Sequence[Shard], *, machine: str) -> list[ShardSummary]:
+    def done(self, shards: Sequence[Shard], *, machine: str | None) -> list[ShardSummary]:
         """Summaries of the shards that are finished and whole; damaged ones are removed.
 
         Args:
-            machine: this CPU's kind; texts of another kind may differ in the last bit.
+            machine: the workers' kind of CPU, if it is known; texts of another kind may differ in
+                the last bit.
         """
         noted = set(names(self._notes))
         checked = (self._check(s) for s in shards if f"{s.file_name}.json" in noted)
         whole = [summary for summary in checked if summary is not None]
         others = {summary.machine for summary in whole} - {machine}
-        if others:
+        if others and machine is not None:
             self._warn(
                 f"some shards were made on another CPU ({', '.join(sorted(others))}); equal bytes "
                 "are promised on one kind only"

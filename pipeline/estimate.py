@@ -25,6 +25,7 @@ from pipeline.formats import Format
 from pipeline.inputs import AS_USUAL, InputSettings
 from pipeline.prompts import LoadedShard, Plan, Rejected, even_shards, plan, read_shard
 from pipeline.records import columns_of
+from pipeline.versions import versions
 
 LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 MOST_WORKERS = 100_000
@@ -201,8 +202,9 @@ def measure(
     with local_copy(model_dir) as folder:
         fingerprint = load_model(folder).fingerprint
     handler = TextModelHandler(
-        model_dir=absolute(model_dir), fingerprint=fingerprint, settings=settings, texts=texts
-    )
+        model_dir=absolute(model_dir), fingerprint=fingerprint, settings=settings, texts=texts,
+        versions=versions(),
+    )  # fmt: skip
     generator = handler.load_model()
     sampled, read = _sample(planned, settings, reading)
     columns = columns_of(

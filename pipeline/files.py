@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from model.errors import TextmillError
+from pipeline.causes import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
 
@@ -87,6 +88,12 @@ def names(folder: str) -> list[str]:
     return sorted(name for name in inside if name and "/" not in name)
 
 
+def matching(pattern: str) -> list[str]:
+    """Files on one of Beam's file systems that a pattern matches, sorted."""
+    with _telling("list", pattern):
+        return sorted(file.path for file in _beam().match([pattern])[0].metadata_list)
+
+
 def remove(path: str) -> None:
     """Removes a file, if it is there."""
     if is_remote(path):
@@ -99,11 +106,12 @@ def remove(path: str) -> None:
 
 
 def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
-    """Writes a file under a name of this attempt's own, then gives it its name if that is free.
+    """Writes a file whole, under a name that is free.
 
-    Of several attempts at one file the first wins and the others leave no trace. Of Beam's file
-    systems none offers to create a file if it is absent: there an attempt looks whether the name
-    is free just before it takes it.
+    Of several attempts at one file the first wins and the others leave no trace. On a disk the
+    file is written under a name of the attempt's own and linked to its own; on `gs://` the service
+    itself creates an object only if it is absent. Beam's other file systems offer neither: there an
+    attempt looks whether the name is free just before it takes it.
 
     Returns:
         Whether this attempt's file is the one that stands.
@@ -112,6 +120,8 @@ def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
         TextmillError: it cannot be written; no part of it stands under `path`.
     """
     target = os.fspath(path)
+    if target.startswith("gs://"):
+        return _create_object(target, data)
     if is_remote(target):
         return _write_remote(target, data)
     attempt = Path(target).parent / f"{ATTEMPT}{uuid.uuid4().hex}"
@@ -173,6 +183,54 @@ def _name(attempt: Path, target: Path) -> bool:
     return True
 
 
+def _create_object(target: str, data: bytes) -> bool:
+    """Creates an object of Cloud Storage if there is none: generation 0 means absence.
+
+    A retry after an answer that was lost finds its own object and takes it for another attempt's:
+    no harm, as the bytes that stand are the same.
+    """
+    bucket, _, name = target.removeprefix("gs://").partition("/")
+    with _telling("write", target):
+        client = _gcs_client()
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            client.bucket(bucket).blob(name).upload_from_string(
+                data, content_type="application/octet-stream", if_generation_match=0
+            )
+        except PreconditionFailed:
+            return False
+    return True
+
+
+def check_bucket(path: str) -> None:
+    """Asks whether objects can be created in the bucket of a `gs://` path.
+
+    Raises:
+        TextmillError: it is not there, or this account may not.
+    """
+    name = path.split("/")[2]
+    with _telling("write", path):
+        bucket = _gcs_client().get_bucket(name)
+        if not bucket.test_iam_permissions(["storage.objects.create"]):
+            raise TextmillError(f"cannot write {path}: {no_right(name)}")
+
+
+def bucket_location(bucket: str) -> str:
+    """A bucket's region, or several regions' name, as Cloud Storage writes it.
+
+    Raises:
+        Exception: it is not there, or this account may not ask.
+    """
+    return _gcs_client().get_bucket(bucket).location
+
+
+def _gcs_client() -> Any:
+    # By way of Beam's file system, which has the run's credentials, and says what to install where
+    # Google's packages are not.
+    return _beam().get_filesystem("gs://any/thing")._gcsIO().client
+
+
 def _write_remote(target: str, data: bytes) -> bool:
     from apache_beam.io.filesystem import CompressionTypes
 
@@ -204,8 +262,11 @@ def _telling(what: str, path: str) -> Iterator[None]:
         yield
     except TextmillError:
         raise
-    except OSError as error:
-        raise TextmillError(f"cannot {what} {path}: {error.strerror or error}") from None
     except Exception as error:  # each of Beam's file systems raises its own
+        reason = storage_refusal(error, path) if path.startswith("gs://") else None
+        if reason is not None:
+            raise TextmillError(f"cannot {what} {path}: {reason}") from None
+        if isinstance(error, OSError):
+            raise TextmillError(f"cannot {what} {path}: {error.strerror or error}") from None
         reason = str(error).strip().split("\n")[0][:200]
         raise TextmillError(f"cannot {what} {path}: {reason or type(error).__name__}") from None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +11,18 @@ from model.checks import check_settings
 from model.errors import TextmillError, UsageError
 from model.saved import load_model
 from model.settings import GenerationSettings
+from pipeline.causes import first_cause
+from pipeline.dataflow import (
+    RemoteJob,
+    check,
+    check_staging,
+    far_buckets,
+    fit,
+    is_dataflow,
+    is_template,
+    job_of,
+    preset_flags,
+)
 from pipeline.directory import Counts, RunDirectory
 from pipeline.files import absolute, local_copy
 from pipeline.formats import Format
@@ -21,6 +30,7 @@ from pipeline.inputs import AS_USUAL, InputSettings
 from pipeline.prompts import Plan, plan
 from pipeline.records import columns_of
 from pipeline.shards import Output, ShardSummary, read_manifest, write_manifest
+from pipeline.versions import versions
 
 # Is told what is done, of how many rows, about once a second.
 Progress = Callable[[Counts, int], None]
@@ -48,37 +58,30 @@ class Job:
             "output": asdict(self.output.form),
             "prompts": [asdict(file) for file in self.plan.files],
             "columns": [asdict(column) for column in self.output.columns],
-            "versions": {
-                name: importlib.metadata.version(name)
-                for name in (
-                    "textmill",
-                    "apache-beam",
-                    "tensorflow",
-                    "tensorflow-text",
-                    "numpy",
-                    "pyarrow",
-                )
-            }
-            | {"python": platform.python_version()},
+            "versions": versions(),
             "shard_count": len(self.plan.shards),
         }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run.
+    """A finished run, or one that was only sent to its runner.
 
     Attributes:
-        manifest: of all of it. seconds: that this call took. words: that it drew.
+        manifest: of all of it; empty if the run goes on, as nobody waited for its end.
+        seconds: that this call took. words: that it drew. job: the service's name for it.
     """
 
     manifest: dict[str, Any]
     seconds: float
     words: int
+    job: str | None = None
 
     @property
     def rejected_share(self) -> float:
-        """Rejected rows over all rows."""
+        """Rejected rows over all rows; 0 while that is not known."""
+        if not self.manifest:
+            return 0.0
         counts = self.manifest["counts"]
         return counts["rejected"] / counts["rows"]
 
@@ -93,6 +96,8 @@ def generate(
     form: Format = JSONL,
     workers: int | None = None,
     runner_flags: Sequence[str] = (),
+    dataflow: str | None = None,
+    wait: bool = True,
     resume: bool = False,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda text: None,
@@ -104,6 +109,8 @@ def generate(
         reading: how the prompt files are read. form: how the output is written.
         workers: local worker processes; None means the cores, or one where there is a GPU.
         runner_flags: Beam's, as after `--`.
+        dataflow: a preset of Dataflow's flags, which `runner_flags` override.
+        wait: for the run's end; a runner elsewhere goes on by itself.
         resume: `out` may hold a stopped run of the same model, prompts and settings; only what is
             missing of it is done.
         progress: is told what is done. warn: is told what is worth knowing and no error.
@@ -113,14 +120,29 @@ def generate(
         TextmillError: model, prompts or output are of no use, or a worker failed.
     """
     from model.machine import cpu_kind
-    from pipeline.runner import runner_of  # Beam loads only from here on
+    from pipeline.runner import LocalRunner, runner_of  # Beam loads only from here on
 
     started = time.monotonic()
-    runner, options = runner_of(runner_flags, workers=workers)
+    runner, options = runner_of([*preset_flags(dataflow), *runner_flags], workers=workers)
+    on_dataflow = is_dataflow(runner)
+    if on_dataflow:
+        check(options, model_dir=model_dir, prompts=prompts, out=out)
+        check_staging(options)
+        wait = wait and not is_template(options)
+    elif dataflow is not None:
+        raise UsageError(f"--dataflow {dataflow} does not go with another --runner")
+    elif not wait and isinstance(runner, LocalRunner):
+        raise UsageError("--no-wait is for runners elsewhere; a local run lives in this command")
     pipeline = _pipeline(runner, options)
     with local_copy(model_dir) as folder:
         model = load_model(folder)
     check_settings(model, settings)
+    if on_dataflow:
+        fit(options, model.network, preset=dataflow)
+        pipeline = _pipeline(runner, options)  # which has its own copy of them
+        far = far_buckets(options, [model_dir, *prompts, out])
+        if far:
+            warn(f"not in the job's region: {', '.join(far)}; what is read from there costs more")
     planned = plan(prompts, settings, reading)
     columns = columns_of(
         planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
@@ -134,25 +156,38 @@ def generate(
         output=Output(absolute(out), form, columns),
     )
     words = 0
+    sent: list[RemoteJob] = []
+
+    def tell(started: RemoteJob) -> None:
+        sent.append(started)
+        warn(f"job {started.id}: {started.page}")
+
     directory = RunDirectory(job.output, job.header(), resume=resume, warn=warn)
     try:
         if not directory.finished:
-            done = directory.done(job.plan.shards, machine=cpu_kind())
+            # Workers elsewhere are of kinds that are not known here.
+            machine = None if on_dataflow else cpu_kind()
+            done = directory.done(job.plan.shards, machine=machine)
             words = -sum(summary.words for summary in done)
             build(pipeline, job, done)
             with _watch(directory, planned.rows, progress):
-                _run(pipeline, directory)
-            words += read_manifest(out)["counts"]["words"]
-        manifest = read_manifest(out)
+                _run(pipeline, directory, wait=wait, tell=tell)
+            if wait or directory.finished:
+                words += read_manifest(out)["counts"]["words"]
+        manifest = read_manifest(out) if wait or directory.finished else {}
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted; {directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
-        ) from None
+        stand = f"{directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
+        if sent:
+            stand = (
+                f"job {sent[0].id} goes on without this command; {sent[0].stop} stops it. {stand}"
+            )
+        raise Interrupted(f"interrupted; {stand}") from None
     except TextmillError as error:
         raise TextmillError(f"{error}. {_GO_ON}") from error
     finally:
         directory.release(finished=directory.finished)
-    return Outcome(manifest, time.monotonic() - started, words)
+    name = sent[0].id if sent else None
+    return Outcome(manifest, time.monotonic() - started, words if manifest else 0, name)
 
 
 _LOOK_SECONDS = 1.0
@@ -175,14 +210,21 @@ def _pipeline(runner: Any, options: Any) -> Any:
         raise UsageError(f"after --: {reason}") from None
 
 
-def _run(pipeline: Any, directory: RunDirectory) -> None:
+def _run(
+    pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
+) -> None:
     from pipeline.runner import LocalRunner, WorkerDied
 
     dead: list[str] = []
     if isinstance(pipeline.runner, LocalRunner):
         pipeline.runner.on_death = lambda: dead.extend(directory.working_on())
     try:
-        pipeline.run().wait_until_finish()
+        result = pipeline.run()
+        remote = job_of(result, pipeline.options)
+        if remote is not None:
+            tell(remote)
+        if wait:
+            result.wait_until_finish()
     except TextmillError:
         raise
     except WorkerDied as error:
@@ -194,7 +236,7 @@ def _run(pipeline: Any, directory: RunDirectory) -> None:
     except Exception as error:  # whatever a runner wraps a worker's error in
         if str(error).startswith("KeyboardInterrupt"):  # while a step ran in this process
             raise KeyboardInterrupt from error
-        raise TextmillError(_first_cause(error)) from error
+        raise TextmillError(first_cause(error)) from error
 
 
 def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
@@ -231,16 +273,6 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
         | "Collect" >> beam.combiners.ToList()
         | "Manifest" >> beam.Map(finish)
     )
-
-
-def _first_cause(error: Exception) -> str:
-    """The line a worker's error was raised with, out of a runner's account of it."""
-    text = str(error)
-    found = re.findall(r"(?:TextmillError|SettingError|UsageError): (.+)", text)
-    if found:
-        return re.sub(r"\\?\s*\[while running .*", "", found[-1])
-    last = [line for line in text.strip().split("\n") if line.strip()][-1:]
-    return f"the run failed: {type(error).__name__}: {last[0] if last else 'no message'}"
 
 
 class _watch:

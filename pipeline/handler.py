@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
@@ -19,7 +20,11 @@ from pipeline.files import local_copy
 from pipeline.prompts import LoadedShard, Rejected, Shard, shown
 from pipeline.rows import setting_reason
 from pipeline.shards import GeneratedShard
+from pipeline.versions import check_worker
 
+# Runners may give one process several threads, which share the model. A generator keeps one
+# core busy by itself, so a second shard beside the first would only cost its memory.
+_ONE_SHARD = threading.Lock()
 _NOTE_SECONDS = 1.0  # between notes on a shard's progress
 
 
@@ -31,6 +36,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         fingerprint: of the model the run was planned with.
         settings: what is drawn for each prompt.
         texts: of a shard, about; slots are chosen by it.
+        versions: the launcher's.
         note: is told every second how far a shard is.
     """
 
@@ -41,18 +47,21 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         fingerprint: str,
         settings: GenerationSettings,
         texts: int = 0,
+        versions: Mapping[str, str],
         note: Callable[[Shard, Counts], None] | None = None,
     ):
         super().__init__()
         self._model_dir, self._fingerprint, self._settings = model_dir, fingerprint, settings
-        self._texts, self._note = texts, note
+        self._texts, self._versions, self._note = texts, dict(versions), note
 
     def load_model(self) -> Generator:
         """The generator, on one thread.
 
         Raises:
-            TextmillError: the directory is not the one the run was planned with.
+            TextmillError: the directory is not the one the run was planned with, or this worker
+                has other versions than the launcher.
         """
+        check_worker(self._versions)
         use_one_thread()
         with local_copy(self._model_dir) as folder:
             model = load_model(folder)
@@ -69,7 +78,8 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         inference_args: dict[str, Any] | None = None,
     ) -> list[GeneratedShard]:
         """One result for each shard: RunInference would lose the others without a word."""
-        results = [self._generate(loaded, model) for loaded in batch]
+        with _ONE_SHARD:
+            results = [self._generate(loaded, model) for loaded in batch]
         assert len(results) == len(batch)
         return results
 

@@ -18,6 +18,7 @@ from model.settings import (
     TrainSettings,
     VocabularySettings,
 )
+from pipeline.dataflow import PRESETS as DATAFLOW
 
 Command = Callable[[argparse.Namespace], int]
 WRONG_USE = 2  # exit status
@@ -142,6 +143,10 @@ def _add_generate(subparsers: Any, run: Command) -> None:
     _add_run(add)
     add("--out", required=True, metavar="DIR", help="directory to make")
     add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--dataflow", choices=tuple(DATAFLOW), help="run on Dataflow, with flags for cpu, "
+        "gpu or cheap workers; flags after -- override them")  # fmt: skip
+    add("--no-wait", dest="wait", action="store_false", help="send the job to a runner elsewhere "
+        "and do not wait for its end")  # fmt: skip
     add("--resume", action="store_true", help="go on with a stopped run in DIR")
     add("--max-rejected", type=float, default=0.01, metavar="SHARE",
         help="of rows, above which the exit status is 3 (default: 0.01)")  # fmt: skip

@@ -17,7 +17,7 @@ from model.corpus import find_files
 from model.errors import TextmillError
 from model.generator import Prompt
 from model.settings import GenerationSettings
-from pipeline.files import absolute, is_remote
+from pipeline.files import absolute, is_remote, matching
 from pipeline.inputs import (
     AS_USUAL,
     Form,
@@ -203,12 +203,7 @@ def _find(patterns: Sequence[str]) -> list[str]:
         if not is_remote(pattern):
             found |= dict.fromkeys(find_files([pattern]))
             continue
-        from apache_beam.io.filesystems import FileSystems
-
-        try:
-            matches = sorted(file.path for file in FileSystems.match([pattern])[0].metadata_list)
-        except Exception as error:  # each file system raises its own
-            raise TextmillError(f"cannot list {pattern}: {error}") from None
+        matches = matching(pattern)
         if not matches:
             raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
         found |= dict.fromkeys(matches)

@@ -184,6 +184,10 @@ def _named_runner(name: str) -> PipelineRunner:
         runner = create_runner(name)
         return DirectRunner() if type(runner) is SwitchingDirectRunner else runner
     except (ValueError, ImportError, AttributeError) as error:
+        if "dataflow" in name.lower() and isinstance(error, ImportError):
+            raise UsageError(
+                "Dataflow needs Google's packages: pip install -c constraints.txt '.[dataflow]'"
+            ) from None
         reason = str(error).split(".")[0]
         raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
 

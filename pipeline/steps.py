@@ -16,6 +16,7 @@ from pipeline.inputs import InputSettings
 from pipeline.prompts import LoadedShard, Shard, read_shard
 from pipeline.rows import reason_class
 from pipeline.shards import GeneratedShard, Output, ShardSummary, write_shard
+from pipeline.versions import versions
 
 NAMESPACE = "textmill"
 
@@ -49,6 +50,7 @@ class GenerateShards(beam.PTransform):
             fingerprint=fingerprint,
             settings=settings,
             texts=texts,
+            versions=versions(),
             note=functools.partial(_note, output.directory),
         )
 

@@ -25,6 +25,7 @@ from pipeline.records import columns_of, record
 from pipeline.rows import BadRow, checked, prompt_of, reason_class, value_row
 from pipeline.shards import GeneratedShard
 from pipeline.steps import NAMESPACE, CountGenerated
+from pipeline.versions import versions
 
 Record = dict[str, Any]
 
@@ -82,7 +83,10 @@ class GenerateText(beam.PTransform):
         check_settings(model, settings)
         self._settings, self._shards, self._labelled = settings, shards, bool(model.labels)
         self._handler = TextModelHandler(
-            model_dir=absolute(model_dir), fingerprint=model.fingerprint, settings=settings
+            model_dir=absolute(model_dir),
+            fingerprint=model.fingerprint,
+            settings=settings,
+            versions=versions(),
         )
 
     def expand(self, elements: beam.PCollection) -> Generated:

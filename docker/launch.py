@@ -1,0 +1,7 @@
+"""What a Flex Template's launcher runs: a file, as it takes no module."""
+
+import sys
+
+from pipeline.template import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,334 @@
+"""report.html: the figures of a report as a page that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from model.page import STYLE, called, facts, html_page, shown
+from pipeline.report_charts import (
+    MEASURES,
+    SHAPES,
+    chosen_shapes,
+    gain_chart,
+    measured_rows,
+    shape_charts,
+    temperature_charts,
+)
+
+# Colours after Okabe and Ito 2008, for any colour vision; dashes and marks tell lines apart, too.
+_STYLE = """
+:root { --c0: #0072B2; --c1: #D55E00; --c2: #009E73; --c3: #AA4499; --c4: #B07A00; --soft: #f4f5f8;
+  --heat: 0 114 178; }
+@media (prefers-color-scheme: dark) { :root { --c0: #56B4E9; --c1: #E98B3A; --c2: #2BC79A;
+  --c3: #DE9BC0; --c4: #F0E442; --soft: #212128; --heat: 86 180 233; } }
+body { max-width: 66rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin-bottom: .3rem; overflow-wrap: anywhere; }
+h2 { border-top: 1px solid var(--line); padding-top: 1.5rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; overflow-wrap: anywhere; }
+p { max-width: 46rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem;
+  margin: 1.2rem 0; }
+.tiles div { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; }
+.tiles dt { color: var(--faint); font-size: .85rem; }
+.tiles dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums;
+  overflow-wrap: anywhere; }
+.notes { border-left: 4px solid var(--c1); padding: .1rem 1rem; background: var(--soft); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr));
+  gap: 1rem 2rem; }
+.charts figure { margin: .5rem 0; min-width: 0; }
+figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
+.key { white-space: nowrap; margin-right: .8rem; }
+.swatch { width: 2rem; height: .75rem; margin-right: .3rem; vertical-align: middle; }
+.mark { stroke: none; }
+.s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); stroke-dasharray: 7 3; }
+.s2 { stroke: var(--c2); stroke-dasharray: 2 3; }
+.s3 { stroke: var(--c3); stroke-dasharray: 9 3 2 3; }
+.real { stroke: var(--ink); stroke-dasharray: 4 4; }
+circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fill: var(--c1); }
+.mark.s2 { fill: var(--c2); } .mark.s3 { fill: var(--c3); }
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 13rem), 1fr));
+  gap: .8rem; }
+.side > div { background: var(--soft); border-radius: .5rem; padding: .6rem .9rem; min-width: 0; }
+.side p { margin: .2rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.tag { color: var(--faint); font-size: .8rem; letter-spacing: .02em; }
+.prompt { color: var(--faint); }
+.bar { width: 9rem; height: .8rem; display: block; } .bar rect { fill: var(--c0); }
+.scroll { max-width: 100%; } .scroll:focus-visible { outline: 2px solid var(--c0); }
+.numbers th:first-child { text-align: left; }
+td, th { overflow-wrap: break-word; } thead th { vertical-align: bottom; }
+.matrix td { text-align: right; min-width: 3rem; padding: .3rem .5rem; }
+""" + "\n".join(f".q{i} {{ background: rgb(var(--heat) / {i / 20:.2f}); }}" for i in range(11))
+_STYLE += """
+summary { cursor: pointer; font-weight: 600; } details { margin: 1rem 0; }
+details table { margin: .5rem 0; } details h2 { border: 0; padding: 0; margin: 1rem 0 .3rem; }
+.interval { stroke: var(--c0); stroke-width: 3; }
+.zero { stroke: var(--ink); stroke-dasharray: 3 3; }
+.dot { fill: var(--c0); }
+@media print { body { max-width: none; } .scroll { overflow: visible; } }
+"""
+
+
+def report_page(found: dict[str, Any]) -> str:
+    """The page.
+
+    Args:
+        found: as `pipeline.report.report` gives it.
+    """
+    augment = found["kind"] == "augment"
+    sections = [
+        _lead(found),
+        _notes(found["notes"]),
+        _check(found.get("check")),
+        _samples(found["samples"]),
+        _curves(found),
+        _shapes(found),
+        _agreement(found.get("agreement")),
+        _labels(found["labels"]),
+        _rejected(found),
+        _asked(found),
+    ]
+    title = "What was added to the data" if augment else "What was generated"
+    return html_page(title, "\n".join(filter(None, sections)), style=STYLE + _STYLE)
+
+
+# -- what was asked, what came ---------------------------------------------------------------------
+
+
+def _lead(found: dict[str, Any]) -> str:
+    counts = {key: value for key, value in found["counts"].items() if isinstance(value, int)}
+    tiles = "\n".join(
+        f"<div><dt>{called(key)}</dt><dd>{value:,}</dd></div>" for key, value in counts.items()
+    )
+    measured = found["measured"]
+    used = (
+        f"Figures of words are taken on {measured['sampled']:,} of {measured['texts']:,} texts, "
+        "those whose ids hash lowest"
+        if measured["sampled"] < measured["texts"]
+        else f"Figures of words are taken on all {measured['texts']:,} texts"
+    )
+    model = found["asked"].get("model")
+    by = f" By the model <code>{escape(str(model)[:16])}</code>." if model else ""
+    return f'<dl class="tiles">\n{tiles}\n</dl>\n<p class="faint">{used}.{by}</p>'
+
+
+def _notes(notes: Sequence[str]) -> str:
+    lines = "\n".join(f"<p>{escape(note)}</p>" for note in notes)
+    return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
+
+
+def _asked(found: dict[str, Any]) -> str:
+    rows = facts("Settings and inputs", found["asked"])
+    return f"<h2>What was asked</h2>\n<details><summary>All settings</summary>\n{rows}\n</details>"
+
+
+def _rejected(found: dict[str, Any]) -> str:
+    what = "Candidates" if found["kind"] == "augment" else "Rows"
+    heading = f"<h2>{what} that were rejected</h2>"
+    if not found["rejected"]:
+        return f"{heading}\n<p>None.</p>"
+    most = max(row["count"] for row in found["rejected"])
+    total = sum(row["count"] for row in found["rejected"])
+    rows = [
+        [
+            f'<th scope="row">{escape(row["reason"])}</th>',
+            f"<td>{row['count']:,}</td>",
+            f"<td>{row['count'] / total:.1%}</td>",
+            f"<td>{_bar(row['count'] / most)}</td>",
+        ]
+        for row in found["rejected"]
+    ]
+    table = _table(f"{total:,} rejected, by reason", ["reason", "rows", "share", ""], rows)
+    examples = "\n".join(
+        f"<div><span class='tag'>{escape(row['reason'])}</span>"
+        + "".join(f"<p>{escape(one['text'])}</p>" for one in row["examples"])
+        + "</div>"
+        for row in found["rejected"]
+        if row["examples"]
+    )
+    if examples:
+        examples = f'<h3>Some of them</h3>\n<div class="side">\n{examples}\n</div>'
+    return f"{heading}\n{table}\n{examples}"
+
+
+def _labels(labels: dict[str, Any]) -> str:
+    if not labels:
+        return ""
+    # Of an augmentation they are counted for each origin.
+    counts = {k: v if isinstance(v, dict) else {"texts": v} for k, v in labels.items()}
+    kinds = sorted({k for value in counts.values() for k in value}, key=lambda k: (k != "real", k))
+    head = ["label", *kinds]
+    rows = [
+        [f'<th scope="row">{escape(label)}</th>', *(f"<td>{v.get(k, 0):,}</td>" for k in kinds)]
+        for label, v in counts.items()
+    ]
+    return f"<h2>Labels</h2>\n{_table('Texts of each label', head, rows)}"
+
+
+# -- samples ---------------------------------------------------------------------------------------
+
+
+def _samples(samples: Sequence[dict[str, Any]]) -> str:
+    parts = []
+    for group in samples:
+        if group["label"] is not None:
+            parts.append(f"<h3>Label {escape(group['label'])}</h3>")
+        for prompt in group.get("prompts", ()):
+            cells = "\n".join(_cell(text["of"], [text["text"]]) for text in prompt["texts"])
+            said = f'<p class="prompt">{escape(prompt["prompt"])} …</p>' if prompt["prompt"] else ""
+            parts.append(f'{said}\n<div class="side">\n{cells}\n</div>')
+        if "columns" in group:
+            cells = "\n".join(
+                _cell(column[0]["of"], [text["text"] for text in column])
+                for column in group["columns"]
+                if column
+            )
+            parts.append(f'<div class="side">\n{cells}\n</div>')
+    return "<h2>Samples side by side</h2>\n" + "\n".join(parts) if parts else ""
+
+
+def _cell(tag: str, texts: Sequence[str]) -> str:
+    inner = "".join(f"<p>{escape(text.strip()) or '(nothing)'}</p>" for text in texts)
+    head = f'<span class="tag">{escape(tag)}</span>' if tag else ""
+    return f"<div>{head}{inner}</div>"
+
+
+# -- figures over temperature ----------------------------------------------------------------------
+
+
+def _curves(found: dict[str, Any]) -> str:
+    groups, real = found["groups"], found["real"]
+    over = [g for g in groups if g["temperature"] is not None]
+    charts = "\n".join(filter(None, temperature_charts(found))) if len(over) > 1 else ""
+    if charts:
+        charts = f'<div class="charts">\n{charts}\n</div>'
+    else:
+        charts = '<p class="faint">There are no several temperatures, so there are no curves.</p>'
+    measured = found["measured"]
+    keys, rows = measured_rows(found)
+    named = [(name, meaning) for key, name, meaning in MEASURES if key in keys]
+    body = [
+        [f'<th scope="row">{escape(name)}</th>', *(f"<td>{told}</td>" for told in figures)]
+        for name, figures in rows
+    ]
+    head = ["temperature" if over else "texts", *(name for name, _ in named)]
+    meanings = " ".join(f"<b>{name}</b>: {meaning}." for name, meaning in named)
+    run = measured["copied_words"]
+    how = (
+        f"Distinct-n is taken over the first {measured['distinct_words']:,} words of each sample, "
+        "as it falls with the number of words"
+    )
+    if measured["bleu_texts"]:
+        how += f"; self-BLEU (of four words) over {measured['bleu_texts']} texts of each"
+    if real is not None:
+        how += f"; a copy is a run of {run} or more words, case and punctuation aside"
+        how += f". The {escape(real['name'])} are cut to the length of the longest drawn text"
+    table = _table("Figures of each temperature" if over else "Figures", head, body, "numbers")
+    return (
+        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{table}\n"
+        f'<p class="faint">{meanings} {how}.</p>'
+    )
+
+
+# -- lengths and word frequencies ------------------------------------------------------------------
+
+
+def _shapes(found: dict[str, Any]) -> str:
+    """Distributions of lengths and of word frequencies, with the numbers behind them."""
+    shapes = chosen_shapes(found)
+    charts = "\n".join(shape_charts(shapes))
+    if not charts:
+        return ""
+    tables = "\n".join(_behind(name, over, shapes, key) for key, name, over, _ in SHAPES)
+    words = found["measured"]["distinct_words"]
+    beside = "" if found["real"] is not None else " Real text was not measured."
+    return (
+        f'<h2>Lengths and word frequencies</h2>\n<div class="charts">\n{charts}\n</div>\n'
+        f'<p class="faint">Word frequencies are of {words:,} words each, or of all there are.'
+        f"{beside}</p>\n<details><summary>The numbers behind these two</summary>\n{tables}\n"
+        "</details>"
+    )
+
+
+def _behind(name: str, over: str, shapes: Sequence[tuple[str, Any]], key: str) -> str:
+    columns = [dict(map(tuple, shape[key])) for _, shape in shapes]
+    rows = [
+        [f'<th scope="row">{x:,}</th>']
+        + [f"<td>{_share(column.get(x))}</td>" for column in columns]
+        for x in sorted({x for column in columns for x in column})
+    ]
+    return _table(name, [over, *(called_so for called_so, _ in shapes)], rows, "numbers")
+
+
+# -- augmentation ----------------------------------------------------------------------------------
+
+
+def _agreement(agreement: Any) -> str:
+    """The label asked for against the one a classifier gives, as shares of each row."""
+    if not isinstance(agreement, dict) or not agreement.get("labels"):
+        return ""
+    labels = [str(label) for label in agreement["labels"]]
+    rows = []
+    for label, counts in zip(labels, agreement["matrix"], strict=False):
+        total = sum(counts) or 1
+        cells = [
+            f'<td class="q{round(10 * n / total)}">{n:,.6g}<br><span class="tag">'
+            f"{n / total:.0%}</span></td>"
+            for n in counts
+        ]
+        rows.append([f'<th scope="row">{escape(label)}</th>', *cells])
+    same = sum(row[i] for i, row in enumerate(agreement["matrix"]) if i < len(row))
+    total = sum(map(sum, agreement["matrix"])) or 1
+    table = _table(
+        "Rows: the label asked for. Columns: the label that the classifier gives.",
+        ["", *labels], rows, "matrix",
+    )  # fmt: skip
+    return f"<h2>Do the labels agree?</h2>\n<p>{same / total:.1%} agree.</p>\n{table}"
+
+
+def _check(check: Any) -> str:
+    """What the added rows did to classifiers, with confidence intervals."""
+    rows = [row for row in check or () if isinstance(row, dict)]
+    if not rows:
+        return ""
+    keys = ("classifier", "without", "with", "gain", "low", "high", "verdict")
+    body = [
+        [f'<th scope="row">{shown(row.get("classifier"))}</th>']
+        + [f"<td>{shown(row.get(key))}</td>" for key in keys[1:]]
+        for row in rows
+    ]
+    head = ["classifier", "without", "with", "gain", "from", "to", "verdict"]
+    table = _table("Score without and with the added rows", head, body)
+    return f"<h2>Does it help?</h2>\n{gain_chart(rows)}\n{table}"
+
+
+# -- pieces ----------------------------------------------------------------------------------------
+
+
+def _table(
+    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], style: str = ""
+) -> str:
+    """A table that scrolls by itself; the cells of its rows are HTML."""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+    kind = f' class="{style}"' if style else ""
+    return f"""<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">
+<table{kind}>
+<caption>{escape(caption)}</caption>
+<thead><tr>{top}</tr></thead>
+<tbody>
+{body}
+</tbody>
+</table></div>"""
+
+
+def _bar(share: float) -> str:
+    return (
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{100 * share:.1f}" height="8"/></svg>'
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.3g}%"

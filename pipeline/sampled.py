@@ -1,0 +1,160 @@
+"""What a report keeps of texts that stream by: counts of all, and a fixed sample.
+
+A sample is the items whose names hash lowest, so it is the same in any order, and memory does not
+grow with the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pipeline.metrics import CopyIndex, Words, distinct, repetition, self_bleu, words_of
+
+SAMPLE = 2_000  # texts of a group whose words are looked at
+BLEU_TEXTS = 100  # of them, with each other: the work grows with the square
+REPETITION = 4  # words in a row
+MOST_GROUPS = 24  # temperatures; what comes after them is one group
+_MOST_CHARACTERS = 4_000  # of a sampled text
+
+T = TypeVar("T")
+
+
+class Lowest(Generic[T]):
+    """Keeps the `size` values whose names hash lowest; of equal names the first."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self._heap: list[tuple[int, str]] = []  # the highest hash first
+        self._held: dict[str, T] = {}
+
+    def add(self, name: str, value: T) -> None:
+        """Takes a value, or leaves it."""
+        code = _hash(name)
+        if name in self._held or (len(self._heap) == self.size and code >= -self._heap[0][0]):
+            return
+        self._held[name] = value
+        heapq.heappush(self._heap, (-code, name))
+        if len(self._heap) > self.size:
+            del self._held[heapq.heappop(self._heap)[1]]
+
+    def get(self, name: str) -> T | None:
+        """The value of that name, if it is kept."""
+        return self._held.get(name)
+
+    def __iter__(self) -> Iterator[T]:
+        """By rising hash."""
+        return (self._held[name] for _, name in sorted(self._heap, key=lambda pair: -pair[0]))
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+
+def _hash(name: str) -> int:
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+@dataclass
+class Group:
+    """Texts of one temperature, or of one origin.
+
+    Attributes:
+        name: for people. temperature: None where texts of several stand together.
+        texts: all of them. drawn: words that the model drew, and `nats` their log-probability.
+        finish: texts by how they ended.
+        sample: of (what was drawn, the whole text with its prompt).
+    """
+
+    name: str
+    temperature: float | None = None
+    texts: int = 0
+    drawn: int = 0
+    nats: float = 0.0
+    finish: Counter[str] = field(default_factory=Counter)
+    sample: Lowest[tuple[str, str]] = field(default_factory=lambda: Lowest(SAMPLE))
+
+    def add(self, name: str, text: str, whole: str, row: Mapping[str, Any]) -> None:
+        """Counts a text; `row` may tell of `words`, `finish` and `logprob`."""
+        self.texts += 1
+        self.sample.add(name, (text[:_MOST_CHARACTERS], whole[:_MOST_CHARACTERS]))
+        if "logprob" in row:
+            # The end was drawn too, except where the text was cut.
+            count = row["words"] + (row["finish"] != "length")
+            self.finish[row["finish"]] += 1
+            self.drawn += count
+            self.nats += count * row["logprob"]
+
+    @property
+    def perplexity(self) -> float | None:
+        """Of what was drawn, under the model itself."""
+        return math.exp(min(-self.nats / self.drawn, 700.0)) if self.drawn else None
+
+
+class Sampled:
+    """The words of a group's sample, and what is measured on them."""
+
+    def __init__(self, texts: Sequence[tuple[str, str]]):
+        self.texts: list[Words] = [words_of(text) for text, _ in texts]
+        self.lengths = sorted(len(words_of(whole)) for _, whole in texts)
+
+    @property
+    def words(self) -> int:
+        """Of all texts."""
+        return sum(map(len, self.texts))
+
+    def counts(self, words: int) -> Counter[str]:
+        """How often each word stands in the first so many."""
+        return Counter(word for text in _first(self.texts, words) for word in text)
+
+    def measure(
+        self, *, words: int, copies: CopyIndex | None, bleu: bool, bleu_texts: int
+    ) -> dict[str, Any]:
+        """Diversity, repetition and copying.
+
+        Args:
+            words: that distinct-n is taken over, so that groups can be compared.
+            copies: of the corpus, where there is one.
+            bleu_texts: that self-BLEU is taken over, for the same reason.
+        """
+        cut = _first(self.texts, words)
+        repeated = [r for text in self.texts if (r := repetition(text, REPETITION)) is not None]
+        found = {f"distinct_{n}": distinct(cut, n) for n in (1, 2, 3)}
+        return {
+            "sampled": len(self.texts),
+            "mean_length": _mean(self.lengths),
+            **found,
+            "self_bleu": self_bleu([t for t in self.texts if t][:bleu_texts]) if bleu else None,
+            "repetition": _mean(repeated),
+            **self._copied(copies),
+        }
+
+    def _copied(self, copies: CopyIndex | None) -> dict[str, Any]:
+        if copies is None:
+            return {"copied": None, "texts_with_copies": None, "longest_copy": None}
+        found = [copies.copied(text) for text in self.texts]
+        return {
+            "copied": sum(n for n, _ in found) / self.words if self.words else None,
+            "texts_with_copies": _mean([n > 0 for n, _ in found]),
+            "longest_copy": max((longest for _, longest in found), default=0),
+        }
+
+
+def _first(texts: Sequence[Words], words: int) -> list[Words]:
+    """The first so many words, in their texts."""
+    cut: list[Words] = []
+    for text in texts:
+        if words <= 0:
+            break
+        cut.append(text[:words])
+        words -= len(text)
+    return cut
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

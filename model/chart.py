@@ -57,8 +57,9 @@ class Chart:
         ident: unique on the page. name: for people. over: the name of the axis across.
         curves: to draw. said: what someone who does not see it is told.
         log_x, log_y: scales; all values must be positive there.
-        rings: points to ring. from_zero: the upright axis starts at 0 at the latest.
-        percent: the upright axis is of shares.
+        rings: points to ring. from_zero: the upright axis goes from 0 to a round number.
+        percent: the upright axis is of shares. ticks_x: where the axis across has numbers; None
+            means at round ones.
     """
 
     ident: str
@@ -72,6 +73,7 @@ class Chart:
     rings: Sequence[Point] = ()
     from_zero: bool = False
     percent: bool = False
+    ticks_x: Sequence[float] | None = None
 
     def svg(self) -> str | None:
         """The picture, or None where there is no point."""
@@ -79,7 +81,9 @@ class Chart:
         if not shown:
             return None
         f = self.frame
-        ys = [y for _, y in shown] + ([0.0] if self.from_zero else [])
+        ys = [y for _, y in shown]
+        if self.from_zero:
+            ys = [0.0, round_up(max(ys)) if max(ys) > 0 else 0.01]
         across = Axis.of([x for x, _ in shown], f.left, f.width - f.right, log=self.log_x)
         up = Axis.of(ys, f.height - f.bottom, f.top, log=self.log_y)
         drawn = [self._line(curve, across, up) for curve in self.curves]
@@ -104,7 +108,7 @@ aria-labelledby="{ident}-title {ident}-desc">
                 f'<line class="grid" x1="{f.left}" x2="{f.width - f.right}" y1="{y}" y2="{y}"/>'
             )
             lines.append(f'<text x="{f.left - 8}" y="{y}" dy="4" text-anchor="end">{label}</text>')
-        for tick in across.ticks():
+        for tick in across.ticks() if self.ticks_x is None else self.ticks_x:
             lines.append(
                 f'<text x="{across(tick):.1f}" y="{f.height - f.bottom + 18}" '
                 f'text-anchor="middle">{_tick(tick)}</text>'
@@ -134,6 +138,18 @@ def swatch(style: str, marker: str | None = "circle") -> str:
         '<svg class="swatch" viewBox="0 0 32 12" aria-hidden="true">'
         f'<polyline class="curve {style}" points="1,6 31,6"/>{mark}</svg>'
     )
+
+
+def round_up(value: float) -> float:
+    """The next multiple of the step that an axis up to here has."""
+    step = _step(value)
+    return step * math.ceil(value / step - 1e-9)
+
+
+def _step(span: float) -> float:
+    """Of round numbers, some five to a span."""
+    power = 10.0 ** math.floor(math.log10(span / 5))
+    return power * next(m for m in (1, 2, 5, 10) if m * power >= span / 5 * 0.999)
 
 
 def number(value: Any, positive: bool = False) -> float | None:
@@ -177,9 +193,7 @@ class Axis:
             steps = (1, 2, 5) if last - first < 3 else (1,)
             found = [m * 10.0**k for k in range(first, last + 1, every) for m in steps]
         else:
-            rough = (self.high - self.low) / 5
-            power = 10.0 ** math.floor(math.log10(rough))
-            step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+            step = _step(self.high - self.low)
             first = math.ceil(self.low / step)
             found = [i * step for i in range(first, math.floor(self.high / step) + 1)]
         return [tick for tick in found if self.low <= tick <= self.high]

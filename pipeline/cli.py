@@ -251,7 +251,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from pipeline.console import grid
     from pipeline.report import CorpusFiles, report
-    from pipeline.report_charts import terminal_rows
+    from pipeline.report_charts import measured_rows
 
     corpus = None
     if args.corpus is not None:
@@ -264,7 +264,7 @@ def _report(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found))
         return DONE
-    grid(f"{args.directory}: {found['measured']['texts']:,} texts", *terminal_rows(found))
+    grid(f"{args.directory}: {found['measured']['texts']:,} texts", *measured_rows(found))
     for note in found["notes"]:
         print(note)
     print(os.path.join(args.out or args.directory, "report.html"))

@@ -16,13 +16,21 @@ from pipeline.formats import Format
 from pipeline.metrics import CopyIndex, Words, has_bleu, rank_frequency, words_of
 from pipeline.records import Column
 from pipeline.report_page import report_page
-from pipeline.sampled import BLEU_TEXTS, MOST_GROUPS, SAMPLE, Group, Lowest, Sampled
+from pipeline.sampled import (
+    BLEU_TEXTS,
+    MOST_GROUPS,
+    MOST_LABELS,
+    SAMPLE,
+    SHOWN,
+    Group,
+    Lowest,
+    Sampled,
+    Stream,
+)
 from pipeline.shards import MANIFEST, REPORT, STATS, read_manifest
 from pipeline.verify import Verdict, read_rows
 
 FORMAT = 1  # of report.json
-_SHOWN = 3  # prompts for each label and temperature, rows for each label and origin
-_MOST_LABELS = 24  # with samples
 _EXAMPLES = 2  # for each reason
 _POINTS = 60  # of a curve
 
@@ -117,7 +125,7 @@ def report(
 def _of_generate(directory: str, corpus: CorpusFiles | None, copied_words: int) -> dict[str, Any]:
     real = None if corpus is None else _Real.read(corpus)
     manifest = read_manifest(directory)
-    stream = _Stream()
+    stream = Stream()
     try:
         form = Format(**manifest["output"])
         for row in _records(directory, manifest, form):
@@ -166,68 +174,6 @@ def _records(directory: str, manifest: Mapping[str, Any], form: Format) -> Itera
             yield {"id": f"{shard['name']}:{number}#1", **row}
 
 
-class _Stream:
-    """What is kept of the records of a run."""
-
-    def __init__(self) -> None:
-        self.labels: Counter[str] = Counter()
-        self._groups: dict[float | None, Group] = {}
-        self._shown: dict[tuple[str | None, float | None], Lowest[dict[str, Any]]] = {}
-
-    def add(self, row: Mapping[str, Any], *, echo: bool) -> None:
-        prompt, text = row.get("prompt", ""), row["text"]
-        whole = text if echo else prompt + text
-        drawn = text.removeprefix(prompt) if echo else text
-        temperature, label = row.get("temperature"), row.get("label")
-        if temperature not in self._groups and len(self._groups) > MOST_GROUPS:
-            temperature = None
-        if temperature not in self._groups:
-            name = "all" if temperature is None and not self._groups else "other"
-            name = name if temperature is None else f"{temperature:g}"
-            self._groups[temperature] = Group(name, temperature)
-        self._groups[temperature].add(row["id"], drawn, whole, row)
-        if label is not None and (label in self.labels or len(self.labels) < 10 * _MOST_LABELS):
-            self.labels[label] += 1
-        key = (label, temperature)
-        if key not in self._shown and len({label for label, _ in self._shown}) >= _MOST_LABELS:
-            return
-        # By the prompt's hash, so that the same prompts show at all temperatures.
-        name = row["id"].rpartition("#")[0]
-        shown = {"name": name, "prompt": prompt, "text": drawn, "temperature": temperature}
-        self._shown.setdefault(key, Lowest(_SHOWN)).add(name, shown)
-
-    def groups(self) -> list[Group]:
-        """By temperature."""
-        return sorted(
-            self._groups.values(), key=lambda g: (g.temperature is None, g.temperature or 0.0)
-        )
-
-    def samples(self) -> list[dict[str, Any]]:
-        """Texts side by side: for each label its prompts, for each of these its temperatures."""
-        labels: dict[str | None, dict[str, dict[str, Any]]] = {}
-        for (label, _), shown in self._shown.items():
-            for one in shown:
-                prompts = labels.setdefault(label, {})
-                prompt = prompts.setdefault(one["name"], {"prompt": one["prompt"], "texts": []})
-                prompt["texts"].append(
-                    {"of": _temperature(one["temperature"]), "text": one["text"],
-                     "order": one["temperature"]}
-                )  # fmt: skip
-        for prompts in labels.values():
-            for prompt in prompts.values():
-                prompt["texts"].sort(key=lambda t: (t["order"] is None, t["order"] or 0.0))
-                for text in prompt["texts"]:
-                    del text["order"]
-        return [
-            {"label": label, "prompts": list(labels[label].values())}
-            for label in sorted(labels, key=lambda label: label or "")
-        ]
-
-
-def _temperature(value: float | None) -> str:
-    return "" if value is None else f"temperature {value:g}"
-
-
 # -- augment ---------------------------------------------------------------------------------------
 
 
@@ -248,17 +194,17 @@ def _of_augment(
             group = origins.setdefault(name, Group(f"kept, {name}"))
             group.add(f"{number}", row.text, row.text, {})
         labels.setdefault(row.label, Counter())[row.origin] += 1
-        if row.label in shown or len(shown) < _MOST_LABELS:
+        if row.label in shown or len(shown) < MOST_LABELS:
             kinds = shown.setdefault(row.label, {})
             if row.origin in kinds or len(kinds) < MOST_GROUPS:
-                kinds.setdefault(row.origin, Lowest(_SHOWN)).add(f"{number}", row.text)
+                kinds.setdefault(row.origin, Lowest(SHOWN)).add(f"{number}", row.text)
     real = _Real("real rows", real_texts) if corpus is None else _Real.read(corpus)
     notes, groups = [], list(origins.values())
     place = augmented.generated
     if place is None:
         notes.append("The candidates as they were generated are gone: there are no temperatures.")
     else:
-        stream, manifest = _Stream(), read_manifest(place)
+        stream, manifest = Stream(), read_manifest(place)
         for record in _records(place, manifest, Format(**manifest["output"])):
             stream.add(record, echo=manifest["settings"]["echo"])
         groups = [*stream.groups(), *groups]
@@ -335,16 +281,11 @@ def _measured(
             "perplexity": group.perplexity,
             "cut": group.finish["length"] / group.finish.total() if group.finish else None,
             **one.measure(copies=copies, **how),
-        }
-        for group, one in zip(groups, sampled, strict=True)
-    ]
-    shapes = {
-        group.name: {
             "lengths": _at_most(one.lengths),
             "ranks": rank_frequency(one.counts(words), points=_POINTS),
         }
         for group, one in zip(groups, sampled, strict=True)
-    }
+    ]
     told = None
     if real is not None:
         own = _own(real, longest=max((n for s in sampled for n in map(len, s.texts)), default=0))
@@ -364,7 +305,6 @@ def _measured(
         }
     return {
         "groups": rows,
-        "shapes": shapes,
         "real": told,
         "measured": {
             "texts": sum(group.texts for group in groups),

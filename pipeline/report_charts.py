@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
@@ -77,10 +78,17 @@ def _chart(
         Chart(
             ident=columns[0][0], name=f"{name} over temperature", over="temperature",
             curves=curves, said=" ".join(said), frame=_SMALL, log_y=log, from_zero=not log,
-            percent=percent,
+            percent=percent, ticks_x=_ticks([g["temperature"] for g in groups]),
         ),
         f"<b>{escape(name)}</b>{', log scale' if log else ''}", keys,
     )  # fmt: skip
+
+
+def _ticks(temperatures: Sequence[float]) -> list[float] | None:
+    """Those there are, if they have room on the axis."""
+    span = temperatures[-1] - temperatures[0]
+    close = any(b - a < span / 12 for a, b in itertools.pairwise(temperatures))
+    return None if close else list(temperatures)
 
 
 def _captioned(
@@ -124,12 +132,11 @@ def shape_charts(shapes: Sequence[tuple[str, Any]]) -> Iterator[str]:
 
 def chosen_shapes(found: dict[str, Any]) -> list[tuple[str, Any]]:
     """Distributions of some groups, evenly apart, the first and last among them, and real ones."""
-    names = [g["name"] for g in found["groups"] if found["shapes"][g["name"]]["ranks"]]
-    if len(names) > _MOST_SHAPES:
+    shapes = [(group["name"], group) for group in found["groups"] if group["ranks"]]
+    if len(shapes) > _MOST_SHAPES:
         steps = range(_MOST_SHAPES)
-        names = [names[i * (len(names) - 1) // (_MOST_SHAPES - 1)] for i in steps]
+        shapes = [shapes[i * (len(shapes) - 1) // (_MOST_SHAPES - 1)] for i in steps]
     real = found["real"]
-    shapes = [(name, found["shapes"][name]) for name in names]
     return shapes if real is None else [*shapes, (real["name"], real)]
 
 
@@ -184,22 +191,19 @@ def figure(key: str, value: Any) -> str:
         return "–"
     if key in PERCENT:
         return f"{value:.1%}"
+    if key.startswith("distinct"):
+        return f"{value:.3f}"
     return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-def measured_rows(found: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Names of what was measured, and for each group and real text the figures for people."""
-    rows = [(group["name"], group) for group in found["groups"]]
+def measured_rows(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The figures for people: a header, and a row for each measure."""
+    columns = [(group["name"], group) for group in found["groups"]]
     if found["real"] is not None:
-        rows.append((found["real"]["name"], found["real"]["figures"]))
-    named = [m for m in MEASURES if any(of.get(m[0]) is not None for _, of in rows)]
-    told = [(name, [figure(key, of.get(key)) for key, *_ in named]) for name, of in rows]
-    return [key for key, *_ in named], told
-
-
-def terminal_rows(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The figures as a table with a row for each measure: header and rows."""
-    keys, columns = measured_rows(found)
-    names = {key: name for key, name, _ in MEASURES}
-    rows = [[names[key], *(of[i] for _, of in columns)] for i, key in enumerate(keys)]
+        columns.append((found["real"]["name"], found["real"]["figures"]))
+    rows = [
+        [name, *(figure(key, of.get(key)) for _, of in columns)]
+        for key, name, _ in MEASURES
+        if any(of.get(key) is not None for _, of in columns)
+    ]
     return ["", *(name for name, _ in columns)], rows

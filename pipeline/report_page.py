@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
 from model.page import STYLE, called, facts, html_page, shown
+from model.settings import GenerationSettings
 from pipeline.report_charts import (
     MEASURES,
     SHAPES,
@@ -16,6 +18,8 @@ from pipeline.report_charts import (
     shape_charts,
     temperature_charts,
 )
+
+_USUAL = asdict(GenerationSettings()) | {"temperatures": None, "samples": None, "max_words": None}
 
 # Colours after Okabe and Ito 2008, for any colour vision; dashes and marks tell lines apart, too.
 _STYLE = """
@@ -37,6 +41,8 @@ p { max-width: 46rem; }
 .notes { border-left: 4px solid var(--c1); padding: .1rem 1rem; background: var(--soft); }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr));
   gap: 1rem 2rem; }
+.charts svg:not(.swatch) { font-size: 13.5px; }
+@media (min-width: 50rem) { .charts.two svg:not(.swatch) { font-size: 11px; } }
 .charts figure { margin: .5rem 0; min-width: 0; }
 figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
 .key { white-space: nowrap; margin-right: .8rem; }
@@ -53,11 +59,17 @@ circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fil
 .side > div { background: var(--soft); border-radius: .5rem; padding: .6rem .9rem; min-width: 0; }
 .side p { margin: .2rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tag { color: var(--faint); font-size: .8rem; letter-spacing: .02em; }
-.prompt { color: var(--faint); }
+.prompt { margin: 1.4rem 0 .5rem; padding-left: .8rem; border-left: 4px solid var(--c0);
+  font-weight: 600; white-space: pre-wrap; overflow-wrap: anywhere; }
+.meanings { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+.meanings dt { font-weight: 600; } .meanings dd { margin: 0; }
+.asked { font-size: 1.05rem; } .asked b { font-weight: 600; }
 .bar { width: 9rem; height: .8rem; display: block; } .bar rect { fill: var(--c0); }
-.scroll { max-width: 100%; } .scroll:focus-visible { outline: 2px solid var(--c0); }
+.scroll { max-width: 100%; margin: 1rem 0; } .scroll:focus-visible { outline: 2px solid var(--c0); }
 .numbers th:first-child { text-align: left; }
-td, th { overflow-wrap: break-word; } thead th { vertical-align: bottom; }
+.numbers td, .numbers th { overflow-wrap: normal; white-space: nowrap; padding-right: 1.1rem; }
+.numbers th:first-child { position: sticky; left: 0; background: var(--page); }
+thead th { vertical-align: bottom; }
 .matrix td { text-align: right; min-width: 3rem; padding: .3rem .5rem; }
 """ + "\n".join(f".q{i} {{ background: rgb(var(--heat) / {i / 20:.2f}); }}" for i in range(11))
 _STYLE += """
@@ -81,12 +93,12 @@ def report_page(found: dict[str, Any]) -> str:
         _lead(found),
         _notes(found["notes"]),
         _check(found.get("check")),
+        _rejected(found) if found["rejected"] else "",
         _samples(found["samples"]),
         _curves(found),
         _shapes(found),
         _agreement(found.get("agreement")),
         _labels(found["labels"]),
-        _rejected(found),
         _asked(found),
     ]
     title = "What was added to the data" if augment else "What was generated"
@@ -108,9 +120,27 @@ def _lead(found: dict[str, Any]) -> str:
         if measured["sampled"] < measured["texts"]
         else f"Figures of words are taken on all {measured['texts']:,} texts"
     )
-    model = found["asked"].get("model")
-    by = f" By the model <code>{escape(str(model)[:16])}</code>." if model else ""
-    return f'<dl class="tiles">\n{tiles}\n</dl>\n<p class="faint">{used}.{by}</p>'
+    return (
+        f'<p class="asked">{_in_short(found["asked"])}</p>\n<dl class="tiles">\n{tiles}\n</dl>\n'
+        f'<p class="faint">{used}.</p>'
+    )
+
+
+def _in_short(asked: dict[str, Any]) -> str:
+    """The settings that say something, in a line."""
+    parts = []
+    if asked.get("prompts"):
+        names = asked["prompts"]
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        parts.append(f"Prompts of <b>{escape(', '.join(names[:3]))}</b>{more}")
+    if asked.get("model"):
+        parts.append(f"model <b>{escape(str(asked['model'])[:12])}</b>")
+    for key, value in (asked.get("settings") or {}).items():
+        if value in (None, False, "", [], {}) or value == _USUAL.get(key):
+            continue
+        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        parts.append(f"{called(key)} <b>{escape(told)}</b>")
+    return " · ".join(parts)
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -126,8 +156,6 @@ def _asked(found: dict[str, Any]) -> str:
 def _rejected(found: dict[str, Any]) -> str:
     what = "Candidates" if found["kind"] == "augment" else "Rows"
     heading = f"<h2>{what} that were rejected</h2>"
-    if not found["rejected"]:
-        return f"{heading}\n<p>None.</p>"
     most = max(row["count"] for row in found["rejected"])
     total = sum(row["count"] for row in found["rejected"])
     rows = [
@@ -176,7 +204,7 @@ def _samples(samples: Sequence[dict[str, Any]]) -> str:
             parts.append(f"<h3>Label {escape(group['label'])}</h3>")
         for prompt in group.get("prompts", ()):
             cells = "\n".join(_cell(text["of"], [text["text"]]) for text in prompt["texts"])
-            said = f'<p class="prompt">{escape(prompt["prompt"])} …</p>' if prompt["prompt"] else ""
+            said = f'<p class="prompt">{escape(prompt["prompt"])}</p>' if prompt["prompt"] else ""
             parts.append(f'{said}\n<div class="side">\n{cells}\n</div>')
         if "columns" in group:
             cells = "\n".join(
@@ -198,36 +226,39 @@ def _cell(tag: str, texts: Sequence[str]) -> str:
 
 
 def _curves(found: dict[str, Any]) -> str:
-    groups, real = found["groups"], found["real"]
-    over = [g for g in groups if g["temperature"] is not None]
+    real = found["real"]
+    over = [g for g in found["groups"] if g["temperature"] is not None]
     charts = "\n".join(filter(None, temperature_charts(found))) if len(over) > 1 else ""
     if charts:
         charts = f'<div class="charts">\n{charts}\n</div>'
     else:
         charts = '<p class="faint">There are no several temperatures, so there are no curves.</p>'
     measured = found["measured"]
-    keys, rows = measured_rows(found)
-    named = [(name, meaning) for key, name, meaning in MEASURES if key in keys]
+    head, rows = measured_rows(found)
     body = [
         [f'<th scope="row">{escape(name)}</th>', *(f"<td>{told}</td>" for told in figures)]
-        for name, figures in rows
+        for name, *figures in rows
     ]
-    head = ["temperature" if over else "texts", *(name for name, _ in named)]
-    meanings = " ".join(f"<b>{name}</b>: {meaning}." for name, meaning in named)
-    run = measured["copied_words"]
-    how = (
-        f"Distinct-n is taken over the first {measured['distinct_words']:,} words of each sample, "
-        "as it falls with the number of words"
+    meanings = "\n".join(
+        f"<dt>{name}</dt><dd>{meaning}</dd>"
+        for _, name, meaning in MEASURES
+        if name in [name for name, *_ in rows]
     )
+    run = measured["copied_words"]
+    how = [
+        f"Distinct-n is taken over {measured['distinct_words']:,} words of each sample, as it "
+        "falls with the number of words."
+    ]
     if measured["bleu_texts"]:
-        how += f"; self-BLEU (of four words) over {measured['bleu_texts']} texts of each"
+        how.append(f"Self-BLEU, of up to four words, is of {measured['bleu_texts']} texts of each.")
     if real is not None:
-        how += f"; a copy is a run of {run} or more words, case and punctuation aside"
-        how += f". The {escape(real['name'])} are cut to the length of the longest drawn text"
+        how.append(f"A copy is a run of {run} or more words, case and punctuation aside.")
+        how.append(f"For its figures the {real['name']} is cut to the longest drawn text.")
     table = _table("Figures of each temperature" if over else "Figures", head, body, "numbers")
     return (
         f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{table}\n"
-        f'<p class="faint">{meanings} {how}.</p>'
+        f"<details><summary>What the figures mean</summary>\n"
+        f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(" ".join(how))}</p>\n</details>'
     )
 
 
@@ -244,7 +275,7 @@ def _shapes(found: dict[str, Any]) -> str:
     words = found["measured"]["distinct_words"]
     beside = "" if found["real"] is not None else " Real text was not measured."
     return (
-        f'<h2>Lengths and word frequencies</h2>\n<div class="charts">\n{charts}\n</div>\n'
+        f'<h2>Lengths and word frequencies</h2>\n<div class="charts two">\n{charts}\n</div>\n'
         f'<p class="faint">Word frequencies are of {words:,} words each, or of all there are.'
         f"{beside}</p>\n<details><summary>The numbers behind these two</summary>\n{tables}\n"
         "</details>"

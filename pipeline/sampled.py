@@ -20,6 +20,8 @@ SAMPLE = 2_000  # texts of a group whose words are looked at
 BLEU_TEXTS = 100  # of them, with each other: the work grows with the square
 REPETITION = 4  # words in a row
 MOST_GROUPS = 24  # temperatures; what comes after them is one group
+SHOWN = 3  # prompts for each label and temperature, rows for each label and origin
+MOST_LABELS = 24  # with samples
 _MOST_CHARACTERS = 4_000  # of a sampled text
 
 T = TypeVar("T")
@@ -33,19 +35,19 @@ class Lowest(Generic[T]):
         self._heap: list[tuple[int, str]] = []  # the highest hash first
         self._held: dict[str, T] = {}
 
+    def wants(self, name: str) -> bool:
+        """Whether `add` would take a value of that name."""
+        full = len(self._heap) == self.size
+        return name not in self._held and not (full and _hash(name) >= -self._heap[0][0])
+
     def add(self, name: str, value: T) -> None:
         """Takes a value, or leaves it."""
-        code = _hash(name)
-        if name in self._held or (len(self._heap) == self.size and code >= -self._heap[0][0]):
+        if not self.wants(name):
             return
         self._held[name] = value
-        heapq.heappush(self._heap, (-code, name))
+        heapq.heappush(self._heap, (-_hash(name), name))
         if len(self._heap) > self.size:
             del self._held[heapq.heappop(self._heap)[1]]
-
-    def get(self, name: str) -> T | None:
-        """The value of that name, if it is kept."""
-        return self._held.get(name)
 
     def __iter__(self) -> Iterator[T]:
         """By rising hash."""
@@ -68,7 +70,7 @@ class Group:
         name: for people. temperature: None where texts of several stand together.
         texts: all of them. drawn: words that the model drew, and `nats` their log-probability.
         finish: texts by how they ended.
-        sample: of (what was drawn, the whole text with its prompt).
+        sample: of (what was drawn, how many words it has with its prompt).
     """
 
     name: str
@@ -77,12 +79,13 @@ class Group:
     drawn: int = 0
     nats: float = 0.0
     finish: Counter[str] = field(default_factory=Counter)
-    sample: Lowest[tuple[str, str]] = field(default_factory=lambda: Lowest(SAMPLE))
+    sample: Lowest[tuple[str, int]] = field(default_factory=lambda: Lowest(SAMPLE))
 
     def add(self, name: str, text: str, whole: str, row: Mapping[str, Any]) -> None:
         """Counts a text; `row` may tell of `words`, `finish` and `logprob`."""
         self.texts += 1
-        self.sample.add(name, (text[:_MOST_CHARACTERS], whole[:_MOST_CHARACTERS]))
+        if self.sample.wants(name):
+            self.sample.add(name, (text[:_MOST_CHARACTERS], len(words_of(whole))))
         if "logprob" in row:
             # The end was drawn too, except where the text was cut.
             count = row["words"] + (row["finish"] != "length")
@@ -96,12 +99,74 @@ class Group:
         return math.exp(min(-self.nats / self.drawn, 700.0)) if self.drawn else None
 
 
+class Stream:
+    """What is kept of the records of a run."""
+
+    def __init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self._groups: dict[float | None, Group] = {}
+        self._shown: dict[str | None, dict[float | None, Lowest[dict[str, str]]]] = {}
+
+    def add(self, row: Mapping[str, Any], *, echo: bool) -> None:
+        """Takes a record; with `echo` its text begins with its prompt."""
+        prompt, text = row.get("prompt", ""), row["text"]
+        whole = text if echo else prompt + text
+        drawn = text.removeprefix(prompt) if echo else text
+        temperature, label = row.get("temperature"), row.get("label")
+        if temperature not in self._groups:
+            if len(self._groups) > MOST_GROUPS:
+                temperature = None
+            self._groups.setdefault(temperature, Group(_name(temperature), temperature))
+        self._groups[temperature].add(row["id"], drawn, whole, row)
+        if label is not None:
+            known = label in self.labels or len(self.labels) < 10 * MOST_LABELS
+            self.labels[label if known else "other labels"] += 1
+        if label not in self._shown:
+            if len(self._shown) >= MOST_LABELS:
+                return
+            self._shown[label] = {}
+        # By the prompt's hash, so that the same prompts show at all temperatures.
+        name = row["id"].rpartition("#")[0]
+        shown = self._shown[label].setdefault(temperature, Lowest(SHOWN))
+        if shown.wants(name):
+            shown.add(name, {"name": name, "prompt": prompt, "text": drawn[:_MOST_CHARACTERS]})
+
+    def groups(self) -> list[Group]:
+        """By temperature; texts that tell none are one group."""
+        if set(self._groups) == {None}:
+            self._groups[None].name = "all"
+        return [self._groups[temperature] for temperature in sorted(self._groups, key=_order)]
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Texts side by side: for each label its prompts, for each of these its temperatures."""
+        samples = []
+        for label in sorted(self._shown, key=lambda label: label or ""):
+            prompts: dict[str, dict[str, Any]] = {}
+            for temperature in sorted(self._shown[label], key=_order):
+                for one in self._shown[label][temperature]:
+                    found = {"prompt": one["prompt"], "texts": []}
+                    of = "" if temperature is None else f"temperature {_name(temperature)}"
+                    prompts.setdefault(one["name"], found)["texts"].append(
+                        {"of": of, "text": one["text"]}
+                    )
+            samples.append({"label": label, "prompts": list(prompts.values())})
+        return samples
+
+
+def _order(temperature: float | None) -> tuple[bool, float]:
+    return temperature is None, temperature or 0.0
+
+
+def _name(temperature: float | None) -> str:
+    return "other" if temperature is None else repr(temperature).removesuffix(".0")
+
+
 class Sampled:
     """The words of a group's sample, and what is measured on them."""
 
-    def __init__(self, texts: Sequence[tuple[str, str]]):
+    def __init__(self, texts: Sequence[tuple[str, int]]):
         self.texts: list[Words] = [words_of(text) for text, _ in texts]
-        self.lengths = sorted(len(words_of(whole)) for _, whole in texts)
+        self.lengths = sorted(length for _, length in texts)
 
     @property
     def words(self) -> int:

@@ -100,11 +100,11 @@ class Augmented:
         path = join(self.folder, REJECTED_ROWS)
         if not exists(path):
             return
+        settings = self.about["settings"]
         for row in _jsonl(path):
-            text, label, origin, reason = (
-                str(row.get(name) or "") for name in ("text", "label", "origin", "reason")
-            )
-            yield Row(text, label, origin, reason)
+            text, label = (row.get(settings[name], row.get(name)) for name in ("text", "label"))
+            cells = (text, label, row.get("origin"), row.get("reason"))
+            yield Row(*("" if cell is None else str(cell) for cell in cells))
 
 
 def _is_file(path: str) -> bool:

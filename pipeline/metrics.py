@@ -68,8 +68,9 @@ def self_bleu(texts: Sequence[Words]) -> float | None:
     """Mean BLEU-4 of each text with all others as references, from 0 to 1 (Zhu et al. 2018).
 
     Of orders without a match 0.1 matches are counted (Chen and Cherry 2014, method 1), as Texygen
-    does, which the measure comes from; a text of fewer than four words is judged by the orders it
-    has. It grows with the number of texts: compare equal numbers only. None of fewer than two.
+    does, which the measure comes from; a text that shares no word has 0, one of fewer than four
+    words is judged by the orders it has. It grows with the number of texts: compare equal numbers
+    only. None of fewer than two.
 
     Raises:
         TextmillError: sacrebleu is not installed.
@@ -78,17 +79,42 @@ def self_bleu(texts: Sequence[Words]) -> float | None:
         raise TextmillError("self-BLEU needs sacrebleu: pip install 'textmill[report]'")
     from sacrebleu.metrics.bleu import BLEU
 
-    lines = [" ".join(text) for text in texts if text]
-    if len(lines) < 2:
+    texts = [text for text in texts if text]
+    if len(texts) < 2:
         return None
-    bleu = BLEU(
-        tokenize="none", smooth_method="floor", smooth_value=0.1, effective_order=True, force=True,
-        max_ngram_order=_BLEU_ORDER,
-    )  # fmt: skip
-    scores = (
-        bleu.sentence_score(line, lines[:i] + lines[i + 1 :]).score for i, line in enumerate(lines)
-    )
-    return sum(scores) / len(lines) / 100
+    counts = [
+        Counter(gram for n in range(1, _BLEU_ORDER + 1) for gram in _grams(text, n))
+        for text in texts
+    ]
+    # Of each n-gram the most in any text and the most in any other: what the references of the
+    # text that has the most are left with. So the work grows with the texts, not their square.
+    best: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    for i, own in enumerate(counts):
+        for gram, count in own.items():
+            most, holder, second = best.get(gram, (0, -1, 0))
+            if count > most:
+                best[gram] = (count, i, most)
+            elif count > second:
+                best[gram] = (most, holder, count)
+    lengths = Counter(map(len, texts))
+    scores = 0.0
+    for i, (text, own) in enumerate(zip(texts, counts, strict=True)):
+        correct = [0] * _BLEU_ORDER
+        for gram, count in own.items():
+            most, holder, second = best[gram]
+            correct[len(gram) - 1] += min(count, second if holder == i else most)
+        total = [max(len(text) - n, 0) for n in range(_BLEU_ORDER)]
+        scores += BLEU.compute_bleu(
+            correct, total, len(text), _closest(lengths, len(text)), smooth_method="floor",
+            smooth_value=0.1, effective_order=True, max_ngram_order=_BLEU_ORDER,
+        ).score  # fmt: skip
+    return scores / len(texts) / 100
+
+
+def _closest(lengths: Counter[int], length: int) -> int:
+    """The length closest to that of a text, of all other texts; the shorter of two."""
+    others = (other for other, n in lengths.items() if n > (other == length))
+    return min(others, key=lambda other: (abs(other - length), other))
 
 
 def rank_frequency(counts: Counter[str], *, points: int) -> list[tuple[int, float]]:

@@ -261,9 +261,8 @@ def _measured(
 ) -> dict[str, Any]:
     """Figures of every group on samples of equal size, and those of real texts beside them."""
     sampled = [Sampled(list(group.sample)) for group in groups]
-    full = [s for s in sampled if s.words]
-    words = min((s.words for s in full), default=0)
-    bleu_texts = min([BLEU_TEXTS, *(sum(map(bool, s.texts)) for s in full)])
+    words = _common([s.words for s in sampled])
+    bleu_texts = min(BLEU_TEXTS, _common([sum(map(bool, s.texts)) for s in sampled], least=2))
     if not has_bleu():
         notes.append("Self-BLEU was not measured: pip install 'textmill[report]' brings it.")
     if real is None:
@@ -289,8 +288,7 @@ def _measured(
     told = None
     if real is not None:
         own = _own(real, longest=max((n for s in sampled for n in map(len, s.texts)), default=0))
-        enough = {**how, "words": min(words, own.words)} if words else how
-        figures = own.measure(copies=None, **enough)
+        figures = own.measure(copies=None, **how)
         told = {
             "name": real.name,
             "files": [asdict(source) for source in real.sources],
@@ -316,6 +314,11 @@ def _measured(
         },
         "notes": notes,
     }
+
+
+def _common(sizes: Sequence[int], *, least: int = 1) -> int:
+    """The least size but for those below a tenth of the largest, which do without figures."""
+    return min((n for n in sizes if n >= max(least, max(sizes) / 10)), default=0)
 
 
 def _ratio(a: float, b: float) -> float | None:

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from pipeline.metrics import CopyIndex, Words, distinct, repetition, self_bleu, words_of
 
 SAMPLE = 2_000  # texts of a group whose words are looked at
-BLEU_TEXTS = 100  # of them, with each other: the work grows with the square
+BLEU_TEXTS = 500  # of them, with each other
 REPETITION = 4  # words in a row
 MOST_GROUPS = 24  # temperatures; what comes after them is one group
 SHOWN = 3  # prompts for each label and temperature, rows for each label and origin
@@ -183,18 +183,20 @@ class Sampled:
         """Diversity, repetition and copying.
 
         Args:
-            words: that distinct-n is taken over, so that groups can be compared.
+            words: that distinct-n is taken over, so that groups can be compared; where there are
+                fewer, it is None.
             copies: of the corpus, where there is one.
-            bleu_texts: that self-BLEU is taken over, for the same reason.
+            bleu_texts: that self-BLEU is taken over, in the same way.
         """
-        cut = _first(self.texts, words)
+        cut = _first(self.texts, words) if words <= self.words else []
         repeated = [r for text in self.texts if (r := repetition(text, REPETITION)) is not None]
-        found = {f"distinct_{n}": distinct(cut, n) for n in (1, 2, 3)}
+        spoken = [text for text in self.texts if text]
+        alike = self_bleu(spoken[:bleu_texts]) if bleu and len(spoken) >= bleu_texts else None
         return {
             "sampled": len(self.texts),
             "mean_length": _mean(self.lengths),
-            **found,
-            "self_bleu": self_bleu([t for t in self.texts if t][:bleu_texts]) if bleu else None,
+            **{f"distinct_{n}": distinct(cut, n) for n in (1, 2, 3)},
+            "self_bleu": alike,
             "repetition": _mean(repeated),
             **self._copied(copies),
         }

@@ -199,7 +199,7 @@ def _of_augment(
             if row.origin in kinds or len(kinds) < MOST_GROUPS:
                 kinds.setdefault(row.origin, Lowest(SHOWN)).add(f"{number}", row.text)
     real = _Real("real rows", real_texts) if corpus is None else _Real.read(corpus)
-    notes, groups = [], list(origins.values())
+    notes, groups = [], sorted(origins.values(), key=lambda group: group.name)
     place = augmented.generated
     if place is None:
         notes.append("The candidates as they were generated are gone: there are no temperatures.")
@@ -208,14 +208,14 @@ def _of_augment(
         for record in _records(place, manifest, Format(**manifest["output"])):
             stream.add(record, echo=manifest["settings"]["echo"])
         groups = [*stream.groups(), *groups]
-    about = augmented.about
-    counts = about["counts"]
+    about, rejected = augmented.about, _rejected(augmented)
+    counts = {k: v for k, v in about["counts"].items() if isinstance(v, int)}
     return {
         "format": FORMAT,
         "kind": "augment",
         "asked": {"settings": about["settings"], "thresholds": about.get("thresholds")},
-        "counts": {k: v for k, v in counts.items() if isinstance(v, int)},
-        "rejected": _rejected(augmented),
+        "counts": {**counts, "rejected": sum(row["count"] for row in rejected)},
+        "rejected": rejected,
         "labels": {label: dict(labels[label]) for label in sorted(labels)},
         "samples": _side_by_side(shown),
         "agreement": about.get("agreement"),

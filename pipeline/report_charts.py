@@ -131,8 +131,13 @@ def shape_charts(shapes: Sequence[tuple[str, Any]]) -> Iterator[str]:
 
 
 def chosen_shapes(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Distributions of some groups, evenly apart, the first and last among them, and real ones."""
-    shapes = [(group["name"], group) for group in found["groups"] if group["ranks"]]
+    """Distributions of some groups, evenly apart, the first and last among them, and real ones.
+
+    Of an augmentation what was kept is shown, not the candidates.
+    """
+    kept = [group for group in found["groups"] if group["temperature"] is None]
+    groups = kept if found["kind"] == "augment" and kept else found["groups"]
+    shapes = [(group["name"], group) for group in groups if group["ranks"]]
     if len(shapes) > _MOST_SHAPES:
         steps = range(_MOST_SHAPES)
         shapes = [shapes[i * (len(shapes) - 1) // (_MOST_SHAPES - 1)] for i in steps]
@@ -176,7 +181,7 @@ def gain_chart(rows: Sequence[dict[str, Any]]) -> str:
         drawn.append(f'<circle class="dot" cx="{at(gain):.1f}" cy="{y}" r="5"/>')
     said = " ".join(f"{n}: {g:+.4g}, from {a:+.4g} to {b:+.4g}." for n, a, g, b in known)
     return (
-        f'<figure><svg viewBox="0 0 380 {height}" role="img" '
+        f'<figure class="narrow"><svg viewBox="0 0 380 {height}" role="img" '
         'aria-labelledby="gain-title gain-desc">\n'
         '<title id="gain-title">Gain of each classifier</title>\n'
         f'<desc id="gain-desc">{escape(said)}</desc>\n{chr(10).join(drawn)}\n</svg>\n'

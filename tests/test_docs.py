@@ -34,7 +34,17 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_option_is_in_the_readme():
-    for command in ("train", "evaluate", "sample", "generate", "verify", "report", "bench", "play", "demo"):
+    for command in (
+        "train",
+        "evaluate",
+        "sample",
+        "generate",
+        "verify",
+        "report",
+        "bench",
+        "play",
+        "demo",
+    ):
         for option in options_of(command):
             assert re.search(rf"{option}\b", README), (command, option)
 
@@ -42,7 +52,17 @@ def test_every_option_is_in_the_readme():
 def test_every_option_in_the_readme_exists():
     known = {
         o
-        for c in ("train", "evaluate", "sample", "generate", "verify", "report", "bench", "play", "demo")
+        for c in (
+            "train",
+            "evaluate",
+            "sample",
+            "generate",
+            "verify",
+            "report",
+            "bench",
+            "play",
+            "demo",
+        )
         for o in options_of(c)
     }
     text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)

@@ -9,6 +9,7 @@ import re
 import shutil
 
 import pytest
+from pages import EVIL, Tags, pictures, points
 
 from model.chart import MARKERS, Chart, Curve, swatch
 from model.corpus import read_corpus
@@ -25,7 +26,6 @@ from pipeline.report import CorpusFiles, report
 from pipeline.sampled import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
 from pipeline.shards import GeneratedShard, Output, write_manifest, write_shard
 from pipeline.verify import verify
-from tests.test_watch import EVIL, Tags, pictures, points
 
 JSONL = Format()
 CORPUS = "The old cat sat on the green mat.\n\nThe red dog ran.\n\nA bird sang to the old cat.\n"
@@ -438,7 +438,7 @@ def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
     folder = augmentation(tmp_path / "a", name=name)
     found = report(str(folder), copied_words=5)
     assert found["kind"] == "augment"
-    assert found["counts"] == {"real": 6, "candidates": 8, "kept": 5}
+    assert found["counts"] == {"real": 6, "candidates": 8, "kept": 5, "rejected": 3}
     assert [(row["reason"], row["count"]) for row in found["rejected"]] == [
         ("copied", 2),
         ("loops", 1),

@@ -250,6 +250,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from pipeline.console import grid
+    from pipeline.files import join
     from pipeline.report import CorpusFiles, report
     from pipeline.report_charts import measured_rows
 
@@ -267,7 +268,7 @@ def _report(args: argparse.Namespace) -> int:
     grid(f"{args.directory}: {found['measured']['texts']:,} texts", *measured_rows(found))
     for note in found["notes"]:
         print(note)
-    print(os.path.join(args.out or args.directory, "report.html"))
+    print(join(args.out or args.directory, "report.html"))
     return DONE
 
 

@@ -167,24 +167,23 @@ class CopyIndex:
         these, so there the length may come out too short.
         """
         ids = np.array([self._ids.get(word, -1) for word in text], np.int64)
+        codes = _hashes(ids, self.n)
+        firsts = np.searchsorted(self._hashes, codes, "left")
+        lasts = np.searchsorted(self._hashes, codes, "right")
         covered = np.zeros(len(ids), bool)
-        lengths: dict[
-            int, int
-        ] = {}  # of the runs that end here, by the place of their last n words
-        longest = 0
-        for start, code in enumerate(_hashes(ids, self.n)):
-            gram = ids[start : start + self.n]
-            found = [p for p in self._with(code) if (self._corpus[p : p + self.n] == gram).all()]
-            lengths = {p: lengths.get(p - 1, self.n - 1) + 1 for p in found}
+        lengths: dict[int, int] = {}  # of runs that end here, by the place of their last n words
+        longest, before = 0, -1
+        for start in np.flatnonzero(lasts > firsts).tolist():
+            gram, first = ids[start : start + self.n], int(firsts[start])
+            places = self._places[first : min(int(lasts[start]), first + _MOST_PLACES)].tolist()
+            found = [p for p in places if (self._corpus[p : p + self.n] == gram).all()]
+            known = lengths if before == start - 1 else {}
+            lengths = {p: known.get(p - 1, self.n - 1) + 1 for p in found}
+            before = start
             if found:
                 covered[start : start + self.n] = True
                 longest = max(longest, *lengths.values())
         return int(covered.sum()), longest
-
-    def _with(self, code: np.uint64) -> list[int]:
-        first = int(np.searchsorted(self._hashes, code, "left"))
-        last = int(np.searchsorted(self._hashes, code, "right"))
-        return self._places[first : min(last, first + _MOST_PLACES)].tolist()
 
 
 def _hashes(ids: np.ndarray, n: int) -> np.ndarray:

@@ -255,11 +255,10 @@ def _agreement(agreement: Any) -> str:
         rows.append([f'<th scope="row">{escape(label)}</th>', *cells])
     same = sum(row[i] for i, row in enumerate(agreement["matrix"]) if i < len(row))
     total = sum(map(sum, agreement["matrix"])) or 1
-    table = _table(
-        "Rows: the label asked for. Columns: the label that the classifier gives.",
-        ["", *labels], rows, "matrix",
-    )  # fmt: skip
-    return f"<h2>Do the labels agree?</h2>\n<p>{same / total:.1%} agree.</p>\n{table}"
+    table = _table("Rows of each pair", ["", *labels], rows, "matrix")
+    meaning = "Down: the label asked for. Across: the label that a classifier gives."
+    said = f"<p>{same / total:.1%} agree. {meaning}</p>"
+    return f"<h2>Do the labels agree?</h2>\n{said}\n{table}"
 
 
 def _check(check: Any) -> str:
@@ -275,8 +274,11 @@ def _check(check: Any) -> str:
         for row in rows
     ]
     head = ["classifier", "without", "with", "gain", "from", "to", "verdict"]
-    table = _table("Score without and with the added rows", head, body, "numbers")
-    return f"<h2>Does it help?</h2>\n{gain_chart(rows)}\n{table}"
+    table = _table("Score without and with the added rows", head, body, "numbers verdicts")
+    said = "<br>".join(
+        f"{shown(row.get('classifier'))}: <b>{shown(row.get('verdict'))}</b>" for row in rows
+    )
+    return f"<h2>Does it help?</h2>\n<p>{said}</p>\n{gain_chart(rows)}\n{table}"
 
 
 # -- pieces ----------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ thead th { vertical-align: bottom; }
 .matrix td { text-align: right; min-width: 3rem; padding: .3rem .6rem; }
 .matrix th { padding-right: .6rem; } .matrix .tag { color: inherit; }
 .numbers td.words { text-align: left; white-space: normal; min-width: 8rem; }
+table.verdicts th:last-child { text-align: left; }
 figure.narrow { max-width: 28rem; }
 """ + "\n".join(f".q{i} {{ background: rgb(var(--heat) / {i / 20:.2f}); }}" for i in range(11))
 STYLE += """

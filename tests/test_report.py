@@ -229,6 +229,16 @@ def test_without_sacrebleu_all_else_is_there(output, corpus, monkeypatch):
     assert "Self-BLEU: how alike" not in (output / "report.html").read_text("utf-8")
 
 
+def test_an_output_without_texts(tmp_path, corpus):
+    folder = write_output(tmp_path / "o", [], rejected=[Rejected("p.txt", 1, "empty", "")])
+    found = report(str(folder), corpus=corpus)
+    assert found["groups"] == []
+    assert found["measured"]["texts"] == 0
+    page = (folder / "report.html").read_text("utf-8")
+    Tags(page)
+    assert "1 rejected, by reason" in page
+
+
 def test_a_report_is_no_stranger_to_verify_and_comes_again_the_same(output, corpus):
     before = {path.name: path.read_bytes() for path in output.iterdir() if path.is_file()}
     report(str(output), corpus=corpus)
@@ -459,6 +469,7 @@ def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
     page = (folder / "report.html").read_text("utf-8")
     assert "87.5% agree" in page
     assert "Does it help?" in page
+    assert "+0.03" in page
     assert "not certain" in page
     assert cli.main(["report", str(folder)]) == 0
     assert "kept, swap" in capsys.readouterr().out

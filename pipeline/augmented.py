@@ -1,6 +1,7 @@
 """What `textmill augment` left: the table with its generated rows, and the folder beside it.
 
 FILE                        real rows first, then the kept ones; a column `origin` says which
+                            (`augment_origin`, where text or label are called so)
 FILE.augment/augment.json   settings, counts, agreement of labels, gain of --check
 FILE.augment/rejected.jsonl the candidates that were not kept, each with its reason
 FILE.augment/generated/     an output of `generate`: all candidates
@@ -87,7 +88,8 @@ class Augmented:
             TextmillError: it cannot be read, or lacks a column.
         """
         settings = self.about["settings"]
-        wanted = (settings["text"], settings["label"], "origin")
+        columns = (settings["text"], settings["label"])
+        wanted = (*columns, "augment_origin" if "origin" in columns else "origin")
         for number, row in enumerate(_table(self.table), start=1):
             missing = [name for name in wanted if name not in row]
             if missing:
@@ -100,10 +102,8 @@ class Augmented:
         path = join(self.folder, REJECTED_ROWS)
         if not exists(path):
             return
-        settings = self.about["settings"]
         for row in _jsonl(path):
-            text, label = (row.get(settings[name], row.get(name)) for name in ("text", "label"))
-            cells = (text, label, row.get("origin"), row.get("reason"))
+            cells = (row.get(name) for name in ("text", "label", "origin", "reason"))
             yield Row(*("" if cell is None else str(cell) for cell in cells))
 
 

@@ -174,12 +174,12 @@ def gain_chart(rows: Sequence[dict[str, Any]]) -> str:
     drawn.append(f'<text x="{zero:.1f}" y="{height - 5}" text-anchor="middle">no gain</text>')
     for i, (name, start, gain, end) in enumerate(known):
         y = 34 * i + 26
-        drawn.append(f'<text x="14" y="{y - 9}">{escape(name)}: {gain:+.4g}</text>')
+        drawn.append(f'<text x="14" y="{y - 9}">{escape(name)}: {gain:+.4g} points</text>')
         drawn.append(
             f'<line class="interval" x1="{at(start):.1f}" x2="{at(end):.1f}" y1="{y}" y2="{y}"/>'
         )
         drawn.append(f'<circle class="dot" cx="{at(gain):.1f}" cy="{y}" r="5"/>')
-    said = " ".join(f"{n}: {g:+.4g}, from {a:+.4g} to {b:+.4g}." for n, a, g, b in known)
+    said = " ".join(f"{n}: {g:+.4g} points, from {a:+.4g} to {b:+.4g}." for n, a, g, b in known)
     return (
         f'<figure class="narrow"><svg viewBox="0 0 380 {height}" role="img" '
         'aria-labelledby="gain-title gain-desc">\n'

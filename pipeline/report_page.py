@@ -274,7 +274,9 @@ def _check(check: Any) -> str:
         for row in rows
     ]
     head = ["classifier", "without", "with", "gain", "from", "to", "verdict"]
-    table = _table("Score without and with the added rows", head, body, "numbers verdicts")
+    table = _table(
+        "Accuracy in points, without and with the added rows", head, body, "numbers verdicts"
+    )
     said = "<br>".join(
         f"{shown(row.get('classifier'))}: <b>{shown(row.get('verdict'))}</b>" for row in rows
     )

@@ -77,6 +77,7 @@ def brute_copies(text, corpus, n):
 @settings(max_examples=150, deadline=None)
 @given(few_words, texts_of, orders)
 @example(list("abab"), [list("ab"), list("ab"), list("ba")], 2)
+@example(list("acb"), [list("ab")], 1)
 @example(list("abcab"), [list("abca"), list("bcab")], 3)
 def test_copies_are_those_that_brute_force_finds(text, corpus, n):
     assert CopyIndex(corpus, n).copied(text) == brute_copies(text, corpus, n)

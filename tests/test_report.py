@@ -414,7 +414,7 @@ def augmentation(folder, *, evil="", name="more.csv"):
     beside = folder / f"{name}.augment"
     beside.mkdir()
     rejected = [
-        {"say": text, "kind": "cats", "origin": "generated", "reason": reason}
+        {"text": text, "label": "cats", "origin": "generated", "reason": reason}
         for text, reason in (
             (f"loop loop loop{evil}", f"loops{evil}"),
             ("the old cat", "copied"),
@@ -429,8 +429,8 @@ def augmentation(folder, *, evil="", name="more.csv"):
         },
         "agreement": {"labels": ["cats", f"dogs{evil}"], "matrix": [[3, 1], [0, 4]]},
         "check": [
-            {"classifier": f"logistic{evil}", "without": 0.71, "with": 0.74, "gain": 0.03,
-             "low": -0.01, "high": 0.07, "verdict": f"not certain{evil}"},
+            {"classifier": f"logistic{evil}", "without": 71.2, "with": 74.3, "gain": 3.1,
+             "low": -1.0, "high": 7.2, "verdict": f"not certain{evil}"},
         ],
     }  # fmt: skip
     (beside / "augment.json").write_text(json.dumps(about))
@@ -469,10 +469,23 @@ def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
     page = (folder / "report.html").read_text("utf-8")
     assert "87.5% agree" in page
     assert "Does it help?" in page
-    assert "+0.03" in page
+    assert "+3.1 points" in page
     assert "not certain" in page
     assert cli.main(["report", str(folder)]) == 0
     assert "kept, swap" in capsys.readouterr().out
+
+
+def test_a_text_column_called_origin(tmp_path):
+    folder = augmentation(tmp_path / "a")
+    table = tmp_path / "a" / "more.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(["origin,kind,augment_origin", *lines[1:]]) + "\n")
+    about = json.loads((folder / "augment.json").read_text())
+    about["settings"]["text"] = "origin"
+    (folder / "augment.json").write_text(json.dumps(about))
+    found = report(str(folder))
+    assert found["real"]["texts"] == 6
+    assert found["labels"]["cats"] == {"real": 3, "generated": 4}
 
 
 def test_an_augmentation_without_candidates_and_check(tmp_path):

@@ -207,7 +207,10 @@ def _of_augment(
         stream, manifest = Stream(), read_manifest(place)
         for record in _records(place, manifest, Format(**manifest["output"])):
             stream.add(record, echo=manifest["settings"]["echo"])
-        groups = [*stream.groups(), *groups]
+        candidates = stream.groups()
+        for group in candidates:
+            group.name = f"candidates, {group.name}"
+        groups = [*candidates, *groups]
     about, rejected = augmented.about, _rejected(augmented)
     counts = {k: v for k, v in about["counts"].items() if isinstance(v, int)}
     return {
@@ -261,8 +264,12 @@ def _measured(
 ) -> dict[str, Any]:
     """Figures of every group on samples of equal size, and those of real texts beside them."""
     sampled = [Sampled(list(group.sample)) for group in groups]
-    words = _common([s.words for s in sampled])
-    bleu_texts = min(BLEU_TEXTS, _common([sum(map(bool, s.texts)) for s in sampled], least=2))
+    longest = max((n for s in sampled for n in map(len, s.texts)), default=0)
+    own = None if real is None else _own(real, longest=longest)
+    compared = [*sampled, *([] if own is None else [own])]
+    words = _common([s.words for s in compared], least=1, enough=500)
+    spoken = [sum(map(bool, s.texts)) for s in compared]
+    bleu_texts = min(BLEU_TEXTS, _common(spoken, least=2, enough=50))
     if not has_bleu():
         notes.append("Self-BLEU was not measured: pip install 'textmill[report]' brings it.")
     if real is None:
@@ -286,8 +293,7 @@ def _measured(
         for group, one in zip(groups, sampled, strict=True)
     ]
     told = None
-    if real is not None:
-        own = _own(real, longest=max((n for s in sampled for n in map(len, s.texts)), default=0))
+    if real is not None and own is not None:
         figures = own.measure(copies=None, **how)
         told = {
             "name": real.name,
@@ -316,9 +322,12 @@ def _measured(
     }
 
 
-def _common(sizes: Sequence[int], *, least: int = 1) -> int:
-    """The least size but for those below a tenth of the largest, which do without figures."""
-    return min((n for n in sizes if n >= max(least, max(sizes) / 10)), default=0)
+def _common(sizes: Sequence[int], *, least: int, enough: int) -> int:
+    """The least size that is of use: `enough`, or a tenth of the largest, but never below `least`.
+
+    What has less does without the figures.
+    """
+    return min((n for n in sizes if n >= max(least, min(enough, max(sizes) / 10))), default=0)
 
 
 def _ratio(a: float, b: float) -> float | None:

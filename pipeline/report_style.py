@@ -52,7 +52,10 @@ circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fil
 .numbers th:first-child { position: sticky; left: 0; background: var(--page); }
 thead th { vertical-align: bottom; }
 .matrix td { text-align: right; min-width: 3rem; padding: .3rem .6rem; }
-.matrix th { padding-right: .6rem; } .matrix .tag { color: inherit; }
+.matrix th { padding-right: .6rem; }
+.matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
+  padding: .2rem .3rem .6rem; }
+ .matrix .tag { color: inherit; }
 .numbers td.words { text-align: left; white-space: normal; min-width: 8rem; }
 table.verdicts th:last-child { text-align: left; }
 figure.narrow { max-width: 28rem; }

@@ -458,7 +458,12 @@ def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
         "the old cat sat",
     }
     assert found["labels"] == {"cats": {"real": 3, "generated": 4}, "dogs": {"real": 3, "swap": 1}}
-    assert [g["name"] for g in found["groups"]] == ["0.5", "1", "kept, generated", "kept, swap"]
+    assert [g["name"] for g in found["groups"]] == [
+        "candidates, 0.5",
+        "candidates, 1",
+        "kept, generated",
+        "kept, swap",
+    ]
     kept = found["groups"][2]
     assert kept["texts"] == 4
     assert kept["copied"] == pytest.approx(5 / 8)

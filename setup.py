@@ -40,6 +40,7 @@ setup(
             "matplotlib>=3.8",
             "nbclient>=0.10",
         ],
+        "report": ["sacrebleu>=2.4"],
         "test": [
             "bottle>=0.13",
             "datasets>=4",
@@ -54,6 +55,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",
+            "sacrebleu>=2.4",
             "scipy>=1.11",
             "selenium>=4.20",
         ],

@@ -255,6 +255,30 @@ def _verify(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _report(args: argparse.Namespace) -> int:
+    from pipeline.console import grid
+    from pipeline.files import join
+    from pipeline.report import CorpusFiles, report
+    from pipeline.report_charts import measured_rows
+
+    corpus = None
+    if args.corpus is not None:
+        corpus = CorpusFiles(
+            paths=tuple(args.corpus), mode=args.mode, text=args.text, encoding=args.encoding
+        )
+    elif args.text is not None or args.encoding is not None or args.mode is not None:
+        raise UsageError("--text, --mode and --encoding are of the corpus; name it with --corpus")
+    found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)
+    if args.json:
+        print(json.dumps(found))
+        return DONE
+    grid(f"{args.directory}: {found['measured']['texts']:,} texts", *measured_rows(found))
+    for note in found["notes"]:
+        print(note)
+    print(join(args.out or args.directory, "report.html"))
+    return DONE
+
+
 def _bench(args: argparse.Namespace) -> int:
     load_tensorflow()
     from pipeline.bench import bench
@@ -339,7 +363,7 @@ def _plan(args: argparse.Namespace) -> int:
             _gib(row["memory_bytes"]),
         ]
         lines.append(line + ([f"{row['cost']:,.2f}"] if "cost" in row else []))
-    grid(header, lines)
+    grid("by the number of workers", header, lines)
     return DONE
 
 
@@ -408,6 +432,7 @@ _COMMANDS = {
     "sample": _sample,
     "generate": _generate,
     "verify": _verify,
+    "report": _report,
     "bench": _bench,
     "plan": _plan,
     "play": _play,

@@ -45,14 +45,14 @@ def table(title: str, rows: Sequence[tuple[str, Any]]) -> None:
     stdout().print(grid)
 
 
-def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table of figures below their names."""
-    made = Table()
-    for name in header:
-        made.add_column(escape(name), justify="right")
+def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table with a header; the first column is of names, the others of figures."""
+    drawn = Table(title=escape(title), title_justify="left")
+    for number, name in enumerate(head):
+        drawn.add_column(escape(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*map(escape, row))
-    stdout().print(made)
+        drawn.add_row(*map(escape, row))
+    stdout().print(drawn)
 
 
 class TrainingReport:

@@ -48,6 +48,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _add_sample(subparsers, commands["sample"])
     _add_generate(subparsers, commands["generate"])
     _add_verify(subparsers, commands["verify"])
+    _add_report(subparsers, commands["report"])
     _add_bench(subparsers, commands["bench"])
     _add_plan(subparsers, commands["plan"])
     _add_play(subparsers, commands["play"])
@@ -209,6 +210,24 @@ def _add_verify(subparsers: Any, run: Command) -> None:
     add = _command(subparsers, "verify", run, "an output against its manifest").add_argument
     add("directory", metavar="DIR", help="directory that generate made")
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_report(subparsers: Any, run: Command) -> None:
+    add = _command(
+        subparsers, "report", run, "a page with the figures and pictures of an output"
+    ).add_argument
+    add("directory", metavar="DIR", help="that generate made, or FILE.augment of augment")
+    add("--corpus", nargs="+", metavar="FILE", help="what the model was trained on: measures what "
+        "was copied, and shows the lengths and word frequencies of real text")  # fmt: skip
+    add(
+        "--mode", choices=MODES, help="of the corpus: stream (default) or lines, as in its training"
+    )
+    add("--text", metavar="COLUMN", help="of texts, by name or number, where the corpus is a table")
+    add("--encoding", metavar="NAME", help="of the corpus (default: UTF-8, or by byte-order mark)")
+    add("--copied-words", type=int, default=8, metavar="N", help="so many words in a row that the "
+        "corpus has too are a copy (default: %(default)s)")  # fmt: skip
+    add("--out", metavar="DIR", help="where report.html and report.json go (default: into DIR)")
+    add("--json", action="store_true", help="print report.json")
 
 
 def _add_bench(subparsers: Any, run: Command) -> None:

@@ -23,6 +23,7 @@ MANIFEST = "manifest.json"
 RUN = "run.json"  # what the run is; the first file in the directory, and its claim on it
 STATS = "stats.json"
 CARD = "README.md"
+REPORT = ("report.html", "report.json")  # which `textmill report` may add when the run is over
 DONE = ".done"  # notes on finished shards, while the run lasts
 FORMAT = 1
 

@@ -18,7 +18,7 @@ from pipeline.files import join, names, read, sha256
 from pipeline.formats import Format
 from pipeline.records import REJECTED as REJECTED_COLUMNS
 from pipeline.records import Column
-from pipeline.shards import CARD, DONE, MANIFEST, REJECTED, RUN, STATS, read_manifest
+from pipeline.shards import CARD, DONE, MANIFEST, REJECTED, REPORT, RUN, STATS, read_manifest
 
 _BUCKETS = 64  # ids are compared a bucket at a time: memory is that of a 64th of them
 _MOST_SHOWN = 20
@@ -87,7 +87,7 @@ def _shard(
 ) -> dict[str, int]:
     """Counts of a shard as its files have them."""
     found = {"rows": shard["rows"], "prompts": shard["prompts"], "rejected": 0}
-    records = _rows(join(out, shard["name"]), shard["sha256"], form, columns, verdict)
+    records = read_rows(join(out, shard["name"]), shard["sha256"], form, columns, verdict)
     found["records"] = len(records)
     has_rows = any(column.name == "row" and column.source is None for column in columns)
     if form.name == "text":  # which holds the texts alone
@@ -100,16 +100,17 @@ def _shard(
             places.add(f"{row['row']}#{name.rpartition('#')[2]}" if has_rows else name)
     if shard["rejected"]:
         path, digest = join(out, REJECTED, shard["name"]), shard["rejected_sha256"]
-        found["rejected"] = len(_rows(path, digest, form, REJECTED_COLUMNS, verdict))
+        found["rejected"] = len(read_rows(path, digest, form, REJECTED_COLUMNS, verdict))
     for name, count in found.items():
         if count != shard[name]:
             verdict.problems.append(f"{shard['name']}: {count} {name} instead of {shard[name]}")
     return found
 
 
-def _rows(
+def read_rows(
     path: str, digest: str, form: Format, columns: tuple[Column, ...], verdict: Verdict
 ) -> list[dict[str, Any]]:
+    """The rows of a file of a run; what is wrong with it goes to the verdict."""
     try:
         data = read(path)
     except TextmillError as error:
@@ -135,7 +136,7 @@ def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
     known = {shard["name"] for shard in manifest["shards"]}
     rejected = {shard["name"] for shard in manifest["shards"] if shard["rejected"]}
     # A launcher killed after the manifest leaves its notes; a resume would tidy them away.
-    own = {MANIFEST, RUN, STATS, CARD, REJECTED, DONE, ".lock"}
+    own = {MANIFEST, RUN, STATS, CARD, REJECTED, DONE, ".lock", *REPORT}
     inside = set(names(out))
     for place, found, allowed in (
         (out, inside, known | own),

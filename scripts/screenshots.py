@@ -1,9 +1,10 @@
 """Makes the pictures in docs/ with headless Chromium (Debian: chromium, chromium-driver).
 
-    python scripts/screenshots.py MODEL [--prompt TEXT] [--book FILE]
+    python scripts/screenshots.py [MODEL] [--prompt TEXT] [--book FILE] [--report DIR --corpus FILE]
 
-docs/play.png is the playground; docs/lab-*.png are the notebook's plots, where --book names a book:
-the notebook runs with the solution of the tests, in its full length.
+docs/play.png is the playground of MODEL; docs/report.png the report of an output; docs/lab-*.png
+are the notebook's plots, where --book names a book: the notebook runs with the solution of the
+tests, in its full length.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import base64
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from model.generator import use_one_thread
 from model.saved import load_model
@@ -27,20 +30,11 @@ PLOTS = ("zipf", "training", "temperature", "state", "experiment")
 
 def playground(model: str, prompt: str, out: Path) -> None:
     """The page with a text, its bars, and greedy beside sampling."""
-    from selenium import webdriver
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
     use_one_thread()
-    options = webdriver.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
-        options.add_argument(flag)
-    options.add_argument(f"--window-size={WIDTH},{HEIGHT}")
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    with (
-        server(load_model(model), port=0) as found,
-        webdriver.Chrome(options=options, service=service) as browser,
-    ):
+    with server(load_model(model), port=0) as found, chromium() as browser:
         threading.Thread(target=found.serve_forever, daemon=True).start()
         wait = WebDriverWait(browser, 120)
         browser.get(f"http://127.0.0.1:{found.server_port}/")
@@ -54,10 +48,38 @@ def playground(model: str, prompt: str, out: Path) -> None:
         wait.until(lambda _: browser.find_element(By.ID, "greedy").text)
         browser.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
         wait.until(lambda _: browser.find_element(By.CSS_SELECTOR, "#bars tr:nth-child(3)"))
-        height = browser.execute_script("return document.documentElement.scrollHeight")
-        browser.set_window_size(WIDTH, height + 150)
-        browser.save_screenshot(str(out))
+        whole_page(browser, out)
         found.shutdown()
+
+
+def report_of(directory: str, corpus: str | None, out: Path) -> None:
+    """The report of an output, in full."""
+    from pipeline.report import CorpusFiles, report
+
+    files = None if corpus is None else CorpusFiles(paths=(corpus,))
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        report(directory, corpus=files, out=folder)
+        browser.get((Path(folder) / "report.html").as_uri())
+        whole_page(browser, out)
+
+
+def chromium() -> Any:
+    """A browser without a window."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
+        options.add_argument(flag)
+    options.add_argument(f"--window-size={WIDTH},{HEIGHT}")
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    return webdriver.Chrome(options=options, service=service)
+
+
+def whole_page(browser: Any, out: Path) -> None:
+    """A picture of all of it."""
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    browser.set_window_size(WIDTH, height + 150)
+    browser.save_screenshot(str(out))
     print(out)
 
 
@@ -82,13 +104,18 @@ def plots(book: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?")
     parser.add_argument("--prompt", default="Alice was")
     parser.add_argument("--book")
+    parser.add_argument("--report")
+    parser.add_argument("--corpus")
     args = parser.parse_args()
     if args.book is not None:
         plots(args.book)
-    playground(args.model, args.prompt, ROOT / "docs" / "play.png")
+    if args.report is not None:
+        report_of(args.report, args.corpus, ROOT / "docs" / "report.png")
+    if args.model is not None:
+        playground(args.model, args.prompt, ROOT / "docs" / "play.png")
 
 
 if __name__ == "__main__":

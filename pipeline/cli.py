@@ -223,6 +223,7 @@ def _generate(args: argparse.Namespace) -> int:
         ("shards", len(outcome.manifest["shards"])),
         ("seconds", round(outcome.seconds, 1)),
         ("words/s, start included", round(outcome.words / outcome.seconds)),
+        *([("models loaded", outcome.models_loaded)] if outcome.models_loaded else []),
         ("directory", args.out),
     ]
     if args.json:

@@ -70,12 +70,14 @@ class Outcome:
     Attributes:
         manifest: of all of it; empty if the run goes on, as nobody waited for its end.
         seconds: that this call took. words: that it drew. job: the service's name for it.
+        models_loaded: by all workers together, one each; None where the runner does not tell.
     """
 
     manifest: dict[str, Any]
     seconds: float
     words: int
     job: str | None = None
+    models_loaded: int | None = None
 
     @property
     def rejected_share(self) -> float:
@@ -155,7 +157,7 @@ def generate(
         plan=planned,
         output=Output(absolute(out), form, columns),
     )
-    words = 0
+    words, loaded = 0, None
     sent: list[RemoteJob] = []
 
     def tell(started: RemoteJob) -> None:
@@ -171,7 +173,7 @@ def generate(
             words = -sum(summary.words for summary in done)
             build(pipeline, job, done)
             with _watch(directory, planned.rows, progress):
-                _run(pipeline, directory, wait=wait, tell=tell)
+                loaded = _run(pipeline, directory, wait=wait, tell=tell)
             if wait or directory.finished:
                 words += read_manifest(out)["counts"]["words"]
         manifest = read_manifest(out) if wait or directory.finished else {}
@@ -187,7 +189,8 @@ def generate(
     finally:
         directory.release(finished=directory.finished)
     name = sent[0].id if sent else None
-    return Outcome(manifest, time.monotonic() - started, words if manifest else 0, name)
+    seconds = time.monotonic() - started
+    return Outcome(manifest, seconds, words if manifest else 0, name, loaded)
 
 
 _LOOK_SECONDS = 1.0
@@ -212,8 +215,9 @@ def _pipeline(runner: Any, options: Any) -> Any:
 
 def _run(
     pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
-) -> None:
+) -> int | None:
     from pipeline.runner import LocalRunner, WorkerDied
+    from pipeline.steps import models_loaded
 
     dead: list[str] = []
     if isinstance(pipeline.runner, LocalRunner):
@@ -225,6 +229,7 @@ def _run(
             tell(remote)
         if wait:
             result.wait_until_finish()
+        return models_loaded(result) if wait else None
     except TextmillError:
         raise
     except WorkerDied as error:

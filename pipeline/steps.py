@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import MetricResults, MetricsFilter
 from apache_beam.ml.inference.base import RunInference
 
 from model.settings import GenerationSettings
@@ -19,6 +22,7 @@ from pipeline.shards import GeneratedShard, Output, ShardSummary, write_shard
 from pipeline.versions import versions
 
 NAMESPACE = "textmill"
+_LOADED = "load_model_latency_milli_secs"  # RunInference's, one sample for each model loaded
 
 
 @beam.typehints.with_input_types(Shard)
@@ -119,3 +123,17 @@ class CountGenerated(beam.DoFn):
             words.update(generation.words)
         Metrics.distribution(NAMESPACE, "generator_milliseconds").update(round(1000 * done.seconds))
         yield done
+
+
+def models_loaded(result: Any) -> int | None:
+    """How many workers loaded the model, by RunInference's metric; None if a runner has none.
+
+    Args:
+        result: of a pipeline that has ended.
+    """
+    # What a runner without metrics raises is its own.
+    with contextlib.suppress(Exception):
+        named = MetricsFilter().with_namespace(NAMESPACE).with_name(_LOADED)
+        found = result.metrics().query(named)[MetricResults.DISTRIBUTIONS]
+        return sum(each.committed.count for each in found) or None
+    return None

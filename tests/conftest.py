@@ -44,14 +44,18 @@ def engine_table() -> list:
 
 def pytest_terminal_summary(terminalreporter):
     if _ENGINES:
-        terminalreporter.write_line("\n| engine | seconds | words/s | same bytes | faults |")
-        terminalreporter.write_line("|---|---|---|---|---|")
+        terminalreporter.write_line(
+            "\n| engine | seconds | words/s | models loaded | same bytes | faults |"
+        )
+        terminalreporter.write_line("|---|---|---|---|---|---|")
     for name, told, same, fault in _ENGINES:
-        seconds, rate = ("", "") if told is None else (
-            told["seconds"], f"{told['words/s, start included']:,}"
+        seconds, rate, loaded = ("", "", "") if told is None else (
+            told["seconds"], f"{told['words/s, start included']:,}", told.get("models loaded", "?")
         )  # fmt: skip
         answer = "yes" if same else "NO"
-        terminalreporter.write_line(f"| {name} | {seconds} | {rate} | {answer} | {fault} |")
+        terminalreporter.write_line(
+            f"| {name} | {seconds} | {rate} | {loaded} | {answer} | {fault} |"
+        )
     if terminalreporter.config.getoption("markexpr") == "fault":
         counts = {name: len(terminalreporter.getreports(name)) for name in ("passed", "failed")}
         terminalreporter.write_line(f"{counts['passed']} passed, {counts['failed']} failed")

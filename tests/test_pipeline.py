@@ -149,7 +149,7 @@ def test_manifest_describes_the_files(output, model_dir, prompt_file):
 def test_worker_processes_give_the_same_bytes(output, model_dir, prompt_file, tmp_path, workers):
     out, _ = output
     told = []
-    run(
+    outcome = run(
         model_dir,
         prompt_file,
         tmp_path / "o",
@@ -157,6 +157,7 @@ def test_worker_processes_give_the_same_bytes(output, model_dir, prompt_file, tm
         workers=workers,
         progress=lambda counts, rows: told.append((counts, rows)),
     )
+    assert outcome.models_loaded == workers
     assert contents(tmp_path / "o") == contents(out)
     counts = read_manifest(out)["counts"]
     expected = Counts(counts["prompts"], counts["records"], counts["words"], counts["rejected"])

@@ -33,7 +33,7 @@ figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
 .real { stroke: var(--ink); stroke-dasharray: 4 4; }
 circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fill: var(--c1); }
 .mark.s2 { fill: var(--c2); } .mark.s3 { fill: var(--c3); }
-.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 13rem), 1fr));
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.5rem), 1fr));
   gap: .8rem; }
 .side > div { background: var(--soft); border-radius: .5rem; padding: .6rem .9rem; min-width: 0; }
 .side p { margin: .2rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }

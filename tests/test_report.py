@@ -23,6 +23,7 @@ from pipeline.metrics import words_of
 from pipeline.prompts import Form, Rejected, Shard
 from pipeline.records import columns_of
 from pipeline.report import CorpusFiles, report
+from pipeline.report_charts import figure
 from pipeline.sampled import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
 from pipeline.shards import GeneratedShard, Output, write_manifest, write_shard
 from pipeline.verify import verify

@@ -24,7 +24,7 @@ p { max-width: 46rem; }
 @media (min-width: 50rem) { .charts.two svg:not(.swatch) { font-size: 11px; } }
 .charts figure { margin: .5rem 0; min-width: 0; }
 figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
-.key { white-space: nowrap; margin-right: .8rem; }
+.key { display: inline-block; max-width: 100%; overflow-wrap: anywhere; margin-right: .8rem; }
 .swatch { width: 2rem; height: .75rem; margin-right: .3rem; vertical-align: middle; }
 .mark { stroke: none; }
 .s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); stroke-dasharray: 7 3; }
@@ -33,11 +33,11 @@ figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
 .real { stroke: var(--ink); stroke-dasharray: 4 4; }
 circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fill: var(--c1); }
 .mark.s2 { fill: var(--c2); } .mark.s3 { fill: var(--c3); }
-.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 13rem), 1fr));
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.5rem), 1fr));
   gap: .8rem; }
 .side > div { background: var(--soft); border-radius: .5rem; padding: .6rem .9rem; min-width: 0; }
 .side p { margin: .2rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-.tag { color: var(--faint); font-size: .8rem; letter-spacing: .02em; }
+.tag { overflow-wrap: anywhere; color: var(--faint); font-size: .8rem; letter-spacing: .02em; }
 .prompt { margin: 1.4rem 0 .5rem; padding-left: .8rem; border-left: 4px solid var(--c0);
   font-weight: 600; white-space: pre-wrap; overflow-wrap: anywhere; }
 .meanings { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }

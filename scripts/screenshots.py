@@ -58,7 +58,7 @@ def report_of(directory: str, corpus: str | None, out: Path) -> None:
 
     files = None if corpus is None else CorpusFiles(paths=(corpus,))
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        report(directory, corpus=files, out=folder)
+        report(directory, corpus=files, copied_words=5, out=folder)
         browser.get((Path(folder) / "report.html").as_uri())
         whole_page(browser, out)
 

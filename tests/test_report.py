@@ -23,6 +23,7 @@ from pipeline.metrics import words_of
 from pipeline.prompts import Form, Rejected, Shard
 from pipeline.records import columns_of
 from pipeline.report import CorpusFiles, report
+from pipeline.report_charts import figure
 from pipeline.sampled import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
 from pipeline.shards import GeneratedShard, Output, write_manifest, write_shard
 from pipeline.verify import verify
@@ -92,9 +93,9 @@ def output(tmp_path):
     return write_output(
         tmp_path / "out", made,
         rejected=[
-            Rejected("p.txt", 3, "empty", ""),
+            Rejected("p.txt", 3, "too long", ""),
             Rejected("p.txt", 4, "not valid UTF-8 at byte 3", "x"),
-            Rejected("p.txt", 5, "empty", ""),
+            Rejected("p.txt", 5, "too long", ""),
         ],
     )  # fmt: skip
 
@@ -111,7 +112,7 @@ def test_the_figures_are_those_of_counting_by_hand(output, corpus):
         "rows": 5, "prompts": 2, "rejected": 3, "records": 6, "words": 29,
     }  # fmt: skip
     assert found["rejected"] == [
-        {"reason": "empty", "count": 2, "examples": []},
+        {"reason": "too long", "count": 2, "examples": []},
         {"reason": "not valid UTF-8", "count": 1, "examples": []},
     ]
     low, middle, high = found["groups"]
@@ -396,7 +397,7 @@ def augmentation(folder, *, evil="", name="more.csv"):
         {"say": f"the old cat sat on a dog {i}{evil}", "kind": "cats", "origin": "generated"}
         for i in range(4)
     ]
-    rows += [{"say": "far a dog red ran", "kind": f"dogs{evil}", "origin": "swap"}]
+    rows += [{"say": "far a dog red ran", "kind": f"dogs{evil}", "origin": f"swap{evil}"}]
     table = folder / name
     if name.endswith(".jsonl"):
         table.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -565,6 +566,22 @@ def test_pictures_have_names_captions_and_tables(output, corpus):
     cells = Tags(page).cells
     for told in ("1.65", "66.7%", "4.48"):  # perplexities and copied share are in the table
         assert told in cells
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("copied", 0.0251, "2.5%"),
+        ("self_bleu", 1, "100.0%"),
+        ("distinct_1", 0.5, "0.500"),
+        ("perplexity", 31.26, "31.3"),
+        ("perplexity", 1059.2, "1,059"),
+        ("longest_copy", 0, "0"),
+        ("copied", None, "–"),
+    ],
+)
+def test_figures_for_people(key, value, told):
+    assert figure(key, value) == told
 
 
 def test_a_curve_goes_through_its_figures():

@@ -206,7 +206,9 @@ def test_the_request_for_gpus_and_for_cheap_machines(bucket, service, inputs, ca
     assert hints[1] == {}
 
 
-def test_going_on_after_a_cancelled_job(bucket, service, inputs, local, capsys):
+def test_going_on_after_a_cancelled_job(bucket, service, inputs, local, capsys, monkeypatch):
+    import model.machine
+
     def cancelled(job):
         process = worker(job)
         while len(objects(bucket, "out/.done/")) < 3:
@@ -226,6 +228,7 @@ def test_going_on_after_a_cancelled_job(bucket, service, inputs, local, capsys):
     assert "already exists" in capsys.readouterr().err
     kept = objects(bucket, "out/shard-")
     service.works = works()
+    monkeypatch.setattr(model.machine, "cpu_kind", lambda: "the launcher's")
     assert main([*command, "--resume", *flags(service)]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["records"] == 640

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 import shlex
 import shutil
@@ -77,6 +78,30 @@ def test_the_beam_example_runs(model_dir, tmp_path, monkeypatch):
     assert done.stdout.count("'source': 'mine'") == 2
     assert "rejected: {'id': 'c', 'reason': 'empty'" in done.stdout
     assert len(done.stdout.splitlines()) == 5
+
+
+def test_the_commands_of_other_engines_are_known():
+    """tests/test_cluster.py runs the engines themselves."""
+    from pipeline.runner import _refuse_unknown
+
+    text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    engines = set()
+    for line in "".join(blocks).splitlines():
+        words = shlex.split(line)
+        if words[0] == "textmill":
+            cut = words.index("--")
+            parser(cli._COMMANDS).parse_args(words[1:cut])
+            _refuse_unknown(words[cut + 1 :])
+            engines.add(words[cut + 1])
+        elif words[0] == "make":
+            assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+        elif words[:2] == ["python", "-m"]:
+            assert importlib.util.find_spec(words[2]), words[2]
+        else:
+            assert (ROOT / words[0]).exists(), words[0]
+            assert f"{words[1]})" in (ROOT / words[0]).read_text()
+    assert engines == {"--runner=PrismRunner", "--runner=PortableRunner", "--runner=FlinkRunner"}
 
 
 def test_links_lead_somewhere():

@@ -12,6 +12,8 @@ _BUCKET = re.compile(r"gs://([\w.-]+)")
 # An object that is missing is no trouble of the bucket's.
 _ABOUT_BUCKET = re.compile(r"specified bucket|/b/[^/?]+(?:/o)?\?")
 _STATE = re.compile(r"Dataflow pipeline failed\. State: (\w+)")
+# How gRPC tells of a call that broke off.
+_GONE = re.compile(r"StatusCode\.UNAVAILABLE.*?details = \"(.*?)\"", re.DOTALL)
 _REGION = re.compile(r"regional endpoint|location|region", re.IGNORECASE)
 
 
@@ -50,6 +52,10 @@ def first_cause(error: Exception) -> str:
         return f"Dataflow does not take the job: is --region right? It said: {said[:300]}"
     if code == 401:
         return _NO_CREDENTIALS
+    gone = _GONE.search(text)
+    if gone or type(error).__name__ == "FutureTimeoutError":
+        said = gone[1] if gone else "no answer"
+        return f"the engine does not answer, or has ended ({said}): start it again"
     state = _STATE.search(text)
     if state and state[1] == "CANCELLED":
         return "the job was cancelled"

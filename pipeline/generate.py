@@ -216,20 +216,22 @@ def _pipeline(runner: Any, options: Any) -> Any:
 def _run(
     pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
 ) -> int | None:
-    from pipeline.runner import LocalRunner, WorkerDied
+    from pipeline.runner import LocalRunner, WorkerDied, quiet_threads
     from pipeline.steps import models_loaded
 
     dead: list[str] = []
     if isinstance(pipeline.runner, LocalRunner):
         pipeline.runner.on_death = lambda: dead.extend(directory.working_on())
     try:
-        result = pipeline.run()
-        remote = job_of(result, pipeline.options)
-        if remote is not None:
-            tell(remote)
-        if wait:
+        with quiet_threads():
+            result = pipeline.run()
+            remote = job_of(result, pipeline.options)
+            if remote is not None:
+                tell(remote)
+            if not wait:
+                return None
             result.wait_until_finish()
-        return models_loaded(result) if wait else None
+            return models_loaded(result)
     except TextmillError:
         raise
     except WorkerDied as error:

@@ -7,11 +7,12 @@ import contextlib
 import io
 import os
 import shlex
+import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from urllib.request import urlopen
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
+    PortableOptions,
     PrismRunnerOptions,
     StandardOptions,
 )
@@ -31,11 +33,11 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from model.errors import UsageError
+from model.errors import TextmillError, UsageError
 from model.machine import cores
 
 _END_SECONDS = 15.0  # that worker processes have to end once the run is over
-_ANSWER_SECONDS = 5.0  # that the place from which Prism is downloaded has
+_ANSWER_SECONDS = 5.0  # that a job service, or the place Prism is downloaded from, has to answer
 
 
 class WorkerDied(Exception):
@@ -100,8 +102,22 @@ class LocalRunner(fn_runner.FnApiRunner):
             for thread in mine:
                 if thread.name == "run_worker":
                     thread.join(max(0.0, until - time.monotonic()))
-            # Threads of a broken run may still find their channels closed: that is no news either.
-            threading.excepthook = lambda args: None if args.thread in mine else hook(args)
+            threading.excepthook = hook
+
+
+@contextlib.contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Threads that a runner starts do not print their errors; those of the run reach its caller.
+
+    Threads of a broken run find their channels closed, after its end too: that is no news.
+    """
+    before, hook = set(threading.enumerate()), threading.excepthook
+    threading.excepthook = lambda args: hook(args) if args.thread in before else None
+    try:
+        yield
+    finally:
+        mine = set(threading.enumerate()) - before
+        threading.excepthook = lambda args: None if args.thread in mine else hook(args)
 
 
 class DirectRunner(SwitchingDirectRunner):
@@ -164,6 +180,7 @@ def runner_of(
     if name is not None:
         if workers is not None:
             raise UsageError(f"--workers is for local runs; --runner={name} has flags of its own")
+        _find_job_service(options)
         return _named_runner(name), options
     if direct.direct_running_mode != "in_memory":
         raise UsageError("after --: --direct_running_mode needs --runner=DirectRunner")
@@ -190,6 +207,20 @@ def _named_runner(name: str) -> PipelineRunner:
             ) from None
         reason = str(error).split(".")[0]
         raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
+
+
+def _find_job_service(options: PipelineOptions) -> None:
+    """Refuses a job service that is not there; Beam would ask again for minutes."""
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    host, _, port = (endpoint or "").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise TextmillError(
+            f"no job service answers at {endpoint} ({error}): start it, or correct --job_endpoint"
+        ) from None
 
 
 def _refuse_unknown(flags: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from model.errors import SettingError, TextmillError, UsageError
 from model.generator import Generation, Generator, Prompt
 from model.saved import load_model
 from model.settings import GenerationSettings
+from pipeline.causes import first_cause
 from pipeline.directory import Counts
 from pipeline.files import write_once
 from pipeline.formats import Format
@@ -27,7 +29,7 @@ from pipeline.generate import generate
 from pipeline.inputs import Form
 from pipeline.prompts import Rejected, Shard
 from pipeline.records import columns_of
-from pipeline.runner import default_workers, runner_of
+from pipeline.runner import default_workers, quiet_threads, runner_of
 from pipeline.shards import (
     GeneratedShard,
     Output,
@@ -415,6 +417,39 @@ def test_rows_with_settings_of_their_own(labelled_dir, tmp_path):
 def test_unknown_runner_flags(flags, message):
     with pytest.raises(UsageError, match=message):
         runner_of(flags, workers=None)
+
+
+def test_a_job_service_that_is_not_there():
+    flags = ["--runner=PortableRunner", "--job_endpoint=localhost:1"]
+    with pytest.raises(TextmillError, match=r"no job service answers at localhost:1 .*: start it"):
+        runner_of(flags, workers=None)
+
+
+def test_an_engine_that_ends_is_told_in_one_line():
+    said = """<_MultiThreadedRendezvous of RPC that terminated with:
+\tstatus = StatusCode.UNAVAILABLE
+\tdetails = "Socket closed"
+>"""
+    assert first_cause(RuntimeError(said)).startswith(
+        "the engine does not answer, or has ended (Socket closed): "
+    )
+
+
+def test_threads_of_a_run_do_not_print_their_errors(capsys, monkeypatch):
+    def fail():
+        raise ValueError("of a thread")
+
+    def run_it():
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(threading, "excepthook", lambda args: print(args.exc_value))
+    with quiet_threads():
+        run_it()
+    assert capsys.readouterr().out == ""
+    run_it()
+    assert capsys.readouterr().out == "of a thread\n"
 
 
 def test_workers_default_to_the_cores():

@@ -28,6 +28,7 @@ setup(
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
     ],
     extras_require={
+        "augment": ["datasketch>=2", "scikit-learn>=1.5"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
         "lab": [
@@ -41,6 +42,7 @@ setup(
         "test": [
             "bottle>=0.13",
             "datasets>=4",
+            "datasketch>=2",
             "hypothesis>=6.100",
             "ipykernel>=6",
             "jax>=0.5",
@@ -52,6 +54,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",
+            "scikit-learn>=1.5",
             "scipy>=1.11",
             "selenium>=4.20",
         ],

@@ -17,6 +17,9 @@ from pipeline.options import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = (
+    "train", "evaluate", "sample", "generate", "augment", "verify", "bench", "play", "demo",
+)  # fmt: skip
 
 
 def options_of(command: str) -> set[str]:
@@ -34,17 +37,13 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_option_is_in_the_readme():
-    for command in ("train", "evaluate", "sample", "generate", "verify", "bench", "play", "demo"):
+    for command in COMMANDS:
         for option in options_of(command):
             assert re.search(rf"{option}\b", README), (command, option)
 
 
 def test_every_option_in_the_readme_exists():
-    known = {
-        o
-        for c in ("train", "evaluate", "sample", "generate", "verify", "bench", "play", "demo")
-        for o in options_of(c)
-    }
+    known = {o for c in COMMANDS for o in options_of(c)}
     text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
         assert option in known | {"--help", "--runner"}, option

@@ -28,7 +28,7 @@ setup(
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
     ],
     extras_require={
-        "augment": ["datasketch>=2", "scikit-learn>=1.5"],
+        "augment": ["scikit-learn>=1.6"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
         "lab": [
@@ -54,7 +54,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",
-            "scikit-learn>=1.5",
+            "scikit-learn>=1.6",
             "scipy>=1.11",
             "selenium>=4.20",
         ],

@@ -28,7 +28,7 @@ setup(
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
     ],
     extras_require={
-        "augment": ["scikit-learn>=1.6"],
+        "augment": ["datasketch>=2", "scikit-learn>=1.6"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
         "lab": [

@@ -18,7 +18,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,22 +33,23 @@ from model.saved import SavedModel, check_free, load_model
 from model.settings import GenerationSettings, TrainSettings, VocabularySettings
 from model.train import CorpusSettings, train_model
 from pipeline.augmenters import AUGMENTERS, Candidate
-from pipeline.classify import cross_fitted
+from pipeline.check import CheckSettings, made_before
+from pipeline.check import check as measure
+from pipeline.classify import UNSPACED, cross_fitted, needs_scikit_learn
 from pipeline.files import make_directory, read, remove, sha256, write_once
 from pipeline.filters import Choice, FilterSettings, Scores, choose, cuts, score
 from pipeline.generate import Interrupted, Progress, generate
 from pipeline.tables import Labelled, check_ending, read_labelled, write_table
 
+# The language model has learned from the rows that are held out.
+_UPPER = "The true gain is rather smaller: the rows were written by a model of all real rows"
 GENERATED, REAL = "generated", "real"
 _PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # units of a real row that a prompt holds
 MOST_ROWS = 10_000  # that are learned from
 _LEAST_LINES = 40  # for a training; fewer rows are said several times
 _BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
 _FEW = 10  # rows of a label, below which it is told
-# Letters of scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, kana, Han.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
-)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _UNSPACED_SHARE = 0.3
 
 
@@ -149,7 +150,7 @@ def augment(
     workers: int | None = None,
     runner_flags: Sequence[str] = (),
     resume: bool = False,
-    check: Callable[[Rows, Rows], dict[str, Any]] | None = None,
+    check: bool = False,
     report: Reporter,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def augment(
         data: a table. out: another, of the kind that its name says.
         workers, runner_flags: of the generation.
         resume: go on with a run into `out` that was stopped.
-        check: is given the real and the added rows, and gives what is told of their worth.
+        check: measure what the added rows are worth, see `pipeline.check.made_before`.
 
     Returns:
         What stands in augment.json.
@@ -169,9 +170,9 @@ def augment(
         TextmillError: the table is of no use, or the output cannot be written.
     """
     check_ending(out, "the output")
-    for name, package in (("sklearn", "scikit-learn"), ("datasketch", "datasketch")):
-        if importlib.util.find_spec(name) is None:
-            raise TextmillError(f"augment needs {package}: pip install 'textmill[augment]'")
+    needs_scikit_learn()
+    if importlib.util.find_spec("datasketch") is None:
+        raise TextmillError("augment needs datasketch: pip install 'textmill[augment]'")
     clock, folder = _Clock(), Path(f"{out}.augment")
     if os.path.exists(out):
         raise TextmillError(f"{out} already exists; name another file or remove it first")
@@ -229,11 +230,15 @@ def augment(
         "agreement": _agreement(candidates, scores),
         "seconds": clock.seconds,
     }
-    if check is not None:
+    if check:
         with clock.of("check"):
-            added = [candidates[i] for i in choice.kept]
-            found_rows = Rows(texts=[c.text for c in added], labels=[c.label for c in added])
-            about["check"] = check(rows, found_rows)
+            added = made_before(rows.texts, [candidates[i] for i in choice.kept])
+            gains = measure(
+                rows.texts, rows.labels, added, settings=CheckSettings(seed=settings.seed)
+            )
+        about["check"] = [gain.record() for gain in gains]
+        for gain in gains:
+            report.message(f"{gain.sentence()}. {_UPPER}")
     _write(out, folder, table, candidates, scores, choice, about)
     _tell(wanted, candidates, choice, report)
     return about

@@ -271,6 +271,7 @@ def _augment(args: argparse.Namespace) -> int:
             workers=args.workers,
             runner_flags=args.runner_flags,
             resume=args.resume,
+            check=args.check,
             report=report,
             progress=progress,
         )
@@ -280,8 +281,15 @@ def _augment(args: argparse.Namespace) -> int:
     counts = about["counts"]
     rejected = [(f"rejected: {reason}", n) for reason, n in counts["rejected"].items()]
     rows = [(name, counts[name]) for name in ("real", "candidates", "wanted", "kept")]
+    gains = [
+        (
+            f"{row['classifier']}: {row['verdict']}",
+            f"{row['gain']:+} ({row['low']:+} to {row['high']:+})",
+        )
+        for row in about.get("check", ())
+    ]
     seconds = [(f"seconds: {phase}", n) for phase, n in about["seconds"].items()]
-    table(f"{args.out}", [*rows, *rejected, *seconds])
+    table(f"{args.out}", [*rows, *rejected, *gains, *seconds])
     return DONE
 
 

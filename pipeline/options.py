@@ -229,6 +229,9 @@ def _add_augment(subparsers: Any, run: Command) -> None:
     add("--max-perplexity", type=float, metavar="X", help="times the median of the candidates")
     add("--max-unseen", type=float, metavar="X", help="share of pairs of neighbours that stand in "
         "no real row")  # fmt: skip
+    add(
+        "--check", action="store_true", help="measure what the added rows are worth to a classifier"
+    )
     add("--seed", type=int, default=0, metavar="N", help="of all of it (default: 0)")
     add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
     add("--resume", action="store_true", help="go on with a stopped run into FILE")

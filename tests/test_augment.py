@@ -81,11 +81,11 @@ def table(path, rows, columns=("text", "label")):
     return str(path)
 
 
-def augmented(data, out, silent, *, text="text", label="label", filters=None, **more):
+def augmented(data, out, silent, *, text="text", label="label", filters=None, check=False, **more):
     return augment(
         str(data), out=str(out),
         settings=AugmentSettings(text=text, label=label, **more),
-        filters=filters or FilterSettings(max_unseen=1.0), report=silent,
+        filters=filters or FilterSettings(max_unseen=1.0), report=silent, check=check,
     )  # fmt: skip
 
 
@@ -318,6 +318,15 @@ def test_methods_are_mixed(tmp_path, quick, silent):
     assert about["counts"]["candidates"] >= 1600
     augmented(data, tmp_path / "p.csv", silent, methods=("swap",))
     assert [call[0] for call in quick] == ["train", "generate"]  # not for the second
+
+
+def test_the_check_tells_its_gain(tmp_path, quick, silent):
+    data = table(tmp_path / "d.csv", rows_of({"cats": 10, "dogs": 10}))
+    about = augmented(data, tmp_path / "o.csv", silent, check=True)
+    (gain,) = about["check"]
+    assert gain["low"] <= gain["gain"] <= gain["high"]
+    assert gain["with"] - gain["without"] == pytest.approx(gain["gain"], abs=0.02)
+    assert any("points" in m and "true gain is rather smaller" in m for m in silent.messages)
 
 
 def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):

@@ -84,7 +84,7 @@ class TfidfClassifier:
 
     name = "logistic regression on TF-IDF"
 
-    def __init__(self, *, seed: int = 0, penalty: float = 3000.0):
+    def __init__(self, *, seed: int = 0, penalty: float = 10_000.0):
         self.seed, self.penalty = seed, penalty
         self.labels: tuple[str, ...] = ()
 
@@ -121,16 +121,18 @@ class LstmClassifier:
     """A small LSTM with word vectors of its own, in Keras.
 
     Every training makes the same number of steps at most, whatever the number of rows, and stops
-    early by the loss on a part of the real rows. Added rows that came from that part are left out.
+    early by the accuracy on a part of the real rows. Added rows that came from that part are left
+    out.
 
     Args:
         seed: of weights, dropout, order, and of the rows held out.
+        settings: `pipeline.lstm.LstmSettings`; None takes the tuned ones.
     """
 
     name = "LSTM"
 
-    def __init__(self, *, seed: int = 0):
-        self.seed = seed
+    def __init__(self, *, seed: int = 0, settings: Any = None):
+        self.seed, self.settings = seed, settings
         self.labels: tuple[str, ...] = ()
         self._trained: Any = None
 
@@ -148,7 +150,9 @@ class LstmClassifier:
         rows = [words_of(text) for text in texts]
         if not any(rows):
             raise UsageError("no row holds a word to learn from")
-        self._trained = train(rows, ids, sources=tuple(sources or ()), seed=self.seed)
+        self._trained = train(
+            rows, ids, sources=tuple(sources or ()), seed=self.seed, settings=self.settings
+        )
         return self
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -208,7 +208,7 @@ def score(
     texts: Sequence[str],
     labels: Sequence[str],
     *,
-    fitted: Sequence[tuple[Any, Any]],
+    fitted: Iterable[tuple[Any, Any]],
     perplexities: Sequence[float | None],
     level: str,
     known: Sequence[str] = (),
@@ -235,7 +235,7 @@ def score(
     # Of a million texts the hashes take less room than the words.
     real = {hash(way(text)) for text in (*texts, *known) for way in (first, _spaced)}
     pairs = {pair for text in texts for pair in _pairs(first(text))}
-    predicted, confidence = _judged(candidates, fitted)
+    predicted, confidence = _judged(candidates, list(fitted))
     found = []
     for i, text in enumerate(written):
         words_of = first(text)

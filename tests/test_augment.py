@@ -277,14 +277,14 @@ def test_ten_rows_are_said_several_times(tmp_path, quick, silent):
     augmented(
         table(tmp_path / "d.csv", rows_of({"cats": 5, "dogs": 5})), tmp_path / "o.csv", silent
     )
-    assert quick[0] == ("train", "model", 40)
+    assert quick[0] == ("train", "model", 50)
 
 
 def test_of_very_many_rows_some_are_learned_from(tmp_path, quick, silent, monkeypatch):
     monkeypatch.setattr(pipeline.augment, "MOST_ROWS", 40)
     rows = rows_of({"cats": 100, "dogs": 300})
     about = augmented(table(tmp_path / "d.csv", rows), tmp_path / "o.csv", silent)
-    assert quick[0] == ("train", "model", 40)
+    assert quick[0] == ("train", "model", 200)
     counts = about["counts"]
     assert (counts["real"], counts["learned"], counts["wanted"]) == (400, 40, 200)
     assert {k: v["real"] for k, v in counts["labels"].items()} == {"cats": 10, "dogs": 30}

@@ -233,7 +233,7 @@ def score(
         similar = np.maximum(similar, largest_jaccard(words, rows))
     first = cuts(level)[0]
     # Of a million texts the hashes take less room than the words.
-    real = {hash(way(text)) for text in (*texts, *known) for way in (first, _spaced)}
+    real = {hash(first(text)) for text in (*texts, *known)}
     pairs = {pair for text in texts for pair in _pairs(first(text))}
     predicted, confidence = _judged(candidates, list(fitted))
     found = []
@@ -245,7 +245,7 @@ def score(
                 predicted=predicted[i],
                 confidence=float(confidence[i]),
                 words=len(words_of),
-                duplicate=hash(words_of) in real or hash(_spaced(text)) in real,
+                duplicate=hash(words_of) in real,
                 copied=int(runs[i]),
                 copied_share=float(shares[i]),
                 similarity=float(similar[i]),
@@ -255,10 +255,6 @@ def score(
             )
         )
     return found
-
-
-def _spaced(text: str) -> Words:
-    return tuple(text.casefold().split())
 
 
 def _pairs(words: Words) -> list[Words]:

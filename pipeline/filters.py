@@ -1,8 +1,8 @@
 """Which candidates for an augmented table are kept, and why the others are not.
 
 What a word is differs between tokenisers, and what holds for one must hold for the others: copied
-runs and similarity are measured on runs of letters and digits and on what stands between spaces,
-and the larger figure counts.
+runs and similarity are measured on runs of letters and digits, on these and punctuation marks, and
+on what stands between spaces, and the largest figure counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PERMUTATIONS = 64  # of a MinHash
 _JACCARD_ROWS = 500  # candidates compared with all real rows at a time
 # The longest copied run that is let through, in words and in characters.
 _COPIED = {"word": 7, "char": 24}
-_LETTERS = re.compile(r"\w+")
+_LETTERS, _MARKS = re.compile(r"\w+"), re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,7 @@ def cuts(level: str) -> tuple[Callable[[str], Words], ...]:
         return (lambda text: tuple("".join(text.casefold().split())),)
     return (
         lambda text: tuple(_LETTERS.findall(text.casefold())),
+        lambda text: tuple(_MARKS.findall(text.casefold())),
         lambda text: tuple(text.casefold().split()),
     )
 

@@ -46,7 +46,10 @@ _UPPER = "The true gain is rather smaller: the rows were written by a model of a
 GENERATED, REAL = "generated", "real"
 _PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # units of a real row that a prompt holds
 MOST_ROWS = 10_000  # that are learned from
-_LEAST_LINES = 40  # for a training; fewer rows are said several times
+# Of fewer rows a tenth is dear, and too small to say when training is to end: each is said five
+# times, so that those that are validated on are trained on too. Copies are what filters are for.
+_FEW_ROWS, _OFTEN, _LEAST_LINES = 1_000, 5, 20
+_PASSES = 30  # over the rows
 _BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
 _FEW = 10  # rows of a label, below which it is told
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -65,7 +68,8 @@ class AugmentSettings:
         methods: `generated`, names of `AUGMENTERS`; the candidates are shared out among them.
         temperatures: of the language model.
         level: what it takes for a token.
-        minutes, epochs: of training; what is reached first.
+        minutes, epochs: of training; what is reached first. Epochs are passes over the rows; None
+            means 30.
         unlabelled: files of texts of the same kind. init_from: a model to begin from.
         folds: of the classifiers that judge.
     """
@@ -76,12 +80,12 @@ class AugmentSettings:
     per_example: int | None = None
     per_label: int | None = None
     balance: bool = False
-    candidates: int = 10
+    candidates: int = 20
     methods: tuple[str, ...] = (GENERATED,)
     temperatures: tuple[float, ...] = (0.8,)
     level: str = "word"
     minutes: float = 3.0
-    epochs: int = 40
+    epochs: int | None = None
     unlabelled: tuple[str, ...] = ()
     init_from: str | None = None
     folds: int = 5
@@ -209,9 +213,7 @@ def augment(
                 perplexities.append(math.exp(min(-row["logprob"], 700.0)))
     level = _level(settings)
     with clock.of("filter"):
-        fitted = list(
-            cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed)
-        )
+        fitted = cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed)
         scores = score(
             candidates, rows.texts, rows.labels, fitted=fitted, perplexities=perplexities,
             level=level, known=table.texts,
@@ -362,7 +364,8 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _learned(folder: Path, rows: Rows, settings: AugmentSettings, report: Reporter) -> SavedModel:
     """The model of the labelled rows; that of all texts before it, where there are others."""
-    often = math.ceil(_LEAST_LINES / len(rows.texts))
+    few = len(rows.texts) < _FEW_ROWS
+    often = max(_OFTEN, math.ceil(_LEAST_LINES / len(rows.texts))) if few else 1
     lines = [
         {"text": text, "label": label} for text, label in zip(rows.texts, rows.labels, strict=True)
     ] * often
@@ -372,19 +375,21 @@ def _learned(folder: Path, rows: Rows, settings: AugmentSettings, report: Report
         texts = read_corpus(settings.unlabelled, mode="lines").texts + rows.texts
         write_once(folder / "texts.txt", "\n".join(texts).encode() + b"\n")
         corpus = CorpusSettings(paths=(str(folder / "texts.txt"),), mode="lines")
-        _model(folder / "base", corpus, settings, left * _BASE_SHARE, start, report)
+        train = _training(settings, left * _BASE_SHARE, few=len(texts) < _FEW_ROWS)
+        _model(folder / "base", corpus, settings, train, start, report)
         start, left = str(folder / "base"), left * (1 - _BASE_SHARE)
     corpus = CorpusSettings(
         paths=(str(folder / "rows.jsonl"),), mode="lines", text="text", labels="label"
     )
-    return _model(folder / "model", corpus, settings, left, start, report)
+    train = _training(settings, left, few=few, often=often)
+    return _model(folder / "model", corpus, settings, train, start, report)
 
 
 def _model(
     place: Path,
     corpus: CorpusSettings,
     settings: AugmentSettings,
-    minutes: float,
+    train: TrainSettings,
     init_from: str | None,
     report: Reporter,
 ) -> SavedModel:
@@ -396,10 +401,9 @@ def _model(
     model = train_model(
         str(place),
         corpus=corpus,
-        vocabulary=VocabularySettings(level=settings.level),
-        train=TrainSettings(
-            mode="lines", minutes=minutes, epochs=settings.epochs, seed=settings.seed
-        ),
+        # Of few rows most words stand in one only, and the classifier lives on them.
+        vocabulary=VocabularySettings(level=settings.level, min_count=1),
+        train=train,
         report=report,
         resume=checkpoint,
         init_from=init_from,
@@ -407,6 +411,26 @@ def _model(
     if model.training["metrics"]["stopped"] == "interrupted":
         raise Interrupted("interrupted; the same command with --resume goes on")
     return model
+
+
+def _training(
+    settings: AugmentSettings, minutes: float, *, few: bool, often: int = 1
+) -> TrainSettings:
+    """Of few rows small batches, or there would be too few steps, and less is dropped.
+
+    Args:
+        often: how many times a row is said in what is trained on.
+    """
+    return TrainSettings(
+        mode="lines",
+        minutes=minutes,
+        epochs=max(1, round((settings.epochs or _PASSES) / often)),
+        batch=8 if few else 32,
+        dropout=0.3 if few else None,
+        weight_drop=0.1 if few else None,
+        word_dropout=0.05 if few else None,
+        seed=settings.seed,
+    )
 
 
 def _needs_model(settings: AugmentSettings) -> bool:

@@ -1,8 +1,8 @@
 """Which candidates for an augmented table are kept, and why the others are not.
 
 What a word is differs between tokenisers, and what holds for one must hold for the others: copied
-runs and similarity are measured on runs of letters and digits and on what stands between spaces,
-and the larger figure counts.
+runs and similarity are measured on runs of letters and digits, on these and punctuation marks, and
+on what stands between spaces, and the largest figure counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ _PERMUTATIONS = 64  # of a MinHash
 _JACCARD_ROWS = 500  # candidates compared with all real rows at a time
 # The longest copied run that is let through, in words and in characters.
 _COPIED = {"word": 7, "char": 24}
-_LETTERS = re.compile(r"\w+")
+_LETTERS, _MARKS = re.compile(r"\w+"), re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,7 @@ def cuts(level: str) -> tuple[Callable[[str], Words], ...]:
         return (lambda text: tuple("".join(text.casefold().split())),)
     return (
         lambda text: tuple(_LETTERS.findall(text.casefold())),
+        lambda text: tuple(_MARKS.findall(text.casefold())),
         lambda text: tuple(text.casefold().split()),
     )
 
@@ -208,7 +209,7 @@ def score(
     texts: Sequence[str],
     labels: Sequence[str],
     *,
-    fitted: Sequence[tuple[Any, Any]],
+    fitted: Iterable[tuple[Any, Any]],
     perplexities: Sequence[float | None],
     level: str,
     known: Sequence[str] = (),
@@ -233,9 +234,9 @@ def score(
         similar = np.maximum(similar, largest_jaccard(words, rows))
     first = cuts(level)[0]
     # Of a million texts the hashes take less room than the words.
-    real = {hash(way(text)) for text in (*texts, *known) for way in (first, _spaced)}
+    real = {hash(first(text)) for text in (*texts, *known)}
     pairs = {pair for text in texts for pair in _pairs(first(text))}
-    predicted, confidence = _judged(candidates, fitted)
+    predicted, confidence = _judged(candidates, list(fitted))
     found = []
     for i, text in enumerate(written):
         words_of = first(text)
@@ -245,7 +246,7 @@ def score(
                 predicted=predicted[i],
                 confidence=float(confidence[i]),
                 words=len(words_of),
-                duplicate=hash(words_of) in real or hash(_spaced(text)) in real,
+                duplicate=hash(words_of) in real,
                 copied=int(runs[i]),
                 copied_share=float(shares[i]),
                 similarity=float(similar[i]),
@@ -255,10 +256,6 @@ def score(
             )
         )
     return found
-
-
-def _spaced(text: str) -> Words:
-    return tuple(text.casefold().split())
 
 
 def _pairs(words: Words) -> list[Words]:

@@ -49,9 +49,15 @@ def quick(monkeypatch, make_model):
     calls = []
 
     def train(out, *, corpus, vocabulary, train, report, resume, init_from):
-        rows = lines_of(corpus.paths[0])
-        calls.append(("train", Path(out).name, len(rows)))
-        model = make_model(["a"], labels=sorted({row["label"] for row in rows}), mode="lines")
+        labels = ()
+        if corpus.labels is None:
+            rows = Path(corpus.paths[0]).read_text("utf-8").splitlines()
+        else:
+            rows = lines_of(corpus.paths[0])
+            labels = sorted({row["label"] for row in rows})
+        start = () if init_from is None else (Path(init_from).name,)
+        calls.append(("train", Path(out).name, len(rows), *start))
+        model = make_model(["a"], labels=labels, mode="lines")
         model.training["metrics"] = {"stopped": "epochs"}
         save_model(out, model, card="")
         return model
@@ -277,14 +283,14 @@ def test_ten_rows_are_said_several_times(tmp_path, quick, silent):
     augmented(
         table(tmp_path / "d.csv", rows_of({"cats": 5, "dogs": 5})), tmp_path / "o.csv", silent
     )
-    assert quick[0] == ("train", "model", 40)
+    assert quick[0] == ("train", "model", 50)
 
 
 def test_of_very_many_rows_some_are_learned_from(tmp_path, quick, silent, monkeypatch):
     monkeypatch.setattr(pipeline.augment, "MOST_ROWS", 40)
     rows = rows_of({"cats": 100, "dogs": 300})
     about = augmented(table(tmp_path / "d.csv", rows), tmp_path / "o.csv", silent)
-    assert quick[0] == ("train", "model", 40)
+    assert quick[0] == ("train", "model", 200)
     counts = about["counts"]
     assert (counts["real"], counts["learned"], counts["wanted"]) == (400, 40, 200)
     assert {k: v["real"] for k, v in counts["labels"].items()} == {"cats": 10, "dogs": 30}
@@ -327,6 +333,15 @@ def test_the_check_tells_its_gain(tmp_path, quick, silent):
     assert gain["low"] <= gain["gain"] <= gain["high"]
     assert gain["with"] - gain["without"] == pytest.approx(gain["gain"], abs=0.02)
     assert any("points" in m and "true gain is rather smaller" in m for m in silent.messages)
+
+
+def test_unlabelled_texts_are_learned_from_first(tmp_path, quick, silent):
+    data = table(tmp_path / "d.csv", rows_of({"cats": 10, "dogs": 10}))
+    (tmp_path / "more.txt").write_text("one text\n\nanother text\n")
+    augmented(data, tmp_path / "o.csv", silent, unlabelled=(str(tmp_path / "more.txt"),))
+    assert quick[:2] == [("train", "base", 22), ("train", "model", 100, "base")]
+    texts = (tmp_path / "o.csv.augment" / "texts.txt").read_text().splitlines()
+    assert texts[:2] == ["one text", "another text"]
 
 
 def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):

@@ -82,8 +82,9 @@ def test_texts_of_different_words_have_no_loop(words):
 
 
 def test_words_and_characters():
-    letters, spaced = cuts("word")
+    letters, marked, spaced = cuts("word")
     assert letters("The R&B, it's") == ("the", "r", "b", "it", "s")
+    assert marked("R&B, it's") == ("r", "&", "b", ",", "it", "'", "s")
     assert spaced("The R&B, it's") == ("the", "r&b,", "it's")
     (characters,) = cuts("char")
     assert characters("Ab c") == ("a", "b", "c")
@@ -135,7 +136,7 @@ def test_a_label_that_its_fold_has_not_seen_is_judged_by_the_others():
     assert (found.predicted, found.confidence) == ("z", pytest.approx(0.7))
 
 
-def test_copies_are_measured_under_both_ways_to_cut():
+def test_copies_are_measured_under_all_ways_to_cut():
     one, two, three = scored(
         written("please play some OLD jazz again"),
         written("What is the weather, like"),  # of five words between spaces four are copied

@@ -1,9 +1,9 @@
 """The small LSTM classifier: network, training, early stopping.
 
 Texts are cut at `MOST_WORDS` and padded on the right to the longest of their batch; the mean over
-time leaves the padding out. The steps' own kernels are those of `model.fast`, which are
-compiled once for a batch of `BATCH` rows, whatever their length; the network of a number of labels
-is made once and given new weights for each training. Hundreds of trainings so cost one compilation.
+time leaves the padding out. The kernels are those of `model.fast`, compiled once for `BATCH` rows,
+whatever their length; the network of a number of labels is made once and given new weights for each
+training. Hundreds of trainings so cost one compilation.
 
 Shapes: B rows, T time steps, L labels, D width of word vectors, H hidden units.
 """
@@ -110,11 +110,9 @@ class Network(keras.Model):
         bound = np.sqrt(6 / sum(self.out.kernel.shape))
         self.out.kernel.assign(random.uniform(-bound, bound, self.out.kernel.shape))
         self.out.bias.assign(np.zeros(self.out.bias.shape))
-        for generator in (self.words, *(each.seed_generator for each in self._dropouts())):
+        dropouts = self.inputs_dropout, self.dropout
+        for generator in (self.words, *(each.seed_generator for each in dropouts)):
             generator.state.assign(random.integers(0, 2**31, 2))
-
-    def _dropouts(self) -> tuple[Any, Any]:
-        return self.inputs_dropout, self.dropout
 
 
 @functools.lru_cache(maxsize=8)

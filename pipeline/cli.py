@@ -235,7 +235,8 @@ def _augment(args: argparse.Namespace) -> int:
     load_tensorflow()
     from dataclasses import fields
 
-    from pipeline.augment import AugmentSettings, augment
+    from pipeline.augment import augment
+    from pipeline.candidates import AugmentSettings
     from pipeline.console import TrainingReport, generation_progress, table
     from pipeline.filters import FilterSettings
 

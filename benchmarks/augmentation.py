@@ -45,8 +45,8 @@ IN_ALL = 500
 METHODS = ("none", "eda", "aeda", "textmill", "textmill+unlabelled")
 CLASSIFIERS = ("tfidf", "lstm")
 TEST_ROWS, TEST_SEED = 1000, 20
-# Added for each real row, by size. Of the edits what was tuned; of textmill fewer for more rows, which
-# keeps the whole within its hours.
+# Added for each real row, by size. Of the edits what was tuned; of textmill fewer for more rows,
+# which keeps the whole within its hours.
 PER_EXAMPLE = {
     "eda": {5: 4, 20: 4, 100: 4, 500: 4},
     "aeda": {5: 4, 20: 4, 100: 1, 500: 1},

@@ -51,7 +51,7 @@ def harmful(texts, labels, seed):
 
 
 def test_rows_that_carry_the_labels_words_help():
-    (found,) = check(*rows(60), helpful, settings=CheckSettings())
+    (found,) = check(*rows(60), helpful, settings=CheckSettings(seeds=2))
     assert found.verdict == HELPS
     assert found.low > 0
     assert found.augmented - found.without == pytest.approx(found.gain)
@@ -60,7 +60,7 @@ def test_rows_that_carry_the_labels_words_help():
 
 
 def test_rows_of_shuffled_labels_hurt_and_it_says_so():
-    (found,) = check(*rows(200), harmful, settings=CheckSettings())
+    (found,) = check(*rows(200), harmful, settings=CheckSettings(seeds=2))
     assert found.verdict == HURTS
     assert found.high < 0
     assert "don't use them" in found.sentence()

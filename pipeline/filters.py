@@ -51,7 +51,7 @@ class FilterSettings:
     max_copied: int | None = None
     max_copied_share: float = 0.6
     max_similarity: float = 0.79
-    max_loops: float = 0.1
+    max_loops: float = 0.05
     length_slack: float = 0.25
     max_perplexity: float = 3.0
     max_unseen: float = 0.9

@@ -5,11 +5,6 @@ function that sees nothing else, and both classifiers are trained on them. That 
 rows made from all rows carry words of the held-out ones, and the gain would be too good. A language
 model so has to be trained once for each fold.
 
-Where that takes too long, `made_before` makes such a function of rows that stand already: for each
-fold it leaves out those that came from a held-out row or copy a run of words of one. What the
-language model learned from the held-out rows is still in the others, so that a gain found this way
-is an upper bound, and must be told as one.
-
 The training parts of the folds overlap, so their gains are not independent: the interval is that of
 the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
 """
@@ -25,10 +20,9 @@ import numpy as np
 
 from model.errors import SettingError, UsageError
 from pipeline.augmenters import Candidate
-from pipeline.classify import CLASSIFIERS, Classifier, folds_of, needs_scikit_learn, words_of
+from pipeline.classify import CLASSIFIERS, Classifier, folds_of, needs_scikit_learn
 
 HELPS, NONE_SHOWN, HURTS = "helps", "no difference shown", "hurts"
-_COPIED = 5  # words in a row in common with a held-out row, from which a row is left out
 
 # Given texts, labels and a seed: the rows to add, whose `source` is an index of those texts.
 Augment = Callable[[Sequence[str], Sequence[str], int], Sequence[Candidate]]
@@ -204,41 +198,3 @@ def _gain(name: str, scores: list[tuple[float, float]], ratio: float, confidence
     gain, low, high = interval([b - a for a, b in scores], ratio=ratio, confidence=confidence)
     shown = CLASSIFIERS[name].name
     return Gain(shown, float(without), float(augmented), gain, low, high, verdict(low, high))
-
-
-# -- rows that stand already -----------------------------------------------------------------------
-
-
-def made_before(texts: Sequence[str], added: Sequence[Candidate]) -> Augment:
-    """Stands in for an augmentation that is too slow to be made anew for each fold.
-
-    Args:
-        texts: all real rows. added: made from them, `source` an index of them.
-
-    Returns:
-        What `check` takes. Of a fold it gives the added rows whose source is not held out and that
-        have no `_COPIED` words in a row in common with a held-out text which the other real rows
-        do not have too.
-    """
-    runs_of_text = {text: _runs(text) for text in texts}
-    runs_of_row = [_runs(row.text) for row in added]
-
-    def augment(part: Sequence[str], labels: Sequence[str], seed: int) -> list[Candidate]:
-        places = {text: i for i, text in enumerate(part)}
-        known = set().union(*(runs_of_text[text] for text in places))
-        secret = set().union(*(runs for text, runs in runs_of_text.items() if text not in places))
-        secret -= known
-        found = []
-        for row, runs in zip(added, runs_of_row, strict=True):
-            source = None if row.source is None else places.get(texts[row.source])
-            if (row.source is None or source is not None) and not runs & secret:
-                found.append(Candidate(row.text, row.label, row.origin, source))
-        return found
-
-    return augment
-
-
-def _runs(text: str) -> set[tuple[str, ...]]:
-    """All runs of `_COPIED` words; a shorter text is one run."""
-    words = words_of(text)
-    return {tuple(words[i : i + _COPIED]) for i in range(max(1, len(words) - _COPIED + 1))}

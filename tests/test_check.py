@@ -14,7 +14,6 @@ from pipeline.check import (
     CheckSettings,
     check,
     interval,
-    made_before,
     verdict,
 )
 
@@ -123,22 +122,6 @@ def test_the_interval_by_hand():
     assert high - mean == pytest.approx(4.3027 * np.sqrt(1 / 3 + 0.25), abs=1e-3)
     assert mean - low == pytest.approx(high - mean)
     assert [verdict(0.1, 1), verdict(-1, 0.1), verdict(-2, -0.1)] == [HELPS, NONE_SHOWN, HURTS]
-
-
-def test_rows_made_before_keep_out_what_is_held_out():
-    texts = ["one two three four five six", "seven eight nine ten eleven twelve", "short"]
-    added = [
-        Candidate("one two three four five", "a", "generated", None),
-        Candidate("seven eight nine ten new", "a", "generated", None),
-        Candidate("two one three four five six", "a", "swap", 0),
-        Candidate("eight seven nine ten eleven twelve", "b", "swap", 1),
-        Candidate("short", "b", "generated", None),
-    ]
-    augment = made_before(texts, added)
-    found = augment(texts[1:], ["b", "b"], 0)
-    assert [row.text for row in found] == [added[i].text for i in (1, 3, 4)]
-    assert [row.source for row in found] == [None, 0, None]
-    assert [row.text for row in augment(texts[:2], ["a", "b"], 0)] == [r.text for r in added[:4]]
 
 
 def test_too_few_rows_and_wrong_settings():

@@ -28,6 +28,7 @@ setup(
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
     ],
     extras_require={
+        "augment": ["datasketch>=2", "scikit-learn>=1.6"],
         # What the tests marked `cluster` talk to.
         "cluster": ["apache-beam[gcp]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
@@ -44,6 +45,7 @@ setup(
         "test": [
             "bottle>=0.13",
             "datasets>=4",
+            "datasketch>=2",
             "hypothesis>=6.100",
             "ipykernel>=6",
             "jax>=0.5",
@@ -56,6 +58,7 @@ setup(
             "pytest-xdist>=3",
             "ruff>=0.6",
             "sacrebleu>=2.4",
+            "scikit-learn>=1.6",
             "scipy>=1.11",
             "selenium>=4.20",
         ],

@@ -9,9 +9,14 @@ from collections.abc import Iterable
 from model.machine import cpu_kind
 
 
+def machine() -> str:
+    """What it was measured on."""
+    return f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
 def print_table(rows: Iterable[tuple[str, str]]) -> None:
     """Prints what was measured, and the figure."""
-    print(f"{cpu_kind()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(f"{machine()}\n")
     print("| what | figure |\n|---|---|")
     for what, figure in rows:
         print(f"| {what} | {figure} |")

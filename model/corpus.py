@@ -127,7 +127,7 @@ def read_table(
         raw = _read_bytes(path)
         sources.append(_source(path, raw))
         content = decode(raw, path=path, encoding=encoding)
-        for row_text, row_label in _rows(content, path=path, text=text, label=label or text):
+        for row_text, row_label in table_rows(content, path=path, text=text, label=label or text):
             row_text, row_label = " ".join(clean(row_text).split()), row_label.strip()
             if row_text and row_label:
                 texts.append(row_text)
@@ -260,7 +260,7 @@ def unwrap_paragraphs(text: str) -> list[str]:
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def _rows(content: str, *, path: str, text: str, label: str) -> Iterator[tuple[str, str]]:
+def table_rows(content: str, *, path: str, text: str, label: str) -> Iterator[tuple[str, str]]:
     if path.endswith((".jsonl", ".ndjson")):
         yield from _json_rows(content, path=path, text=text, label=label)
         return

@@ -87,12 +87,12 @@ class Evaluator:
             targets[i, : len(row)], real[i, : len(row)] = row, True
         inputs = np.concatenate([np.full((len(rows), 1), EOS, np.int32), targets[:, :-1]], axis=1)
         h, c = self._start(contexts)
+        steady = {"context": contexts} if contexts.shape[1] else {}
         nats = 0.0
         for i in range(windows):
             window = slice(i * _WINDOW, (i + 1) * _WINDOW)
-            out = self._judge.predict_on_batch(
-                {"ids": inputs[:, window], "targets": targets[:, window], "h": h, "c": c}
-            )
+            words = {"ids": inputs[:, window], "targets": targets[:, window]}
+            out = self._judge.predict_on_batch({**words, "h": h, "c": c, **steady})
             h, c = np.asarray(out["h"]), np.asarray(out["c"])
             nats += float(np.asarray(out["nll"], np.float64)[real[:, window]].sum())
         return Likelihood(nats, int(real.sum()))

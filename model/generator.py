@@ -342,6 +342,8 @@ class _Loop:
             "top_p": np.zeros(size, np.float32),
             "min_p": np.zeros(size, np.float32),
         }
+        if graph.model.labels:
+            self._queue["label"] = np.zeros(size, np.int32)
         self._states = np.zeros((graph.layers, 2, size, graph.hidden), np.float32)
         self._head = self._waiting = 0
         # Added to the logits.
@@ -380,6 +382,8 @@ class _Loop:
         queue["top_k"][place] = settings.top_k
         queue["top_p"][place] = settings.top_p
         queue["min_p"][place] = settings.min_p
+        if "label" in queue:
+            queue["label"][place] = self._graph.label_ids([settings.label])[0]
         if "history" in queue:
             words = text.reading.words[1:]
             self._longest[number] = len(words) + settings.max_words

@@ -9,6 +9,7 @@ Shapes: S slots, V words, H hidden units, D embedding width.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,10 @@ class Graph:
         else:
             self.sampler = DenseSampler(w["embedding"], w["output_bias"], precision)
         self._embedding = tf.constant(w["embedding"])
+        # What a label adds to every word's vector; the last row is that of no label.
+        self._labels = None
+        if "context_input" in w:
+            self._labels = tf.constant(np.pad(w["context_input"], [(0, 1), (0, 0)]))
         self._projection = None
         if "projection" in w:
             self._projection = tf.cast(w["projection"], precision)
@@ -77,17 +82,22 @@ class Graph:
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
 
-    def step(self, tokens: Any, h: Any, c: Any, on: Any) -> tuple[Any, list[Any], list[Any]]:
+    def step(
+        self, tokens: Any, h: Any, c: Any, on: Any, labels: Any = None
+    ) -> tuple[Any, list[Any], list[Any]]:
         """One time step.
 
         Args:
             tokens: int32 [S]. h, c: of each layer, float32 [S, H].
             on: bool [S]; the state of the other slots stays.
+            labels: int32 [S], from `label_ids`, for a model that has labels.
 
         Returns:
             What the output layer takes, [S, D], and h and c after the step.
         """
         x = tf.gather(self._embedding, tokens)
+        if self._labels is not None:
+            x += tf.gather(self._labels, labels)
         new_h, new_c = [], []
         for i in range(self.layers):
             both = tf.concat([x, h[i]], axis=1)
@@ -99,6 +109,12 @@ class Graph:
         if self._projection is not None:
             x = tf.cast(product(x, self._projection), tf.float32)
         return x, new_h, new_c
+
+    def label_ids(self, labels: Sequence[str | None]) -> np.ndarray:
+        """Rows of labels in the table that `step` looks them up in, int32."""
+        names = self.model.labels
+        ids = [len(names) if label is None else names.index(label) for label in labels]
+        return np.array(ids, np.int32)
 
     def start(self, label: str | None) -> np.ndarray:
         """The state [layers, 2, H] before the first word."""
@@ -116,6 +132,8 @@ class Graph:
         for row, label in enumerate(labels):
             start[row] = self.start(label)
         h, c = ([np.ascontiguousarray(start[:, j, i]) for j in range(self.layers)] for i in (0, 1))
+        rows = np.zeros(self.slots, np.int32)
+        rows[: len(labels)] = self.label_ids(labels)
         lengths = np.zeros(self.slots, np.int32)
         lengths[: len(ids)] = [len(row) for row in ids]
         longest = int(lengths.max(initial=0))
@@ -125,14 +143,16 @@ class Graph:
             for row, prompt in enumerate(ids):
                 piece = prompt[begin : begin + READ]
                 words[: len(piece), row] = piece
-            h, c = self.read_chunk(words, lengths - begin, h, c)
+            h, c = self.read_chunk(words, lengths - begin, rows, h, c)
         return np.stack([np.stack(h), np.stack(c)], axis=1)[:, :, : len(ids)]
 
-    def _read_chunk(self, words: Any, lengths: Any, h: list[Any], c: list[Any]) -> tuple[Any, Any]:
+    def _read_chunk(
+        self, words: Any, lengths: Any, labels: Any, h: list[Any], c: list[Any]
+    ) -> tuple[Any, Any]:
         longest = tf.minimum(tf.reduce_max(lengths), READ)
 
         def body(t: Any, h: list[Any], c: list[Any]) -> tuple[Any, Any, Any]:
-            _, h, c = self.step(words[t], h, c, t < lengths)
+            _, h, c = self.step(words[t], h, c, t < lengths, labels)
             return t + 1, h, c
 
         return tf.while_loop(lambda t, *_: t < longest, body, (0, h, c))[1:]
@@ -315,7 +335,7 @@ class Graph:
         def body(go: Any, i: Any, taken: Any, s: Any, out: Any) -> tuple[Any, ...]:
             s, took = self._refilled(s, queue, states, head + taken, waiting - taken)
             on = s["number"] != NO_TEXT
-            features, h, c = self.step(s["token"], s["h"], s["c"], on)
+            features, h, c = self.step(s["token"], s["h"], s["c"], on, s.get("label"))
             token, own = word_of(features, s)
             out = [
                 rows.write(i, row) for rows, row in zip(out, (s["number"], token, own), strict=True)
@@ -345,7 +365,7 @@ def _aligned(name: str, array: np.ndarray) -> np.ndarray:
 
     A unit that is added stays at 0: its cell takes up tanh(0).
     """
-    if name.startswith("context") or name in ("output_bias", "cluster_bias"):
+    if name in ("context_kernel", "context_bias") or name in ("output_bias", "cluster_bias"):
         return array
 
     def padded(array: np.ndarray, axis: int) -> np.ndarray:

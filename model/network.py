@@ -174,7 +174,7 @@ class LanguageModel(layers.Layer):
         if isinstance(settings, dict):  # from get_config
             settings = NetworkSettings(**settings)
         self.settings, self.seed = settings, seed
-        seeds = iter(np.random.SeedSequence(seed).generate_state(16).tolist())
+        seeds = iter(np.random.SeedSequence(seed).generate_state(32).tolist())
         uniform = keras.initializers.RandomUniform(-0.1, 0.1, seed=next(seeds))
         self.embedding = layers.Embedding(
             settings.vocabulary, settings.embedding, embeddings_initializer=uniform
@@ -209,7 +209,15 @@ class LanguageModel(layers.Layer):
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=next(seeds)),
             )
         self.adaptive = AdaptiveOutput(settings, seeds=seeds) if settings.tails else None
+        # The last to take a seed, so that a network without a context starts as it ever did.
         self.masks = keras.random.SeedGenerator(next(seeds))
+        self.context_input = None
+        if settings.context:
+            self.context_input = layers.Dense(
+                settings.embedding,
+                use_bias=False,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=next(seeds)),
+            )
         self.fast = fast_kernels() if precision == "float32" else None
 
     def build(self, *_: Any) -> None:
@@ -221,6 +229,8 @@ class LanguageModel(layers.Layer):
             self.projection.build((None, None, s.hidden))
         if self.context is not None:
             self.context.build((None, s.context))
+        if self.context_input is not None:
+            self.context_input.build((None, s.context))
         self.output_bias = self.add_weight(
             name="output_bias", shape=(s.vocabulary,), initializer="zeros"
         )
@@ -242,19 +252,33 @@ class LanguageModel(layers.Layer):
         chunks = ops.split(self.context(context), 2 * s.layers, axis=-1)
         return [(ops.tanh(chunks[2 * i]), chunks[2 * i + 1]) for i in range(s.layers)]
 
-    def call(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
-        """Logits [B, T, V] for the words after `ids` [B, T], and the state after the last."""
-        x, after = self.features(ids, state, training=training)
+    def call(
+        self, ids: Any, state: State, context: Any = None, training: bool = False
+    ) -> tuple[Any, State]:
+        """Logits [B, T, V] for the words after `ids` [B, T], and the state after the last.
+
+        Args:
+            context: float32 [B, C], added to every word's vector as a linear map makes it; the
+                same that `initial_state` was given.
+        """
+        x, after = self.features(ids, state, context, training=training)
         return self.logits(x), after
 
-    def features(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
+    def features(
+        self, ids: Any, state: State, context: Any = None, training: bool = False
+    ) -> tuple[Any, State]:
         """What the output takes, [B, T, D], and the state after the last word."""
-        hidden, after = self.states(ids, state, training=training)
+        hidden, after = self.states(ids, state, context, training=training)
         return self.projected(self.dropouts[-1](hidden, training=training)), after
 
-    def states(self, ids: Any, state: State, training: bool = False) -> tuple[Any, State]:
+    def states(
+        self, ids: Any, state: State, context: Any = None, training: bool = False
+    ) -> tuple[Any, State]:
         """h of the last layer at each step, [B, T, H], and the state after the last word."""
         x = self._embedded(ids, training)
+        if context is not None:  # not only the first steps know it: a state forgets
+            assert self.context_input is not None, "the network was made without a context"
+            x = x + ops.expand_dims(self.context_input(context), 1)
         after: State = []
         for lstm, dropout, start in zip(self.lstms, self.dropouts, state, strict=False):
             x, h, c = self._lstm(lstm, dropout(x, training=training), start, training)
@@ -344,6 +368,8 @@ class LanguageModel(layers.Layer):
         if self.context is not None:
             named["context_kernel"] = self.context.kernel
             named["context_bias"] = self.context.bias
+        if self.context_input is not None:
+            named["context_input"] = self.context_input.kernel
         return named
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -416,7 +442,8 @@ class Trainee(keras.Model):
             ]
         else:
             start = self.network.initial_state(ops.shape(ids)[0], inputs.get("context"))
-        hidden, after = self.network.states(ids, start, training=training)
+        context = inputs.get("context")
+        hidden, after = self.network.states(ids, start, context, training=training)
         for (h, c), (new_h, new_c) in zip(self.carried, after, strict=False):
             h.assign(new_h)
             c.assign(new_c)
@@ -451,7 +478,8 @@ class Trainee(keras.Model):
 class Judge(keras.Model):
     """Negative log-likelihood of each next word, for `predict_on_batch`.
 
-    Inputs: a dict of `ids` and `targets`, int32 [B, T], `h` and `c`, float32 [B, layers, H].
+    Inputs: a dict of `ids` and `targets`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of
+    a network with a context `context`, float32 [B, C].
     Outputs: a dict of `nll` [B, T] in nats, and `h` and `c` after the last word.
     """
 
@@ -464,7 +492,7 @@ class Judge(keras.Model):
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         h, c = inputs["h"], inputs["c"]
         start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
-        features, after = self.network.features(inputs["ids"], start)
+        features, after = self.network.features(inputs["ids"], start, inputs.get("context"))
         return {
             "nll": self.network.nll(features, inputs["targets"]),
             "h": ops.stack([h for h, _ in after], axis=1),

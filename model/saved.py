@@ -95,6 +95,7 @@ def weight_shapes(settings: NetworkSettings) -> dict[str, tuple[int, ...]]:
     if s.context:
         shapes["context_kernel"] = (s.context, 2 * s.layers * s.hidden)
         shapes["context_bias"] = (2 * s.layers * s.hidden,)
+        shapes["context_input"] = (s.context, s.embedding)
     return shapes
 
 
@@ -231,6 +232,11 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 def _check_whole(model: SavedModel, index: dict[str, Any], folder: Path) -> None:
     shapes = {name: array.shape for name, array in model.arrays.items()}
+    if "context_kernel" in shapes and "context_input" not in shapes:
+        raise TextmillError(
+            f"{folder} was trained by an older textmill, whose labels set the first state only; "
+            "train it again"
+        )
     if model.network.vocabulary != len(model.vocabulary) or shapes != weight_shapes(model.network):
         raise TextmillError(f"{folder / _INDEX}: sizes, vocabulary and weights do not fit")
     if model.mode not in MODES or len(model.labels) != model.network.context:

@@ -76,7 +76,8 @@ class NetworkSettings:
         layers: number of LSTM layers, 1 to 3.
         dropout: share of features dropped, the same ones at every time step, after the
             embedding, between layers and before the output.
-        context: width of the vector that may set the initial state (number of labels), 0 for none.
+        context: width of the vector that may set the initial state and is there at every step
+            (number of labels), 0 for none.
         cutoffs: the first id of each tail cluster of an adaptive output, rising; empty for a dense
             one. The ids below the first are the head.
         tail_widths: width of each cluster's projection, as many as cut-offs.

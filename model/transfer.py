@@ -98,12 +98,13 @@ def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, see
             arrays[name] = _grown(arrays[name], 0, new, random)
     hidden = 2 * old.network.layers * old.network.hidden
     if not names:
-        arrays.pop("context_kernel", None)
-        arrays.pop("context_bias", None)
+        for name in ("context_kernel", "context_bias", "context_input"):
+            arrays.pop(name, None)
     else:
-        kernel = arrays.get("context_kernel", np.zeros((0, hidden), np.float32))
-        rows = random.normal(0.0, 0.1, (len(names) - len(kernel), hidden))
-        arrays["context_kernel"] = np.concatenate([kernel, np.float32(rows)])
+        for name, width in (("context_kernel", hidden), ("context_input", old.network.embedding)):
+            kernel = arrays.get(name, np.zeros((0, width), np.float32))
+            rows = random.normal(0.0, 0.1, (len(names) - len(kernel), width))
+            arrays[name] = np.concatenate([kernel, np.float32(rows)])
         arrays.setdefault("context_bias", np.zeros(hidden, np.float32))
     network = replace(old.network, vocabulary=len(vocabulary), context=len(names))
     return Start(vocabulary=vocabulary, labels=names, network=network, arrays=arrays)

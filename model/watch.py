@@ -208,7 +208,8 @@ def rows_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> 
 class Reader(keras.Model):
     """Logits of each next word, for `predict_on_batch`.
 
-    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H].
+    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of a network
+    with a context `context`, float32 [B, C].
     Outputs: a dict of `logits` [B, T, V], and `h` and `c` after the last word.
     """
 
@@ -219,7 +220,7 @@ class Reader(keras.Model):
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         h, c = inputs["h"], inputs["c"]
         start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
-        features, after = self.network.features(inputs["ids"], start)
+        features, after = self.network.features(inputs["ids"], start, inputs.get("context"))
         return {
             "logits": self.network.logits(features),
             "h": ops.stack([h for h, _ in after], axis=1),
@@ -237,15 +238,21 @@ def _reader(network: LanguageModel) -> Reader:
 def _read(
     network: LanguageModel, ids: np.ndarray, h: np.ndarray, c: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    out = _reader(network).predict_on_batch({"ids": ids, "h": h, "c": c})
+    inputs = {"ids": ids, "h": h, "c": c}
+    if (context := _context(network, len(ids))) is not None:
+        inputs["context"] = context
+    out = _reader(network).predict_on_batch(inputs)
     return np.asarray(out["logits"]), np.asarray(out["h"]), np.asarray(out["c"])
 
 
 def _start(network: LanguageModel, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """h and c, each float32 [rows, layers, H]: zeros, or what the first label sets."""
-    context = None
-    if network.settings.context:
-        context = np.eye(1, network.settings.context, dtype=np.float32).repeat(rows, axis=0)
-    state = network.initial_state(rows, context)
+    state = network.initial_state(rows, _context(network, rows))
     h, c = (np.stack([ops.convert_to_numpy(pair[i]) for pair in state], axis=1) for i in (0, 1))
     return h, c
+
+
+def _context(network: LanguageModel, rows: int) -> np.ndarray | None:
+    """The first label's context for each row, or None for a network without labels."""
+    width = network.settings.context
+    return np.eye(1, width, dtype=np.float32).repeat(rows, axis=0) if width else None

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     runner_flags: list[str] = []
-    if arguments[:1] == ["generate"] and "--" in arguments:
+    if arguments[:1] in (["generate"], ["augment"]) and "--" in arguments:
         cut = arguments.index("--")
         arguments, runner_flags = arguments[:cut], arguments[cut + 1 :]
     # TensorFlow greets on the standard error; what matters of it comes as our own message.
@@ -239,6 +239,69 @@ def _generate(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _augment(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from dataclasses import fields
+
+    from pipeline.augment import augment
+    from pipeline.candidates import AugmentSettings
+    from pipeline.console import TrainingReport, generation_progress, table
+    from pipeline.filters import FilterSettings
+
+    if args.workers is not None and args.workers < 1:
+        raise SettingError("workers", "a whole number of at least 1", args.workers)
+    thresholds = {field.name: getattr(args, field.name) for field in fields(FilterSettings)}
+    settings = AugmentSettings(
+        text=args.text,
+        label=args.label,
+        encoding=args.encoding,
+        per_example=args.per_example,
+        per_label=args.per_label,
+        balance=args.balance,
+        candidates=args.candidates,
+        methods=tuple(args.methods),
+        temperatures=tuple(args.temperature),
+        level=args.level,
+        minutes=args.minutes,
+        epochs=args.epochs,
+        unlabelled=tuple(args.unlabelled),
+        init_from=args.init_from,
+        seed=args.seed,
+    )
+    with (
+        TrainingReport(quiet=args.quiet).running() as report,
+        generation_progress(quiet=args.quiet) as progress,
+    ):
+        about = augment(
+            args.data,
+            out=args.out,
+            settings=settings,
+            filters=FilterSettings(**{k: v for k, v in thresholds.items() if v is not None}),
+            workers=args.workers,
+            runner_flags=args.runner_flags,
+            resume=args.resume,
+            check=args.check,
+            report=report,
+            progress=progress,
+        )
+    if args.json:
+        print(json.dumps(about, ensure_ascii=False))
+        return DONE
+    counts = about["counts"]
+    rejected = [(f"rejected: {reason}", n) for reason, n in counts["rejected"].items()]
+    rows = [(name, counts[name]) for name in ("real", "candidates", "wanted", "kept")]
+    gains = [
+        (
+            f"{row['classifier']}: {row['verdict']}",
+            f"{row['gain']:+} ({row['low']:+} to {row['high']:+})",
+        )
+        for row in about.get("check", ())
+    ]
+    seconds = [(f"seconds: {phase}", n) for phase, n in about["seconds"].items()]
+    table(f"{args.out}", [*rows, *rejected, *gains, *seconds])
+    return DONE
+
+
 def _verify(args: argparse.Namespace) -> int:
     from pipeline.console import table
     from pipeline.verify import verify
@@ -432,6 +495,7 @@ _COMMANDS = {
     "evaluate": _evaluate,
     "sample": _sample,
     "generate": _generate,
+    "augment": _augment,
     "verify": _verify,
     "report": _report,
     "bench": _bench,

@@ -47,6 +47,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _add_evaluate(subparsers, commands["evaluate"])
     _add_sample(subparsers, commands["sample"])
     _add_generate(subparsers, commands["generate"])
+    _add_augment(subparsers, commands["augment"])
     _add_verify(subparsers, commands["verify"])
     _add_report(subparsers, commands["report"])
     _add_bench(subparsers, commands["bench"])
@@ -199,6 +200,54 @@ def _add_drawing(add: Any, *, many: bool) -> None:
     add("--precision", choices=PRECISIONS, default=default.precision, help="of matrix products; "
         "bfloat16 is faster on some processors, for other texts (default: float32)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_augment(subparsers: Any, run: Command) -> None:
+    command = _command(subparsers, "augment", run, "more rows for a labelled table")
+    command.usage = (
+        "textmill augment DATA --text COLUMN --label COLUMN --out FILE [options] [-- RUNNER FLAGS]"
+    )
+    add = command.add_argument
+    add("data", metavar="DATA", help="table: .csv, .tsv, .jsonl or .parquet")
+    add("--text", required=True, metavar="COLUMN", help="column of texts, by name or number")
+    add("--label", required=True, metavar="COLUMN", help="column of labels, by name or number")
+    add("--out", required=True, metavar="FILE", help="table to make, of the kind its name says")
+    add("--encoding", metavar="NAME", help="of the table (default: UTF-8, or by byte-order mark)")
+    add("--per-example", type=int, metavar="N", help="rows to add for each real one (default: 5)")
+    add("--per-label", type=int, metavar="N", help="rows to add for each label")
+    add("--balance", action="store_true", help="fill all labels up to the largest")
+    add("--candidates", type=int, default=20, metavar="N", help="texts to choose from for each row "
+        "to add (default: %(default)s)")  # fmt: skip
+    add("--with", dest="methods", nargs="+", default=["generated"], metavar="NAME", help="how: "
+        "generated (default), or edits of real rows")  # fmt: skip
+    add("-t", "--temperature", type=float, nargs="+", default=[0.8], metavar="T",
+        help="logits are divided by it (default: 0.8)")  # fmt: skip
+    add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
+    add("--minutes", type=float, default=3.0, metavar="N", help="of training at most (default: 3)")
+    add("--epochs", type=int, metavar="N", help="passes over the rows, at most (default: 30)")
+    add("--unlabelled", nargs="+", default=[], metavar="TEXT", help="files of texts of the same "
+        "kind, a text a line, to learn from first")  # fmt: skip
+    add("--init-from", metavar="MODEL", help="begin with this model")
+    add("--min-confidence", type=float, metavar="P", help="of the classifier in the label, at "
+        "least")  # fmt: skip
+    add("--max-copied", type=int, metavar="N", help="words in a row that stand in one real row, at "
+        "most")  # fmt: skip
+    add("--max-copied-share", type=float, metavar="X", help="of a text's words in such a run")
+    add("--max-similarity", type=float, metavar="X", help="Jaccard similarity to another row")
+    add("--max-loops", type=float, metavar="X", help="share of words that repeat those before them")
+    add("--length-slack", type=float, metavar="X", help="how much shorter or longer than the "
+        "label's real rows")  # fmt: skip
+    add("--max-perplexity", type=float, metavar="X", help="times the median of the candidates")
+    add("--max-unseen", type=float, metavar="X", help="share of pairs of neighbours that stand in "
+        "no real row")  # fmt: skip
+    add(
+        "--check", action="store_true", help="measure what the added rows are worth to a classifier"
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of all of it (default: 0)")
+    add("--workers", type=int, metavar="N", help="local processes (default: one a core)")
+    add("--resume", action="store_true", help="go on with a stopped run into FILE")
+    add("--json", action="store_true", help="print JSON")
+    add("--quiet", action="store_true", help="no progress")
 
 
 class _OneTemperature(argparse.Action):

@@ -63,20 +63,23 @@ class Player:
         before, old, kept = self._last
         if kept is None or old != label or ids[: len(before)] != before or len(ids) == len(before):
             before, kept = [], (None, self._start(label))
-        state = kept[1]
+        state, context = kept[1], self._context(label)
         for word in ids[len(before) :]:
-            logits, state = self._network(np.array([[word]], np.int32), state)
+            logits, state = self._network(np.array([[word]], np.int32), state, context)
         self._last = ids, label, (None, state)
         found = np.array(logits, np.float64)[0, 0]
         found[list(never_ids(self.model, GenerationSettings()))] = -np.inf
         return found
 
     def _start(self, label: str | None) -> Any:
+        return self._network.initial_state(1, self._context(label))
+
+    def _context(self, label: str | None) -> np.ndarray | None:
         if not self.model.labels:
-            return self._network.initial_state(1)
+            return None
         context = np.zeros((1, len(self.model.labels)), np.float32)
         context[0, self.model.labels.index(label)] = 1
-        return self._network.initial_state(1, context)
+        return context
 
     def next_words(self, text: str, settings: GenerationSettings) -> dict[str, Any]:
         """The most probable next words: as the model has it, and as the settings make it."""

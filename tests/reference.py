@@ -10,10 +10,15 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def step(arrays, layers, token, state):
-    """Logits [V] and the new state [(h, c)] after one word. Gates i, f, c, o as in Keras."""
+def step(arrays, layers, token, state, label=None):
+    """Logits [V] and the new state [(h, c)] after one word. Gates i, f, c, o as in Keras.
+
+    label: its number, which adds a vector to the word's.
+    """
     w = {name: array.astype(np.float64) for name, array in arrays.items()}
     x, after = w["embedding"][token], []
+    if label is not None:
+        x = x + w["context_input"][label]
     for i in range(layers):
         h, c = state[i]
         z = x @ w[f"lstm_{i}_kernel"] + h @ w[f"lstm_{i}_recurrent"] + w[f"lstm_{i}_bias"]
@@ -28,6 +33,13 @@ def step(arrays, layers, token, state):
 
 def zeros(settings):
     return [(np.zeros(settings.hidden), np.zeros(settings.hidden))] * settings.layers
+
+
+def start(arrays, settings, label):
+    """The state that a label sets before the first word."""
+    z = arrays["context_kernel"][label].astype(np.float64) + arrays["context_bias"]
+    chunks = np.split(z, 2 * settings.layers)
+    return [(np.tanh(h), c) for h, c in zip(chunks[::2], chunks[1::2], strict=True)]
 
 
 def log_softmax(logits):

@@ -14,7 +14,7 @@ from pipeline.cli import main
 HEAVY = {"tensorflow", "keras", "apache_beam", "numpy", "rich", "jax"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["generate", "--help"], ["train", "--nope"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["augment", "--help"], ["train", "--nope"]])
 def test_help_and_wrong_use_load_nothing_heavy(arguments):
     code = (
         "import sys; from pipeline.cli import main; main(sys.argv[1:]);"

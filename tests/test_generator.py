@@ -265,6 +265,45 @@ def test_labels(labelled_dir):
             texts(generator, prompts(1), label=bad)
 
 
+def test_labels_are_there_at_each_step(make_model):
+    model = make_model([f"w{i}" for i in range(9)], labels=("x", "y"), layers=2, scale=0.8)
+    wanted = [
+        (text, label) for text in ("", "w3 w1", " ".join(["w2"] * 70)) for label in ("y", "x")
+    ]
+    own = [
+        Prompt(f"{i}", text, GenerationSettings(label=label, temperatures=(0,), max_words=12))
+        for i, (text, label) in enumerate(wanted)
+    ]
+    found = texts(Generator(model, slots=4), own, label="x")
+    for (text, label), generation in zip(wanted, found, strict=True):
+        number = model.labels.index(label)
+        state, token, nats = reference.start(model.arrays, model.network, number), EOS, []
+        for word in text.split():
+            _, state = reference.step(model.arrays, 2, token, state, number)
+            token = model.vocabulary.ids[word]
+        for word in [*model.vocabulary.encode([generation.text])[0], EOS][:12]:
+            logits, state = reference.step(model.arrays, 2, token, state, number)
+            allowed = logits.copy()
+            allowed[[PAD, UNKNOWN]] = -np.inf
+            token = int(np.argmax(allowed))
+            nats.append(reference.log_softmax(logits)[token])
+            assert token == word
+        assert generation.logprob == pytest.approx(np.mean(nats), abs=1e-4)
+    assert len({generation.text for generation in found}) > 3
+
+
+def test_labels_of_neighbours_do_not_change_a_bit(labelled_dir):
+    generator = Generator(load_model(labelled_dir))
+    own = [GenerationSettings(label=name, max_words=9) for name in ("cats", "dogs")]
+    names = [f"p:{i}" for i in range(300)]
+    mixed = [Prompt(name, "the", own[i % 2]) for i, name in enumerate(names)]
+    found = list(generator.generate(mixed, own[0]))
+    for i, label in enumerate(("cats", "dogs")):
+        alone = [Prompt(name, "the") for name in names[i::2]]
+        expected = texts(generator, alone, label=label, max_words=9)
+        assert [(g.text, g.logprob) for g in found[i::2]] == [(g.text, g.logprob) for g in expected]
+
+
 def test_no_label_where_there_is_none(generator):
     with pytest.raises(SettingError, match="label must be left out"):
         texts(generator, prompts(1), label="cats")

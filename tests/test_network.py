@@ -39,17 +39,14 @@ def test_logits_follow_the_equations(sizes):
     net = network(**sizes)
     ids = np.random.default_rng(0).integers(0, 11, (2, 9))
     context = np.eye(2, dtype=np.float32) if net.settings.context else None
-    logits, after = net(ids, net.initial_state(2, context))
+    logits, after = net(ids, net.initial_state(2, context), context)
     arrays = net.arrays()
     for row in range(2):
-        state = reference.zeros(net.settings)
+        state, label = reference.zeros(net.settings), None
         if context is not None:
-            z = context[row] @ arrays["context_kernel"] + arrays["context_bias"]
-            chunks = np.split(z.astype(np.float64), 2 * net.settings.layers)
-            pairs = zip(chunks[::2], chunks[1::2], strict=True)
-            state = [(np.tanh(h), c) for h, c in pairs]
+            state, label = reference.start(arrays, net.settings, row), row
         for t, token in enumerate(ids[row]):
-            expected, state = reference.step(arrays, net.settings.layers, token, state)
+            expected, state = reference.step(arrays, net.settings.layers, token, state, label)
             np.testing.assert_allclose(np.asarray(logits)[row, t], expected, atol=1e-5)
         for (h, c), (ref_h, ref_c) in zip(after, state, strict=True):
             np.testing.assert_allclose(np.asarray(h)[row], ref_h, atol=1e-5)
@@ -60,10 +57,11 @@ def test_logits_follow_the_equations(sizes):
 def test_whole_sequence_equals_step_by_step(sizes):
     net = network(**sizes)
     ids = np.random.default_rng(0).integers(0, 11, (3, 12))
-    whole, _ = net(ids, net.initial_state(3))
-    state, steps = net.initial_state(3), []
+    context = np.eye(2, dtype=np.float32)[[1, 0, 1]] if net.settings.context else None
+    whole, _ = net(ids, net.initial_state(3, context), context)
+    state, steps = net.initial_state(3, context), []
     for t in range(12):
-        logits, state = net(ids[:, t : t + 1], state)
+        logits, state = net(ids[:, t : t + 1], state, context)
         steps.append(np.asarray(logits)[:, 0])
     np.testing.assert_allclose(np.asarray(whole), np.stack(steps, 1), atol=1e-5)
 
@@ -155,15 +153,18 @@ def test_recurrent_weights_are_dropped_once_a_batch(monkeypatch):
     assert all((a != b).any() for a, b in combinations(kept, 2))
 
 
-def test_fast_kernels_and_those_of_keras_train_alike():
+@pytest.mark.parametrize("labels", [0, 2])
+def test_fast_kernels_and_those_of_keras_train_alike(labels):
     """Every part at once, the same masks, three steps: the weights stay together."""
     results = []
+    contexts = {"context": np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]} if labels else {}
     for kernels in (True, False):
+        sizes = {"embedding": 5, "hidden": 7, "layers": 2, "dropout": 0.3, "context": labels}
         net = LanguageModel(
-            NetworkSettings(vocabulary=11, embedding=5, hidden=7, layers=2, dropout=0.3),
-            seed=1, weight_drop=0.3, word_dropout=0.2,
-        )  # fmt: skip
-        trainee = Trainee(net, batch=4, activation=2.0, slowness=1.0)
+            NetworkSettings(vocabulary=11, **sizes), seed=1, weight_drop=0.3, word_dropout=0.2
+        )
+        trainee = Trainee(net, batch=None if labels else 4, activation=2.0, slowness=1.0)
+        before = net.arrays()
         if not kernels:
             net.fast = None
         trainee.compile(optimizer=keras.optimizers.SGD(0.5), jit_compile=False)
@@ -171,8 +172,10 @@ def test_fast_kernels_and_those_of_keras_train_alike():
         for _ in range(3):
             ids, targets = random.integers(0, 11, (2, 4, 9)).astype("int32")
             weights = np.ones((4, 9), np.float32)
-            logs = trainee.train_on_batch({"ids": ids}, targets, weights, return_dict=True)
+            inputs = {"ids": ids, **contexts}
+            logs = trainee.train_on_batch(inputs, targets, weights, return_dict=True)
         results.append({**net.arrays(), "loss": float(logs["loss"])})
+        assert not any(np.array_equal(before[name], results[-1][name]) for name in before)
     for name, array in results[0].items():
         np.testing.assert_allclose(array, results[1][name], rtol=1e-4, atol=1e-5)
 
@@ -256,6 +259,7 @@ for feeder, context, cuts in (
         if context:
             ((h, c),) = net.initial_state(len(targets), inputs["context"])
             start = {"h": np.asarray(h)[:, None], "c": np.asarray(c)[:, None]}
+            start["context"] = inputs["context"]
         out = judge.predict_on_batch({"ids": inputs["ids"], "targets": targets, **start})
         return float(np.exp(np.sum(np.asarray(out["nll"]) * weights) / weights.sum()))
 

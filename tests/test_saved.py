@@ -43,6 +43,15 @@ def test_round_trip(make_model, tmp_path):
         np.testing.assert_array_equal(array, again.arrays[name])
 
 
+def test_labels_of_an_older_kind_are_told(make_model, tmp_path):
+    """Those set the first state only."""
+    model = make_model(["a"], labels=("x", "y"))
+    del model.arrays["context_input"]
+    save_model(tmp_path / "m", model, card="")
+    with pytest.raises(TextmillError, match=r"m was trained by an older textmill.*train it again"):
+        load_model(tmp_path / "m")
+
+
 def test_the_page_is_part_of_the_checked_directory(make_model, tmp_path):
     model = make_model(["a"])
     save_model(tmp_path / "m", model, card="", page="<p>“é”\n")

@@ -399,12 +399,15 @@ def test_settings_are_checked():
 # -- evaluation ------------------------------------------------------------------------------------
 
 
-def reference_nats(model, ids, lines=None):
+def reference_nats(model, ids, lines=None, labels=None):
     total = 0.0
-    for line in lines if lines is not None else [ids]:
-        state, token = reference.zeros(model.network), EOS
+    for number, line in enumerate(lines if lines is not None else [ids]):
+        state, token, label = reference.zeros(model.network), EOS, None
+        if labels is not None:
+            label = labels[number]
+            state = reference.start(model.arrays, model.network, label)
         for target in line:
-            logits, state = reference.step(model.arrays, model.network.layers, token, state)
+            logits, state = reference.step(model.arrays, model.network.layers, token, state, label)
             total -= reference.log_softmax(logits)[target]
             token = target
     return total
@@ -431,6 +434,20 @@ def test_perplexity_by_its_definition(make_model):
     nats = reference_nats(model, None, [[*row.tolist(), EOS] for row in rows])
     assert evaluator(lines).tokens == 104
     assert evaluator(lines).nats == pytest.approx(nats, rel=1e-5)
+
+
+def test_perplexity_of_labelled_lines(make_model):
+    model = make_model([f"w{i}" for i in range(6)], labels=("x", "y"))
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    ids, lengths = np.random.default_rng(0).integers(0, 6, 80), np.array([1, 70, 9])
+    part = Part(ids.astype(np.int32), lengths, ["y", "x", "y"], [f"w{i}" for i in range(6)])
+    rows = np.split(part.encode(model.vocabulary), np.cumsum(lengths)[:-1])
+    lines = [[*row.tolist(), EOS] for row in rows]
+    nats = reference_nats(model, None, lines, labels=[1, 0, 1])
+    found = Evaluator(network, model.vocabulary, model.labels)(part)
+    assert found.nats == pytest.approx(nats, rel=1e-5)
 
 
 def test_long_texts_run_as_streams_side_by_side(make_model):

@@ -75,11 +75,13 @@ def test_labels_come_and_go():
     with_labels = untrained(labels=("a",))
     plain = transfer(with_labels, vocabulary([], []), (), seed=0)
     assert (plain.labels, plain.network.context) == ((), 0)
-    assert "context_kernel" not in plain.arrays
+    assert not any(name.startswith("context") for name in plain.arrays)
     new = transfer(untrained(), vocabulary([], []), ("x", "y"), seed=0)
     assert (new.labels, new.network.context) == (("x", "y"), 2)
     assert new.arrays["context_kernel"].shape == (2, 16)
     assert new.arrays["context_kernel"].any()
+    assert new.arrays["context_input"].shape == (2, 6)
+    assert new.arrays["context_input"].any()
     assert not new.arrays["context_bias"].any()
 
 

@@ -80,11 +80,11 @@ def test_a_glimpse_ends_at_eos(make_network):
     assert min(lengths) < 10 < max(lengths) <= 40
 
 
-def greedy(arrays, layers, state, words):
+def greedy(arrays, layers, state, words, label=None):
     """The most probable words after `<eos>`, by the reference."""
     token, drawn = EOS, []
     for _ in range(words):
-        logits, state = reference.step(arrays, layers, token, state)
+        logits, state = reference.step(arrays, layers, token, state, label)
         logits[[PAD, UNKNOWN]] = -np.inf
         token = int(np.argmax(logits))
         if token == EOS:
@@ -105,10 +105,9 @@ def test_each_word_is_read_once(make_network, seed):
 
 def test_labels_start_from_the_first(make_network):
     network, vocabulary, arrays = make_network(seed=4, scale=1.0, labels=("x", "y"))
-    z_h, z_c = np.split(arrays["context_kernel"][0] + arrays["context_bias"], 2)
-    start = [(np.tanh(z_h), z_c)]
+    start = reference.start(arrays, network.settings, 0)
     text = glimpse(network, vocabulary, temperature=0, words=25, seed=0)
-    assert text == vocabulary.decode(greedy(arrays, 1, start, 25))
+    assert text == vocabulary.decode(greedy(arrays, 1, start, 25, label=0))
     assert text != vocabulary.decode(greedy(arrays, 1, reference.zeros(network.settings), 25))
 
 

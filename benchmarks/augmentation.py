@@ -1,0 +1,361 @@
+"""What augmentation gains: none, swap + delete (EDA), AEDA and textmill, for two classifiers.
+
+    python benchmarks/augmentation.py FOLDER --cache DIR [--sets trec ...] [--sizes 5 20 100 500]
+        [--seeds 0 1 2 3 4] [--methods none eda aeda textmill textmill+unlabelled]
+        [--classifiers tfidf lstm] [--minutes N]
+
+FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
+ag_news/train.csv (text, label). Of the different texts of a file a thousand, always the same, are
+the test rows (`TEST_SEED`); a seed draws the labelled rows from the others: 5, 20 or 100 of each
+label (all there are, where they are fewer) or 500 in all. What is left over is, without its labels,
+the text of `textmill+unlabelled`.
+
+Every classifier makes the same number of steps at most and stops early by held-out real rows, see
+`pipeline/lstm.py`. An interval is Student's over the seeds, for gains over paired differences; the
+test rows are the same for all seeds, so it says nothing on other test rows.
+
+Each result is a file in DIR, and so is each augmented table: a run that was stopped goes on, and
+two runs with other --sets may share a folder, one on each core. --minutes ends a run at the next
+cell.
+
+Tuning, on seeds from 100 that are not reported: --per-example says how many rows a method adds for
+each real one, --penalty and --lstm (NAME=NUMBER) set the classifiers; results of each stand beside
+the others. What was chosen, and how, stands in docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from table import machine
+
+SETS = ("trec", "sst2", "ag_news", "snips")
+SIZES = (5, 20, 100, 500)  # of each label, but the last is in all
+IN_ALL = 500
+METHODS = ("none", "eda", "aeda", "textmill", "textmill+unlabelled")
+CLASSIFIERS = ("tfidf", "lstm")
+TEST_ROWS, TEST_SEED = 1000, 20
+# Added for each real row, by size. Of the edits what was tuned; of textmill fewer for more rows,
+# which keeps the whole within its hours.
+PER_EXAMPLE = {
+    "eda": {5: 4, 20: 4, 100: 4, 500: 4},
+    "aeda": {5: 4, 20: 4, 100: 1, 500: 1},
+    "textmill": {5: 8, 20: 8, 100: 3, 500: 3},
+    "textmill+unlabelled": {5: 8, 20: 8, 100: 3, 500: 3},
+}
+Row = tuple[str, str]  # text, label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What differs from the tuned choice, for tuning."""
+
+    per_example: int | None = None
+    penalty: float | None = None
+    lstm: tuple[str, ...] = ()
+    train_minutes: float = 0.5
+
+    def tag(self, cell: Cell) -> str:
+        """Of a cell's file, so that results of other options stand beside it."""
+        parts = []
+        if self.per_example is not None and cell.method != "none":
+            parts.append(f"x{self.per_example}")
+        if self.penalty is not None and cell.classifier == "tfidf":
+            parts.append(f"penalty={self.penalty:g}")
+        if cell.classifier == "lstm":
+            parts += self.lstm
+        if cell.method.startswith("textmill") and self.train_minutes != Options.train_minutes:
+            parts.append(f"{self.train_minutes:g}min")
+        return "".join(f"-{part}" for part in parts)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    seed: int
+    set: str
+    size: int
+    method: str
+    classifier: str
+
+    def path(self, cache: Path, options: Options) -> Path:
+        name = f"{self.set}-{self.size}-{self.seed}-{self.method}-{self.classifier}"
+        return cache / f"{name}{options.tag(self)}.json"
+
+
+# -- the data --------------------------------------------------------------------------------------
+
+
+def read_rows(folder: Path, name: str) -> list[Row]:
+    """The different texts of a set, in the order of the file."""
+    if name == "ag_news":
+        with open(folder / name / "train.csv", encoding="utf-8", newline="") as file:
+            rows = [(row[0], row[1]) for row in csv.reader(file)]
+    else:
+        lines = (folder / name / "train.tsv").read_text("utf-8").splitlines()
+        rows = [(text, label) for label, _, text in (line.partition("\t") for line in lines)]
+    rows = [(" ".join(text.split()), label) for text, label in rows]
+    return list({text.casefold(): (text, label) for text, label in reversed(rows)}.values())[::-1]
+
+
+def split(rows: Sequence[Row], size: int, seed: int) -> tuple[list[Row], list[Row], list[Row]]:
+    """The labelled rows of a seed, the rows that are left over, and the test rows."""
+    order = np.random.default_rng(TEST_SEED).permutation(len(rows)).tolist()
+    test, pool = [rows[i] for i in order[:TEST_ROWS]], [rows[i] for i in order[TEST_ROWS:]]
+    shuffled = [pool[i] for i in np.random.default_rng([seed, size]).permutation(len(pool))]
+    if size == IN_ALL:
+        return shuffled[:size], shuffled[size:], test
+    taken: dict[str, int] = {}
+    labelled, left = [], []
+    for row in shuffled:
+        taken[row[1]] = taken.get(row[1], 0) + 1
+        (labelled if taken[row[1]] <= size else left).append(row)
+    return labelled, left, test
+
+
+# -- one cell --------------------------------------------------------------------------------------
+
+
+def added_rows(
+    cell: Cell, labelled: Sequence[Row], left: Sequence[Row], cache: Path, options: Options
+) -> list[Any]:
+    """The candidates that a method adds."""
+    from pipeline.augmenters import AUGMENTERS, Candidate
+
+    if cell.method == "none":
+        return []
+    each = options.per_example or PER_EXAMPLE[cell.method][cell.size]
+    texts, labels = [text for text, _ in labelled], [label for _, label in labelled]
+    if cell.method.startswith("textmill"):
+        table = _textmill(cell, labelled, left, each, cache, options)
+        with open(table, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["origin"] != "real"]
+        return [Candidate(row["text"], row["label"], row["origin"], None) for row in rows]
+    counts = {label: each * labels.count(label) for label in sorted(set(labels))}
+    names = ("swap", "delete") if cell.method == "eda" else (cell.method,)
+    shares = [{label: (n + i) // len(names) for label, n in counts.items()} for i in range(2)]
+    return [
+        candidate
+        for name, share in zip(names, shares, strict=False)
+        for candidate in AUGMENTERS[name](texts, labels, share, seed=cell.seed)
+    ]
+
+
+def _textmill(
+    cell: Cell,
+    labelled: Sequence[Row],
+    left: Sequence[Row],
+    each: int,
+    cache: Path,
+    options: Options,
+) -> Path:
+    """The table that `textmill augment` writes, made once for both classifiers.
+
+    In a process of its own: what its training leaves behind in TensorFlow ends with it.
+    """
+    name = f"{cell.set}-{cell.size}-{cell.seed}-{cell.method}-x{each}-{options.train_minutes:g}min"
+    place = cache / "tables" / name
+    out = place / "augmented.csv"
+    if out.exists():
+        return out
+    place.mkdir(parents=True, exist_ok=True)
+    with open(place / "rows.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *labelled])
+    command = [
+        sys.executable, "-m", "pipeline.cli", "augment", str(place / "rows.csv"),
+        "--text", "text", "--label", "label", "--out", str(out), "--per-example", str(each),
+        "--minutes", str(options.train_minutes), "--seed", str(cell.seed),
+    ]  # fmt: skip
+    if cell.method.endswith("+unlabelled"):
+        (place / "left.txt").write_text("\n".join(text for text, _ in left) + "\n", "utf-8")
+        command += ["--unlabelled", str(place / "left.txt")]
+    if Path(f"{out}.augment").exists():
+        command.append("--resume")
+    with open(place / "log.txt", "w", encoding="utf-8") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=log)
+    return out
+
+
+def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[str, Any]:
+    """Trains and tests; seconds are those of this call, the making of the rows included."""
+    from pipeline.check import accuracy
+    from pipeline.classify import LstmClassifier, TfidfClassifier
+
+    started = time.monotonic()
+    labelled, left, test = split(rows, cell.size, cell.seed)
+    added = added_rows(cell, labelled, left, cache, options)
+    if cell.classifier == "tfidf":
+        more = {} if options.penalty is None else {"penalty": options.penalty}
+        classifier: Any = TfidfClassifier(seed=cell.seed, **more)
+    else:
+        from pipeline.lstm import LstmSettings
+
+        named = dict(option.split("=") for option in options.lstm)
+        kinds = {name: type(value) for name, value in asdict(LstmSettings()).items()}
+        settings = LstmSettings(**{name: kinds[name](value) for name, value in named.items()})
+        classifier = LstmClassifier(seed=cell.seed, settings=settings)
+    classifier.fit(
+        [text for text, _ in labelled] + [row.text for row in added],
+        [label for _, label in labelled] + [row.label for row in added],
+        sources=[row.source for row in added],
+    )
+    return {
+        **asdict(cell),
+        "accuracy": accuracy(classifier, [t for t, _ in test], [label for _, label in test]),
+        "rows": len(labelled),
+        "added": len(added),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+
+def seconds_left(missing: Iterable[Cell], done: Iterable[dict[str, Any]]) -> float:
+    """What the missing cells will take, by those that are done and most like them."""
+    seen: dict[tuple[Any, ...], list[float]] = {}
+
+    def kinds(method: str, classifier: str, name: str, size: int) -> list[tuple[Any, ...]]:
+        whole = (method, classifier, name, size)
+        return [whole, whole[:3], whole[:2], whole[1:2], ()]
+
+    for found in done:
+        for kind in kinds(found["method"], found["classifier"], found["set"], found["size"]):
+            seen.setdefault(kind, []).append(found["seconds"])
+    total = 0.0
+    for cell in missing:
+        known = kinds(cell.method, cell.classifier, cell.set, cell.size)
+        total += float(np.mean(next((seen[kind] for kind in known if kind in seen), [0.0])))
+    return total
+
+
+def text_of(values: Sequence[float], *, signed: bool = False) -> str:
+    """Mean and 95 % interval."""
+    from pipeline.check import interval
+
+    form = "+.1f" if signed else ".1f"
+    if len(values) < 2:
+        return format(values[0], form) if values else ""
+    mean, low, high = interval(values, ratio=0)
+    if not signed:
+        return f"{mean:.1f} ± {high - mean:.1f}"
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def print_tables(found: Sequence[dict[str, Any]], methods: Sequence[str]) -> None:
+    """For each classifier and size: accuracy without, and the gain of each method, by set."""
+    scores = {
+        (f["classifier"], f["size"], f["set"], f["method"], f["seed"]): f["accuracy"] for f in found
+    }
+    added = [method for method in methods if method != "none"]
+    sets = [name for name in SETS if any(f["set"] == name for f in found)]
+    print(f"{machine()}\n")
+    print(f"| classifier | rows | set | none | {' | '.join(added)} |")
+    print("|---|---|---|---|" + "---|" * len(added))
+
+    def gains(classifier: str, size: int, names: Sequence[str], method: str) -> list[float]:
+        """Of each seed that has all the sets, the mean over them."""
+        out = []
+        for seed in sorted({f["seed"] for f in found}):
+            pairs = [
+                [scores.get((classifier, size, name, m, seed)) for m in ("none", method)]
+                for name in names
+            ]
+            if all(None not in pair for pair in pairs):
+                known: Any = pairs
+                without = [pair[0] for pair in known]
+                value = np.mean([pair[1] for pair in known])
+                out.append(float(value if method == "none" else value - np.mean(without)))
+        return out
+
+    for classifier in CLASSIFIERS:
+        for size in SIZES:
+            if not any((f["classifier"], f["size"]) == (classifier, size) for f in found):
+                continue
+            groups = [[name] for name in sets]
+            for names in groups if len(sets) == 1 else [*groups, sets]:
+                row = [
+                    classifier,
+                    f"{size} in all" if size == IN_ALL else f"{size} a label",
+                    names[0] if len(names) == 1 else "mean",
+                    text_of(gains(classifier, size, names, "none")),
+                    *(text_of(gains(classifier, size, names, m), signed=True) for m in added),
+                ]
+                print(f"| {' | '.join(row)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=SIZES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=CLASSIFIERS)
+    parser.add_argument("--minutes", type=float, help="start no cell after so many")
+    parser.add_argument("--per-example", type=int)
+    parser.add_argument("--penalty", type=float, help="of tfidf")
+    parser.add_argument("--lstm", nargs="+", default=(), metavar="NAME=NUMBER")
+    parser.add_argument("--train-minutes", type=float, default=Options.train_minutes,
+        help="of textmill's language model")  # fmt: skip
+    args = parser.parse_args()
+    from model.generator import use_one_thread
+
+    use_one_thread()
+    options = Options(
+        per_example=args.per_example,
+        penalty=args.penalty,
+        lstm=tuple(args.lstm),
+        train_minutes=args.train_minutes,
+    )
+    cells = [
+        Cell(seed, name, size, method, classifier)
+        for seed in args.seeds
+        for name in args.sets
+        for size in args.sizes
+        for method in args.methods
+        for classifier in args.classifiers
+    ]
+    args.cache.mkdir(parents=True, exist_ok=True)
+    rows = {name: read_rows(args.folder, name) for name in args.sets}
+    found, missing = [], []
+    for cell in cells:
+        place = cell.path(args.cache, options)
+        if place.exists():
+            found.append(json.loads(place.read_text()))
+        else:
+            missing.append(cell)
+    started, made = time.monotonic(), []
+    for i, cell in enumerate(missing):
+        if args.minutes is not None and time.monotonic() - started > 60 * args.minutes:
+            print(f"{len(missing) - i} cells are missing; run again", file=sys.stderr)
+            break
+        made.append(run(cell, rows[cell.set], args.cache, options))
+        place = cell.path(args.cache, options)
+        temporary = place.with_suffix(".tmp")
+        temporary.write_text(json.dumps(made[-1]) + "\n")
+        temporary.rename(place)
+        left = seconds_left(missing[i + 1 :], found + made) / 60
+        print(
+            f"{len(found) + i + 1} of {len(cells)}: {place.stem} {made[-1]['accuracy']:.1f}, "
+            f"{made[-1]['seconds']:.0f} s; about {left:.0f} min left",
+            file=sys.stderr,
+            flush=True,
+        )
+    print_tables(found + made, args.methods)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,12 +19,19 @@ _MOST_BYTES = 50 << 20
 _SECONDS = 60
 
 
-def read_book(book: str | os.PathLike[str] | int | None = None) -> str:
+def read_book(
+    book: str | os.PathLike[str] | int | None = None,
+    *,
+    encoding: str | None = None,
+    folders: Sequence[str | os.PathLike[str]] = (),
+) -> str:
     """The text of a book, its paragraphs parted by line ends, without Project Gutenberg's own.
 
     Args:
         book: a path; a number or `gutenberg:NUMBER`, which is downloaded once; or nothing, for
             Python's language reference.
+        encoding: of the file; None means UTF-8, or what a byte-order mark says.
+        folders: where a path begins, if it does not in the current folder.
 
     Raises:
         TextmillError: there is no such book, or it is no text.
@@ -34,7 +41,12 @@ def read_book(book: str | os.PathLike[str] | int | None = None) -> str:
     number = re.fullmatch(r"(?:gutenberg:)?(\d{1,7})", str(book).strip())
     if number and not Path(book if isinstance(book, str) else str(book)).exists():
         book = gutenberg(int(number[1]))
-    return "\n".join(read_corpus([os.fspath(book)], mode="stream").texts)  # type: ignore[arg-type]
+    places = [Path(folder, os.fspath(book)) for folder in (Path.cwd(), *folders)]  # type: ignore[arg-type]
+    file = next((place for place in places if place.exists()), None)
+    if file is None:
+        tried = " or ".join(dict.fromkeys(str(place.parent) for place in places))
+        raise TextmillError(f"there is no file '{book}' (looked in {tried}); give its whole path")
+    return "\n".join(read_corpus([str(file)], mode="stream", encoding=encoding).texts)
 
 
 def cache() -> Path:
@@ -83,9 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("book", nargs="?", help="a path; nothing for the built-in text")
     parser.add_argument("--gutenberg", type=int, metavar="N", help="a book of Project Gutenberg")
+    parser.add_argument("--encoding", help="of the file, such as latin-1 (default: utf-8)")
     args = parser.parse_args(argv)
     try:
-        text = read_book(args.book if args.gutenberg is None else args.gutenberg)
+        text = read_book(
+            args.book if args.gutenberg is None else args.gutenberg, encoding=args.encoding
+        )
     except TextmillError as error:
         parser.exit(1, f"lab.books: error: {error}\n")
     print(f"{text[:200].strip()} ...\n\n{len(text.split()):,} words between spaces")

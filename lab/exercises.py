@@ -35,8 +35,8 @@ def tokenize(text: str) -> list[str]:
 
     Write a token that follows the one before it without white space with a leading `■`, so that
     `detokenize` can put the text together again: "Stop, she said." gives
-    ["Stop", "■,", "she", "said", "■."]. An apostrophe within a word belongs to it: "don't" is one
-    token. Words are letters and digits of any script.
+    ["Stop", "■,", "she", "said", "■."]. An apostrophe within a word, ' or ’, belongs to it: "don't"
+    is one token. Words are letters and digits of any script; "..." is three marks, so three tokens.
     """
     raise NotImplementedError
 
@@ -104,7 +104,8 @@ def tune_weights(
 
     The first two words of the text only serve as contexts. One way is expectation-maximisation:
     begin with equal weights; a word's share of order n is weights[n] pn over the sum of these; the
-    new weights are the mean shares; repeat.
+    new weights are the mean shares; repeat. The pn of the words are the same in all rounds: compute
+    them once.
     """
     raise NotImplementedError
 
@@ -115,9 +116,9 @@ def tune_weights(
 def make_windows(ids: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets, both int32 [W, B, T]: the target of a word is the word after it.
 
-    The text is cut into B rows of equal length, read side by side. Window w + 1 goes on where
-    window w ended, row by row, so that the state can be carried from one to the next. What does not
-    fill a window is left out; W is as large as it can be.
+    The N words are cut into B rows of N // B words, read side by side. Window w + 1 goes on where
+    window w ended, row by row, so that the state can be carried from one to the next. The last word
+    of a row is only a target; what does not fill a window is left out.
     """
     raise NotImplementedError
 
@@ -130,7 +131,8 @@ def build_model(size: int, embedding: int, units: int) -> Any:
 
     ids are int [B, T], h and c the LSTM's state before the first word, float [B, units]; logits are
     float [B, T, V], for the word after each word, and h and c the state after the last. B and T are
-    any numbers. The output is a plain affine map: no softmax.
+    any numbers. The output is a plain affine map: no softmax. Id 0, `<unk>`, is read like any other
+    word. Dropout before and after the LSTM is allowed, and pays on a book.
     """
     raise NotImplementedError
 
@@ -187,7 +189,10 @@ def sample(logits: np.ndarray, temperature: float, uniform: float) -> int:
 def generate_with_state(
     step: Step, prompt: Sequence[int], temperature: float, uniforms: Sequence[float]
 ) -> list[int]:
-    """Words after the prompt, one for each uniform, by `sample`. No word goes through twice."""
+    """Words after the prompt, one for each uniform, by `sample`; the prompt is not in the list.
+
+    No word goes through the network twice.
+    """
     raise NotImplementedError
 
 

@@ -55,23 +55,29 @@ def as_csv(grades: dict[str, list[Result]]) -> str:
 def as_html(grades: dict[str, list[Result]], *, seed: int) -> str:
     """A page with a table and what went wrong; all that comes from submissions is escaped."""
     most = sum(each[2] for each in EXERCISES.values())
-    head = "".join(f"<th>{html.escape(name)}" for name in EXERCISES)
+    head = "<th>points" + "".join(f"<th>{html.escape(name)}" for name in EXERCISES)
     rows, details = [], []
     for name, graded in grades.items():
         cells = "".join(f"<td>{'✓' if r.status == PASSED else r.status}" for r in graded)
-        rows.append(f"<tr><th>{html.escape(name)}{cells}<td class=n>{points(graded)}")
-        wrong = [r for r in graded if r.status == FAILED]
+        rows.append(f"<tr><th>{html.escape(name)}<td class=n>{points(graded)}{cells}")
+        # What is wrong with the whole file is told once.
+        wrong: dict[tuple[str, ...], list[str]] = {}
+        for r in graded:
+            if r.status == FAILED:
+                wrong.setdefault((r.what, r.expected, r.received, r.hint), []).append(r.name)
         if wrong:
             details.append(f"<h2>{html.escape(name)}</h2>")
-        for r in wrong:
-            lines = f"{r.what}\nexpected  {r.expected}\nreceived  {r.received}\nhint      {r.hint}"
-            details.append(f"<h3>{html.escape(r.name)}</h3><pre>{html.escape(lines)}</pre>")
+        for (what, expected, received, hint), names in wrong.items():
+            lines = f"{what}\nexpected  {expected}\nreceived  {received}\nhint      {hint}"
+            details.append(
+                f"<h3>{html.escape(', '.join(names))}</h3><pre>{html.escape(lines)}</pre>"
+            )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>Grades</title><style>{_STYLE}</style><h1>Grades</h1>"
         f"<p>{len(grades)} submissions, inputs from seed {seed}; {most} points without the report."
-        f"<table><tr><th>name{head}<th>points{''.join(rows)}</table>{''.join(details)}</html>\n"
+        f"<table><tr><th>name{head}{''.join(rows)}</table>{''.join(details)}</html>\n"
     )
 
 

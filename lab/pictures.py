@@ -16,8 +16,9 @@ WORDS = {
     "en": {
         "in": "input", "state": "state", "out": "output",
         "one-one": "one to one", "one-many": "one to many",
-        "many-one": "many to one", "many-many": "many to many",
-        "vector": "vector", "label": "label", "w": "word",
+        "many-one": "many to one", "many-many": "many to many: another text",
+        "many-each": "many to many: at every step", "network": "network",
+        "vector": "vector", "label": "label", "w": "word", "point": ".",
         "text": ["the", "cat", "sat", "on", "the", "mat"],
         "inputs": "inputs", "targets": "targets",
         "candidates": ["sat", "ran", "slept", "sang", "flew"],
@@ -27,8 +28,9 @@ WORDS = {
     "bg": {
         "in": "вход", "state": "състояние", "out": "изход",
         "one-one": "едно към едно", "one-many": "едно към много",
-        "many-one": "много към едно", "many-many": "много към много",
-        "vector": "вектор", "label": "клас", "w": "дума",
+        "many-one": "много към едно", "many-many": "много към много: друг текст",
+        "many-each": "много към много: на всяка стъпка", "network": "мрежа",
+        "vector": "вектор", "label": "клас", "w": "дума", "point": ",",
         "text": ["малката", "котка", "седна", "на", "червения", "килим"],
         "inputs": "вход", "targets": "цели",
         "candidates": ["седна", "тича", "спа", "пя", "летя"],
@@ -53,21 +55,28 @@ def _box(ax: Any, x: float, y: float, text: str, colour: str) -> None:
 
 
 def _arrow(ax: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    off = 11 if start[0] == end[0] else 18  # points; a box is wider than it is high
     ax.annotate(
-        "", end, start, arrowprops={"arrowstyle": "->", "color": GREY, "shrinkA": 11, "shrinkB": 11}
-    )
+        "", end, start,
+        arrowprops={"arrowstyle": "->", "color": GREY, "shrinkA": off, "shrinkB": off},
+    )  # fmt: skip
 
 
 def shapes(plt: Any, said: dict[str, Any]) -> Any:
-    """The four shapes side by side."""
-    fig, axes = plt.subplots(1, 4, figsize=(10, 3), width_ratios=[1, 3, 3, 4])
+    """The four shapes, the last one in its two kinds."""
+    fig, rows = plt.subplot_mosaic(
+        [["one-one", "one-many", "many-one"], ["many-many", "many-many", "many-each"]],
+        figsize=(8, 5.6), width_ratios=[1, 3, 3],
+    )  # fmt: skip
     drawn = (
         ("one-one", 1, {0}, {0}), ("one-many", 3, {0}, {0, 1, 2}),
         ("many-one", 3, {0, 1, 2}, {2}), ("many-many", 4, {0, 1}, {2, 3}),
+        ("many-each", 3, {0, 1, 2}, {0, 1, 2}),
     )  # fmt: skip
-    for ax, (name, steps, inputs, outputs) in zip(axes, drawn, strict=True):
+    for name, steps, inputs, outputs in drawn:
+        ax = rows[name]
         for t in range(steps):
-            _box(ax, t, 1, "LSTM", BLUE)
+            _box(ax, t, 1, said["network"] if name == "one-one" else "LSTM", BLUE)
             if t:
                 _arrow(ax, (t - 1, 1), (t, 1))
             if t in inputs:
@@ -106,8 +115,9 @@ def temperature(plt: Any, said: dict[str, Any]) -> Any:
     colours, hatches = (BLUE, ORANGE, GREEN, "#CC79A7"), ("", "//", "..", "xx")
     places = np.arange(len(LOGITS))
     for i, t in enumerate((0.2, 0.5, 1.0, 2.0)):
+        label = f"T = {t:g}".replace(".", said["point"])
         left.bar(
-            places + 0.2 * i - 0.3, softmax(LOGITS, t), 0.2, label=f"T = {t:g}",
+            places + 0.2 * i - 0.3, softmax(LOGITS, t), 0.2, label=label,
             color=colours[i], hatch=hatches[i], edgecolor="white",
         )  # fmt: skip
     left.set_xticks(places, said["candidates"])

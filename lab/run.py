@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import linecache
 import os
+import re
 import select
 import signal
 import subprocess
@@ -37,7 +39,8 @@ class Result:
 
     Attributes:
         status: `passed`, `failed` or `not started`.
-        what: is wrong. expected, received: the values. hint: what to do.
+        what: is wrong, or the function that is not started. expected, received: the values.
+        hint: what to do.
         seconds: it took.
     """
 
@@ -221,30 +224,55 @@ def main(argv: Sequence[str]) -> None:
             result = Result(name, PASSED)
         except Wrong as wrong:
             result = Result(name, FAILED, wrong.what, wrong.expected, wrong.received, wrong.hint)
-        except NotImplementedError:
-            result = Result(name, NOT_STARTED)
         except BaseException as error:
-            result = _broken(name, error, file, "the code raises an error")
+            result = _not_started(name, error, file) or _broken(
+                name, error, file, "the code raises an error"
+            )
         tell(**{**vars(result), "seconds": round(time.monotonic() - started, 2)})
     tell()
     out.close()
     os._exit(0)  # threads that the student left do not count
 
 
+def _not_started(name: str, error: BaseException, file: str) -> Result | None:
+    """Where the line that stands for a body was reached; other code may raise the same error."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if last.filename != file or last.line != "raise NotImplementedError":
+        return None
+    return Result(name, NOT_STARTED, last.name)
+
+
 def _broken(name: str, error: BaseException, file: str, what: str) -> Result:
     """An exception, with the student's own line."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    # TensorFlow names the lines of a function that it compiles in the message.
+    compiled = re.findall(rf'File "{re.escape(file)}", line (\d+)', str(error))
     if isinstance(error, SyntaxError) and error.filename == file:
         place = f" in line {error.lineno}"
+    elif compiled:
+        number = int(compiled[-1])
+        place = f" in line {number}: {linecache.getline(file, number).strip()}"
     else:
         place = f" in line {lines[-1].lineno}: {lines[-1].line}" if lines else ""
-    text = str(error).split("\n")[0][:300]
+    text = _cause(str(error))
     hint = f"look{place}" if place else "look at what the function returns"
+    if isinstance(error, AttributeError) and getattr(error.obj, "__file__", "") == file:
+        text, hint = f"{error.name}", f"the file has no function {error.name}: write it"
     if isinstance(error, ModuleNotFoundError):
         hint = f"the lab has no such library{place}: do without it"
     if isinstance(error, MemoryError):
         hint = f"that is more memory than the check allows{place}"
     return Result(name, FAILED, what, "no error", f"{type(error).__name__}: {text}", hint)
+
+
+def _cause(message: str) -> str:
+    """What an error says, without what Keras and TensorFlow write around it."""
+    message = re.sub(r"\x1b\[[0-9;]*m", "", message).split("\nArguments received by")[0]
+    message = re.sub(r' *File ".*", line \d+.*\n.*\n?', "", message)
+    around = ("in user code:", "Exception encountered when calling")
+    lines = [line.strip() for line in message.splitlines()]
+    told = [line for line in lines if line and not any(each in line for each in around)]
+    return " ".join(told or lines)[:300]
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@
 # `exercises.py` restart the kernel and run all cells from the top.
 #
 # In a hosted notebook, run this first, in a cell of its own:
-# `!git clone <this repository> textmill && cd textmill && pip install -q -c constraints.txt ".[lab]"`, then
-# `%cd textmill`.
+# ```
+# !git clone <this repository> textmill && cd textmill && pip install -q -c constraints.txt ".[lab]"
+# %cd textmill
+# ```
 
 # %%
 import os
@@ -39,9 +41,12 @@ from lab.run import load
 ex = load(Path(os.environ.get("LAB_EXERCISES", ROOT / "lab" / "exercises.py")))
 
 # A path, a number of Project Gutenberg's such as "11", or "" for the text that every Python carries.
+# A path begins here or in the repository's folder.
 BOOK = os.environ.get("LAB_BOOK", "")
-# Of training for each network. More gives better text.
+ENCODING = os.environ.get("LAB_ENCODING")  # such as "latin-1", if the file is not UTF-8
+# Of training for each network, the LSTM at least LEAST epochs. More gives better text.
 SECONDS = float(os.environ.get("LAB_SECONDS", 120))
+LEAST = int(os.environ.get("LAB_LEAST", 6))
 UNITS = int(os.environ.get("LAB_UNITS", 256))
 
 # Colours that all can tell apart (Okabe and Ito), and line styles beside them.
@@ -58,7 +63,7 @@ random = np.random.default_rng(0)
 # first: a straight line in a plot of logarithms.
 
 # %%
-text = read_book(BOOK)
+text = read_book(BOOK, encoding=ENCODING, folders=[ROOT])
 print(text[:300], "...")
 counts = ex.count_words(text.split())
 print(f"{sum(counts.values()):,} words, {len(counts):,} different ones")
@@ -74,7 +79,10 @@ left.set(xlabel="rank of the word", ylabel="times seen", title="How often words 
 left.legend()
 right.semilogx(sizes, [ex.coverage(counts, int(size)) for size in sizes])
 right.set(
-    xlabel="words in the vocabulary", ylabel="share of the text", title="Coverage", ylim=(0, 1)
+    xlabel="words in the vocabulary",
+    ylabel="share of the text",
+    title="Coverage",
+    ylim=(-0.02, 1.02),
 )
 plt.show()
 
@@ -110,9 +118,8 @@ def to_text(words):
 # vocabulary as the LSTM later on.
 
 # %%
+print("counting, and tuning three times; on a long book that takes a minute or two ...", flush=True)
 tables = [ex.count_ngrams(train, n) for n in (1, 2, 3)]
-weights = ex.tune_weights(tables, valid[:3000], V)
-print("weights of 1/V, unigram, bigram, trigram:", np.round(weights, 3))
 
 
 def ngram_perplexity(tables, weights):
@@ -126,8 +133,10 @@ def ngram_perplexity(tables, weights):
 baselines = {}
 for n, name in enumerate(("unigram", "bigram", "trigram"), start=1):
     known = tables[:n] + [{}] * (3 - n)  # what was never seen falls back to the order below
-    baselines[name] = ngram_perplexity(known, ex.tune_weights(known, valid[:3000], V))
-    print(f"{name:<8} perplexity {baselines[name]:8.1f}")
+    weights = ex.tune_weights(known, valid[:3000], V)
+    baselines[name] = ngram_perplexity(known, weights)
+    print(f"{name:<8} perplexity {baselines[name]:8.1f}", flush=True)
+print("weights of 1/V, unigram, bigram, trigram:", np.round(weights, 3))
 
 # %%
 context = list(train[:2])
@@ -165,7 +174,7 @@ def tell(epoch, value):
 
 
 model = ex.build_model(V, UNITS // 2, UNITS)
-train_network(model, ex.loss, (inputs, targets), seconds=SECONDS, tell=tell)
+train_network(model, ex.loss, (inputs, targets), seconds=SECONDS, least=LEAST, tell=tell)
 lstm_perplexity = ex.perplexity(probabilities(model, test))
 print(
     f"LSTM     perplexity {lstm_perplexity:8.1f} on the last 5 %, trigram {baselines['trigram']:.1f}"
@@ -173,10 +182,11 @@ print(
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.semilogy(range(1, len(losses) + 1), losses, label="LSTM, training")
+ax.semilogy(range(1, len(losses) + 1), losses, marker="o", label="LSTM, training")
 ax.axhline(lstm_perplexity, color=COLOURS[1], linestyle="--", label="LSTM, last 5 %")
 ax.axhline(baselines["trigram"], color=COLOURS[2], linestyle="-.", label="trigram, last 5 %")
 ax.set(xlabel="epoch", ylabel="perplexity", title="The LSTM learns")
+ax.xaxis.get_major_locator().set_params(integer=True)
 ax.legend()
 plt.show()
 
@@ -188,9 +198,9 @@ plt.show()
 
 # %%
 step = stepper(model)  # `<unk>` is never drawn
-# The word that most often follows a full stop.
+# The word that most often follows a full stop; marks, such as a closing quote, are no words.
 after_stop = tables[1][(vocabulary.index("■."),)].most_common()
-start = next(word for word, _ in after_stop if word)
+start = next(word for word, _ in after_stop if word and vocabulary[word][0].isalpha())
 found = ex.greedy(step, start, 150)
 print(to_text([start, *found]))
 cycle = ex.find_cycle(found)
@@ -224,7 +234,7 @@ for i, temperature in enumerate((0.3, 0.7, 1.0, 1.5)):
         hatch=["", "//", "..", "xx"][i],
         edgecolor="white",
     )
-ax.set_xticks(range(8), [vocabulary[word] for word in best])
+ax.set_xticks(range(8), [vocabulary[word].lstrip("■") for word in best])
 ax.set(xlabel="word", ylabel="probability", title=f"After {vocabulary[start]!r}")
 ax.legend()
 plt.show()
@@ -291,7 +301,7 @@ left.set(xlabel="temperature", ylabel="perplexity of the last 5 %", title="How w
 right.plot(temperatures, distincts, marker="o", label="distinct-2")
 right.plot(temperatures, repetitions, marker="s", label="repeated bigrams")
 right.plot(temperatures, copies, marker="^", label="copied: 5 words in a row")
-right.set(xlabel="temperature", ylabel="share", title="What it writes", ylim=(0, 1))
+right.set(xlabel="temperature", ylabel="share", title="What it writes", ylim=(-0.02, 1.02))
 right.legend()
 plt.show()
 
@@ -300,31 +310,40 @@ plt.show()
 #
 # ### Characters against words
 # The same network, for the same time, on characters. Perplexities of different units cannot be compared;
-# bits for each character can. (Unknown words make it a little too easy at word level.)
+# bits for each character of the same text can. One thing favours the words: an unknown one counts as
+# foretold when the model says `<unk>`, without a letter of it.
 
 # %%
-letters = sorted(set(text[: int(len(text) * 0.9)]))
+word_test = test[:4000]
+book_text, text_test = (
+    ex.detokenize(part) for part in (tokens[:first], tokens[last : last + len(word_test)])
+)
+letters = sorted(set(book_text))
 letter_ids = {letter: i + 1 for i, letter in enumerate(letters)}
-as_letters = np.array([letter_ids.get(letter, 0) for letter in text], np.int32)
-cut = int(len(text) * 0.9)
+as_letters, letters_test = (
+    np.array([letter_ids.get(letter, 0) for letter in part], np.int32)
+    for part in (book_text, text_test)
+)
 character_model = ex.build_model(len(letters) + 1, 32, UNITS)
-train_network(character_model, ex.loss, ex.make_windows(as_letters[:cut], B, 64), seconds=SECONDS)
-letters_test = as_letters[int(len(text) * 0.95) :][:20000]
-by_letter = -np.mean(np.log2(probabilities(character_model, letters_test)))
-word_test = test[: len(test) // 2]
-by_word = -np.sum(np.log2(probabilities(model, word_test)))
-by_word /= len(ex.detokenize(tokens[last : last + len(word_test)]))
+began = time.perf_counter()
+train_network(character_model, ex.loss, ex.make_windows(as_letters, B, 64), seconds=SECONDS)
+print(f"trained on characters for {time.perf_counter() - began:.0f} s")
+by_letter, by_word = (
+    -np.sum(np.log2(probabilities(each, part))) / len(text_test)
+    for each, part in ((character_model, letters_test), (model, word_test))
+)
 print(f"vocabulary: {len(letters) + 1} characters, {V:,} words")
 print(f"length of the book: {len(text):,} characters, {len(tokens):,} words")
 print(f"bits a character: {by_letter:.2f} by characters, {by_word:.2f} by words")
+print(f"{np.mean(word_test == 0):.1%} of these words are unknown")
 letter_step = stepper(character_model)
 written = ex.generate_with_state(letter_step, as_letters[:1].tolist(), 0.7, random.random(300))
 print("".join(letters[i - 1] for i in written))
 
 # %% [markdown]
 # ## 9. Open end
-# Your own book, one ablation (fewer units, no dropout, half the text, another vocabulary, ...), a report of
-# one page: what you expected, what you measured, a picture, what you conclude.
+# Your own book, one ablation (fewer units, with dropout or without, half the text, another vocabulary, ...), a
+# report of one page: what you expected, what you measured, a picture, what you conclude.
 
 # %% [markdown]
 # ## Tour of the four shapes (optional)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import urllib.error
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,14 @@ def test_real_books_go_through_the_first_exercises(shared, name):
     assert ex.detokenize(tokens) == " ".join(text.split())
     assert len(ex.make_vocabulary(tokens, 2)) > 1_000
     assert not re.search("gutenberg", text[:2_000], flags=re.IGNORECASE)
+
+
+def test_a_path_may_begin_in_another_folder_and_a_file_be_of_another_encoding(tmp_path, capsys):
+    (tmp_path / "buch.txt").write_bytes("Süße Füße.\n".encode("latin-1"))
+    with pytest.raises(TextmillError, match="--encoding"):
+        books.read_book("buch.txt", folders=[tmp_path])
+    assert books.read_book("buch.txt", encoding="latin-1", folders=[tmp_path]) == "Süße Füße."
+    with pytest.raises(TextmillError, match=re.escape(f"looked in {Path.cwd()} or {tmp_path}")):
+        books.read_book("nothing.txt", folders=[tmp_path])
+    assert books.main([str(tmp_path / "buch.txt"), "--encoding", "latin-1"]) == 0
+    assert "2 words" in capsys.readouterr().out

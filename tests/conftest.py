@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,27 @@ def one_thread():
     from model.generator import use_one_thread
 
     use_one_thread()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_generator_a_model() -> Iterator[None]:
+    """Runs inside this process share a generator, as a worker's shards do: compiling is slow."""
+    from unittest.mock import patch
+
+    from model.generator import Generator
+
+    made: dict[tuple[str, int], Generator] = {}
+
+    def make(model, *, slots):
+        key = (model.fingerprint, slots)
+        if key not in made:
+            if len(made) == 4:  # each holds its programs
+                del made[next(iter(made))]
+            made[key] = Generator(model, slots=slots)
+        return made[key]
+
+    with patch("pipeline.handler.Generator", make):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -145,17 +145,19 @@ def make(folder: Path) -> list[Path]:
     import matplotlib.pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
-    mpl.rcParams.update({"svg.hashsalt": "textmill", "svg.fonttype": "none", "font.size": 9})
     made = []
-    for language, said in WORDS.items():
-        for name, draw in PICTURES.items():
-            fig = draw(plt, said)
-            fig.set_layout_engine("tight")
-            fig.patch.set_facecolor("white")
-            path = folder / f"{name}{'' if language == 'en' else '.' + language}.svg"
-            fig.savefig(path, bbox_inches="tight", metadata={"Date": None, "Creator": None})
-            plt.close(fig)
-            made.append(path)
+    with mpl.rc_context():  # whatever was set before in this process
+        mpl.rcdefaults()
+        mpl.rcParams.update({"svg.hashsalt": "textmill", "svg.fonttype": "none", "font.size": 9})
+        for language, said in WORDS.items():
+            for name, draw in PICTURES.items():
+                fig = draw(plt, said)
+                fig.set_layout_engine("tight")
+                fig.patch.set_facecolor("white")
+                path = folder / f"{name}{'' if language == 'en' else '.' + language}.svg"
+                fig.savefig(path, bbox_inches="tight", metadata={"Date": None, "Creator": None})
+                plt.close(fig)
+                made.append(path)
     return made
 
 

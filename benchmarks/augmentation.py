@@ -42,7 +42,7 @@ from table import machine
 SETS = ("trec", "sst2", "ag_news", "snips")
 SIZES = (5, 20, 100, 500)  # of each label, but the last is in all
 IN_ALL = 500
-METHODS = ("none", "eda", "aeda", "textmill", "textmill+unlabelled")
+METHODS = ("none", "eda", "aeda", "textmill", "textmill+unlabelled", "pseudo", "pseudo+generated")
 CLASSIFIERS = ("tfidf", "lstm")
 TEST_ROWS, TEST_SEED = 1000, 20
 # Added for each real row, by size. Of the edits what was tuned; of textmill fewer for more rows,
@@ -50,8 +50,9 @@ TEST_ROWS, TEST_SEED = 1000, 20
 PER_EXAMPLE = {
     "eda": {5: 4, 20: 4, 100: 4, 500: 4},
     "aeda": {5: 4, 20: 4, 100: 1, 500: 1},
-    "textmill": {5: 8, 20: 8, 100: 3, 500: 3},
-    "textmill+unlabelled": {5: 8, 20: 8, 100: 3, 500: 3},
+    "textmill": dict.fromkeys(SIZES, 10),
+    "textmill+unlabelled": dict.fromkeys(SIZES, 10),
+    "pseudo": dict.fromkeys(SIZES, 10),"pseudo+generated": dict.fromkeys(SIZES, 10),
 }
 Row = tuple[str, str]  # text, label
 
@@ -137,7 +138,7 @@ def added_rows(
         return []
     each = options.per_example or PER_EXAMPLE[cell.method][cell.size]
     texts, labels = [text for text, _ in labelled], [label for _, label in labelled]
-    if cell.method.startswith("textmill"):
+    if cell.method.startswith(("textmill","pseudo")):
         table = _textmill(cell, labelled, left, each, cache, options)
         with open(table, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["origin"] != "real"]
@@ -177,7 +178,8 @@ def _textmill(
         "--text", "text", "--label", "label", "--out", str(out), "--per-example", str(each),
         "--minutes", str(options.train_minutes), "--seed", str(cell.seed),
     ]  # fmt: skip
-    if cell.method.endswith("+unlabelled"):
+    if cell.method.startswith("pseudo"): command+=["--with",*cell.method.split("+")]
+    if cell.method != "textmill":
         (place / "left.txt").write_text("\n".join(text for text, _ in left) + "\n", "utf-8")
         command += ["--unlabelled", str(place / "left.txt")]
     if Path(f"{out}.augment").exists():

@@ -400,6 +400,8 @@ class _Fit:
         if now is not None:
             self.network.assign_arrays(now)
         self.good = self._state()
+        if perplexity <= self.settings.enough:
+            raise _Stop("enough")
         if not last and place.since_best >= self.settings.patience:
             raise _Stop("patience")
 

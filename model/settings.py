@@ -138,6 +138,7 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(64, 64, 1),
+    "mini": Preset(128, 128, 1),
     "small": Preset(256, 256, 1),
     "medium": Preset(256, 512, 1),
     "large": Preset(400, 1024, 2),
@@ -187,6 +188,7 @@ class TrainSettings:
     weight_decay: float = 0.05
     clip: float = 0.5
     patience: int = 10
+    enough: float = 0.0
     dropout: float | None = None
     weight_drop: float | None = None
     word_dropout: float | None = None

@@ -25,21 +25,24 @@ from model.corpus import read_corpus
 from model.errors import SettingError, TextmillError, UsageError
 from model.fit import Reporter
 from model.saved import SavedModel, load_model
-from model.settings import GenerationSettings, TrainSettings, VocabularySettings
+from model.settings import AUTO, GenerationSettings, TrainSettings, VocabularySettings
 from model.train import CorpusSettings, train_model
 from pipeline.augmenters import AUGMENTERS, Candidate
 from pipeline.classify import cross_fitted
 from pipeline.files import make_directory, write_once
-from pipeline.filters import Choice, FilterSettings, Scores, choose, cuts, score
+from pipeline.filters import Choice, FilterSettings, Scores, choose, cuts, judged, score
 from pipeline.generate import Interrupted, Progress, generate
 
-GENERATED = "generated"
-PER_EXAMPLE = 5
+GENERATED, PSEUDO = "generated", "pseudo"
+PER_EXAMPLE = 10
 _PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # units of a real row that a prompt holds
 # Of fewer rows a tenth is dear, and too small to say when training is to end: each is said five
 # times, so that those that are validated on are trained on too. Copies are what filters are for.
 _FEW_ROWS, _OFTEN, _LEAST_LINES = 1_000, 5, 20
 _PASSES = 30  # over the rows
+# Of few rows, tuned (docs/benchmarks.md). A model that has them nearly by heart joins parts of them
+# to sentences; one that has them wholly so copies, one that has not writes words without a sense.
+_BATCH, _RATE, _STEPS, _MOST_PASSES, _ENOUGH = 8, 8e-3, 2_000, 60, 8.0
 _BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
 
 
@@ -67,7 +70,7 @@ class AugmentSettings:
     per_example: int | None = None
     per_label: int | None = None
     balance: bool = False
-    candidates: int = 20
+    candidates: int = 4
     methods: tuple[str, ...] = (GENERATED,)
     temperatures: tuple[float, ...] = (0.8,)
     level: str = "word"
@@ -86,10 +89,12 @@ class AugmentSettings:
         given = (self.per_example is not None, self.per_label is not None, self.balance)
         if sum(given) > 1:
             raise UsageError("give one of --per-example, --per-label and --balance")
-        known = (GENERATED, *AUGMENTERS)
+        known = (GENERATED, PSEUDO, *AUGMENTERS)
         for name in self.methods:
             if name not in known:
                 raise SettingError("with", "of " + ", ".join(known), name)
+        if PSEUDO in self.methods and not self.unlabelled:
+            raise UsageError("--with pseudo takes its texts from --unlabelled, which is not given")
         if not 0 < self.minutes < math.inf:
             raise SettingError("minutes", "a number above 0", self.minutes)
         # Refuses what they refuse, before a minute is spent.
@@ -173,8 +178,14 @@ def make_candidates(
     unfinished: set[int] = set()
     with clock.of("train"):
         model = _learned(folder, rows, settings, report) if _needs_model(settings) else None
+    judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
     with clock.of("generate"):
         for method, counts in _shares(wanted, settings).items():
+            if method == PSEUDO:
+                found = _pseudo(rows, counts, judges, settings)
+                candidates += found
+                perplexities += [None] * len(found)
+                continue
             if method != GENERATED:
                 found = AUGMENTERS[method](
                     rows.texts, rows.labels, counts, seed=settings.seed,
@@ -193,16 +204,31 @@ def make_candidates(
                 candidates.append(own)
                 perplexities.append(math.exp(min(-row["logprob"], 700.0)))
     with clock.of("filter"):
-        fitted = cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed)
         scores = score(
-            candidates, rows.texts, rows.labels, fitted=fitted, perplexities=perplexities,
+            candidates, rows.texts, rows.labels, fitted=judges, perplexities=perplexities,
             level=level, known=known,
         )  # fmt: skip
         choice = choose(
             candidates, scores, wanted, lengths=_lengths(rows, level), settings=filters,
-            level=level, unfinished=frozenset(unfinished),
+            level=level, seed=settings.seed, unfinished=frozenset(unfinished),
         )  # fmt: skip
     return Made(candidates=candidates, scores=scores, choice=choice)
+
+
+def _pseudo(
+    rows: Rows, counts: Mapping[str, int], judges: Sequence[Any], settings: AugmentSettings
+) -> list[Candidate]:
+    """Texts without labels, each with the one that the classifiers give it (self-training)."""
+    texts = list(dict.fromkeys(read_corpus(settings.unlabelled, mode="lines").texts))
+    texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
+    given = judged([Candidate(text, rows.labels[0], PSEUDO, None) for text in texts], judges)[0]
+    left = Counter(counts)
+    found = []
+    for text, label in zip(texts, given, strict=True):
+        if left[label] > 0:
+            left[label] -= 1
+            found.append(Candidate(text, label, PSEUDO, None))
+    return found
 
 
 def level_of(settings: AugmentSettings) -> str:
@@ -237,14 +263,15 @@ def _learned(folder: Path, rows: Rows, settings: AugmentSettings, report: Report
         texts = read_corpus(settings.unlabelled, mode="lines").texts + rows.texts
         write_once(folder / "texts.txt", "\n".join(texts).encode() + b"\n")
         corpus = CorpusSettings(paths=(str(folder / "texts.txt"),), mode="lines")
-        train = _training(settings, left * _BASE_SHARE, few=len(texts) < _FEW_ROWS)
-        _model(folder / "base", corpus, settings, train, start, report)
+        train = _training(settings, left * _BASE_SHARE, len(texts))
+        _model(folder / "base", corpus, settings, train, AUTO, start, report)
         start, left = str(folder / "base"), left * (1 - _BASE_SHARE)
     corpus = CorpusSettings(
         paths=(str(folder / "rows.jsonl"),), mode="lines", text="text", labels="label"
     )
-    train = _training(settings, left, few=few, often=often)
-    return _model(folder / "model", corpus, settings, train, start, report)
+    train = _training(settings, left, len(rows.texts), often=often)
+    preset = "mini" if few and start is None else AUTO
+    return _model(folder / "model", corpus, settings, train, preset, start, report)
 
 
 def _model(
@@ -252,6 +279,7 @@ def _model(
     corpus: CorpusSettings,
     settings: AugmentSettings,
     train: TrainSettings,
+    preset: str,
     init_from: str | None,
     report: Reporter,
 ) -> SavedModel:
@@ -265,6 +293,7 @@ def _model(
         corpus=corpus,
         # Of few rows most words stand in one only, and the classifier lives on them.
         vocabulary=VocabularySettings(level=settings.level, min_count=1),
+        preset=preset,
         train=train,
         report=report,
         resume=checkpoint,
@@ -276,18 +305,22 @@ def _model(
 
 
 def _training(
-    settings: AugmentSettings, minutes: float, *, few: bool, often: int = 1
+    settings: AugmentSettings, minutes: float, rows: int, *, often: int = 1
 ) -> TrainSettings:
     """Of few rows small batches, or there would be too few steps, and less is dropped.
 
     Args:
-        often: how many times a row is said in what is trained on.
+        rows: how many there are. often: how many times each is said in what is trained on.
     """
+    few = rows < _FEW_ROWS
+    passes = min(_MOST_PASSES, max(_PASSES, _STEPS * _BATCH // rows)) if few else _PASSES
     return TrainSettings(
         mode="lines",
         minutes=minutes,
-        epochs=max(1, round((settings.epochs or _PASSES) / often)),
-        batch=8 if few else 32,
+        epochs=max(1, round((settings.epochs or passes) / often)),
+        batch=_BATCH if few else 32,
+        learning_rate=_RATE if few else None,
+        enough=_ENOUGH if few else 0.0,
         dropout=0.3 if few else None,
         weight_drop=0.1 if few else None,
         word_dropout=0.05 if few else None,

@@ -80,12 +80,14 @@ class TfidfClassifier:
     Args:
         penalty: the inverse strength of the L2 penalty, scikit-learn's C, for `per_row` rows of
             loss. Loss is a mean here, so that rows which are there twice do not weaken it.
+        characters: whether it sees runs of 2 to 5 characters within words, too: a better judge of
+            words that few rows or none hold.
     """
 
     name = "logistic regression on TF-IDF"
 
-    def __init__(self, *, seed: int = 0, penalty: float = 10_000.0):
-        self.seed, self.penalty = seed, penalty
+    def __init__(self, *, seed: int = 0, penalty: float = 10_000.0, characters: bool = False):
+        self.seed, self.penalty, self.characters = seed, penalty, characters
         self.labels: tuple[str, ...] = ()
 
     def fit(
@@ -98,12 +100,18 @@ class TfidfClassifier:
         """See `Classifier.fit`; which rows are real makes no difference here."""
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_union
 
         self.labels, ids = label_ids(labels)
-        self._vectors = TfidfVectorizer(
+        words = TfidfVectorizer(
             analyzer="word", ngram_range=(1, 2), tokenizer=words_of, token_pattern=None,
             lowercase=False, sublinear_tf=True, dtype=np.float64,
         )  # fmt: skip
+        parts = [words]
+        if self.characters:
+            runs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+            parts.append(runs)
+        self._vectors = make_union(*parts)
         try:
             x = self._vectors.fit_transform(texts)
         except ValueError:
@@ -211,5 +219,6 @@ def cross_fitted(
         if not len(held_out):
             continue
         rest = np.flatnonzero(fold != number).tolist()
-        fitted = TfidfClassifier(seed=seed).fit([texts[i] for i in rest], [labels[i] for i in rest])
+        judge = TfidfClassifier(seed=seed, characters=True)
+        fitted = judge.fit([texts[i] for i in rest], [labels[i] for i in rest])
         yield fitted, held_out

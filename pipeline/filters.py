@@ -21,8 +21,8 @@ from pipeline.augmenters import Candidate
 
 Words = tuple[str, ...]
 
-# Which filters look at an edited real row: it is a near copy by its nature.
-EDITS = ("swap", "delete", "aeda", "masked")
+# Texts that people wrote, some of them edited: filters for what a model may write pass them by.
+EDITS = ("swap", "delete", "aeda", "masked", "pseudo")
 _PERMUTATIONS = 64  # of a MinHash
 _JACCARD_ROWS = 500  # candidates compared with all real rows at a time
 # The longest copied run that is let through, in words and in characters.
@@ -236,7 +236,7 @@ def score(
     # Of a million texts the hashes take less room than the words.
     real = {hash(first(text)) for text in (*texts, *known)}
     pairs = {pair for text in texts for pair in _pairs(first(text))}
-    predicted, confidence = _judged(candidates, list(fitted))
+    predicted, confidence = judged(candidates, list(fitted))
     found = []
     for i, text in enumerate(written):
         words_of = first(text)
@@ -262,7 +262,7 @@ def _pairs(words: Words) -> list[Words]:
     return [words[i : i + 2] for i in range(len(words) - 1)]
 
 
-def _judged(
+def judged(
     candidates: Sequence[Candidate], fitted: Sequence[tuple[Any, Any]]
 ) -> tuple[list[str], np.ndarray]:
     """The classifiers' labels, and their probabilities of the asked ones [N].
@@ -317,6 +317,7 @@ def choose(
     lengths: Mapping[str, tuple[int, int]],
     settings: FilterSettings,
     level: str,
+    seed: int = 0,
     unfinished: frozenset[int] = frozenset(),
 ) -> Choice:
     """Keeps for each label the most confident of the candidates that pass.
@@ -338,10 +339,11 @@ def choose(
         else:
             reasons[i] = why
     kept: list[int] = []
+    random = np.random.default_rng(seed)
     others = _Kept(settings.max_similarity, cuts(level)[0])
     for label, numbers in passed.items():
         left = wanted[label]
-        for i in sorted(numbers, key=lambda i: (-scores[i].confidence, i)):
+        for i in random.permutation(numbers).tolist():
             if not left:
                 reasons[i] = "not needed"
                 continue

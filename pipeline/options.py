@@ -216,7 +216,7 @@ def _add_augment(subparsers: Any, run: Command) -> None:
     add("--per-example", type=int, metavar="N", help="rows to add for each real one (default: 5)")
     add("--per-label", type=int, metavar="N", help="rows to add for each label")
     add("--balance", action="store_true", help="fill all labels up to the largest")
-    add("--candidates", type=int, default=20, metavar="N", help="texts to choose from for each row "
+    add("--candidates", type=int, default=4, metavar="N", help="texts to choose from for each row "
         "to add (default: %(default)s)")  # fmt: skip
     add("--with", dest="methods", nargs="+", default=["generated"], metavar="NAME", help="how: "
         "generated (default), or edits of real rows")  # fmt: skip

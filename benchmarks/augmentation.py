@@ -1,14 +1,16 @@
 """What augmentation gains: none, swap + delete (EDA), AEDA and textmill, for two classifiers.
 
     python benchmarks/augmentation.py FOLDER --cache DIR [--sets trec ...] [--sizes 5 20 100 500]
-        [--seeds 0 1 2 3 4] [--methods none eda aeda textmill textmill+unlabelled]
+        [--seeds 0 1 2 3 4] [--methods none eda aeda textmill pseudo textmill+unlabelled]
         [--classifiers tfidf lstm] [--minutes N]
 
 FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
 ag_news/train.csv (text, label). Of the different texts of a file a thousand, always the same, are
 the test rows (`TEST_SEED`); a seed draws the labelled rows from the others: 5, 20 or 100 of each
-label (all there are, where they are fewer) or 500 in all. What is left over is, without its labels,
-the text of `textmill+unlabelled`.
+label (all there are, where they are fewer) or 500 in all. What is left over are, without its labels,
+the texts of the methods that are given some: `pseudo` adds them with the label that a classifier of
+the labelled rows gives them (augment --unlabelled F --with pseudo); of `textmill+unlabelled` the
+language model learns from them first (augment --unlabelled F).
 
 Every classifier makes the same number of steps at most and stops early by held-out real rows, see
 `pipeline/lstm.py`. An interval is Student's over the seeds, for gains over paired differences; the
@@ -42,17 +44,18 @@ from table import machine
 SETS = ("trec", "sst2", "ag_news", "snips")
 SIZES = (5, 20, 100, 500)  # of each label, but the last is in all
 IN_ALL = 500
-METHODS = ("none", "eda", "aeda", "textmill", "textmill+unlabelled", "pseudo", "pseudo+generated")
+METHODS = ("none", "eda", "aeda", "textmill", "pseudo")
+MORE_METHODS = ("textmill+unlabelled",)  # takes minutes more each
+MADE_BY_TEXTMILL = ("textmill", "pseudo", "textmill+unlabelled")
 CLASSIFIERS = ("tfidf", "lstm")
 TEST_ROWS, TEST_SEED = 1000, 20
-# Added for each real row, by size. Of the edits what was tuned; of textmill fewer for more rows,
-# which keeps the whole within its hours.
+# Added for each real row, by size: of the edits what was tuned, of the others the default.
 PER_EXAMPLE = {
     "eda": {5: 4, 20: 4, 100: 4, 500: 4},
     "aeda": {5: 4, 20: 4, 100: 1, 500: 1},
     "textmill": dict.fromkeys(SIZES, 10),
     "textmill+unlabelled": dict.fromkeys(SIZES, 10),
-    "pseudo": dict.fromkeys(SIZES, 10),"pseudo+generated": dict.fromkeys(SIZES, 10),
+    "pseudo": dict.fromkeys(SIZES, 10),
 }
 Row = tuple[str, str]  # text, label
 
@@ -64,7 +67,7 @@ class Options:
     per_example: int | None = None
     penalty: float | None = None
     lstm: tuple[str, ...] = ()
-    train_minutes: float = 0.5
+    train_minutes: float = 2.0
 
     def tag(self, cell: Cell) -> str:
         """Of a cell's file, so that results of other options stand beside it."""
@@ -138,7 +141,7 @@ def added_rows(
         return []
     each = options.per_example or PER_EXAMPLE[cell.method][cell.size]
     texts, labels = [text for text, _ in labelled], [label for _, label in labelled]
-    if cell.method.startswith(("textmill","pseudo")):
+    if cell.method in MADE_BY_TEXTMILL:
         table = _textmill(cell, labelled, left, each, cache, options)
         with open(table, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["origin"] != "real"]
@@ -178,7 +181,8 @@ def _textmill(
         "--text", "text", "--label", "label", "--out", str(out), "--per-example", str(each),
         "--minutes", str(options.train_minutes), "--seed", str(cell.seed),
     ]  # fmt: skip
-    if cell.method.startswith("pseudo"): command+=["--with",*cell.method.split("+")]
+    if cell.method == "pseudo":
+        command += ["--with", "pseudo"]
     if cell.method != "textmill":
         (place / "left.txt").write_text("\n".join(text for text, _ in left) + "\n", "utf-8")
         command += ["--unlabelled", str(place / "left.txt")]
@@ -304,7 +308,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=SIZES)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS + MORE_METHODS,
+        default=METHODS)  # fmt: skip
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=CLASSIFIERS)
     parser.add_argument("--minutes", type=float, help="start no cell after so many")
     parser.add_argument("--per-example", type=int)

@@ -65,7 +65,8 @@ class History:
             perplexity, seconds.
         words: words trained on. seconds: of training, validations included.
         feed_seconds: of these spent waiting for batches.
-        stopped: why it ended: `epochs`, `minutes`, `patience`, `diverged` or `interrupted`.
+        stopped: why it ended: `epochs`, `minutes`, `patience`, `enough`, `diverged` or
+            `interrupted`.
         restarts: from the last good point, after the loss went astray.
     """
 
@@ -365,7 +366,8 @@ class _Fit:
     # -- validation --------------------------------------------------------------------------------
 
     def _check(self, *, last: bool = False) -> None:
-        """Validates, keeps the weights if they are the best, stops when patience is over."""
+        """Validates, keeps the weights if they are the best, stops when they are good enough or patience is
+        over."""
         place = self.place
         if not place.losses:
             return

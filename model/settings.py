@@ -169,6 +169,7 @@ class TrainSettings:
         weight_decay: AdamW's decoupled decay.
         clip: gradients are scaled so that their global norm is at most this.
         patience: stop after so many validations without a better perplexity.
+        enough: stop at a validation perplexity of at most this.
         weight_drop, word_dropout: see `model.network.LanguageModel`.
         activation_penalty, slowness_penalty: of the last layer, see `model.network.Trainee`.
         vary: windows of different lengths (`stream` mode), see `model.dataset.StreamBatches`.
@@ -216,6 +217,7 @@ class TrainSettings:
         _check_float("weight_decay", self.weight_decay, "a number of at least 0", lambda x: x >= 0)
         _check_float("clip", self.clip, "a number above 0", lambda x: x > 0)
         _check_int("patience", self.patience, 1)
+        _check_float("enough", self.enough, "a number of at least 0", lambda x: x >= 0)
         for name in ("dropout", "weight_drop", "word_dropout"):
             if getattr(self, name) is not None:
                 _check_float(name, getattr(self, name), "a number in [0, 1)", lambda x: 0 <= x < 1)

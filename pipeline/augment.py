@@ -31,7 +31,7 @@ from pipeline.augmenters import Candidate
 from pipeline.candidates import AugmentSettings, Clock, Rows, level_of, lines_of, make_candidates
 from pipeline.check import CheckSettings
 from pipeline.check import check as measure
-from pipeline.classify import UNSPACED, needs_scikit_learn
+from pipeline.classify import CLASSIFIERS, UNSPACED, needs_scikit_learn
 from pipeline.files import make_directory, read, remove, sha256, write_once
 from pipeline.filters import Choice, FilterSettings, Scores
 from pipeline.generate import Progress
@@ -140,7 +140,9 @@ def _checked(
         )  # fmt: skip
         return made.kept
 
-    asked = CheckSettings(folds=_CHECKS, seeds=1, seed=settings.seed)
+    asked = CheckSettings(
+        classifiers=tuple(CLASSIFIERS), folds=_CHECKS, seeds=1, seed=settings.seed
+    )
     gains = measure(rows.texts, rows.labels, augment_part, settings=asked)
     for gain in gains:
         report.message(gain.sentence())

@@ -55,11 +55,12 @@ class AugmentSettings:
         per_example, per_label, balance: rows wanted: so many for each real row of the label; so
             many for each label; as many as the largest label has more. One of them.
         candidates: for each wanted row.
-        methods: `generated`, names of `AUGMENTERS`; the candidates are shared out among them.
+        methods: `generated`, `pseudo` (texts of `unlabelled` with the label that classifiers give
+            them), names of `AUGMENTERS`; the candidates are shared out among them.
         temperatures: of the language model.
         level: what it takes for a token.
         minutes, epochs: of training; what is reached first. Epochs are passes over the rows; None
-            means 30.
+            means 30, of few rows up to 60.
         unlabelled: files of texts of the same kind. init_from: a model to begin from.
         folds: of the classifiers that judge.
     """

@@ -297,7 +297,7 @@ class Choice:
     """What became of the candidates.
 
     Attributes:
-        kept: their numbers, label by label, the most confident first.
+        kept: their numbers, label by label.
         reasons: why each other one was not, by number.
     """
 
@@ -320,7 +320,10 @@ def choose(
     seed: int = 0,
     unfinished: frozenset[int] = frozenset(),
 ) -> Choice:
-    """Keeps for each label the most confident of the candidates that pass.
+    """Keeps for each label as many as are wanted of the candidates that pass, drawn by `seed`.
+
+    Not the most confident ones: these are the most like one another, and a classifier learned less
+    from them (docs/benchmarks.md).
 
     Args:
         wanted: how many, by label.

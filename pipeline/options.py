@@ -213,18 +213,19 @@ def _add_augment(subparsers: Any, run: Command) -> None:
     add("--label", required=True, metavar="COLUMN", help="column of labels, by name or number")
     add("--out", required=True, metavar="FILE", help="table to make, of the kind its name says")
     add("--encoding", metavar="NAME", help="of the table (default: UTF-8, or by byte-order mark)")
-    add("--per-example", type=int, metavar="N", help="rows to add for each real one (default: 5)")
+    add("--per-example", type=int, metavar="N", help="rows to add for each real one (default: 10)")
     add("--per-label", type=int, metavar="N", help="rows to add for each label")
     add("--balance", action="store_true", help="fill all labels up to the largest")
     add("--candidates", type=int, default=4, metavar="N", help="texts to choose from for each row "
         "to add (default: %(default)s)")  # fmt: skip
     add("--with", dest="methods", nargs="+", default=["generated"], metavar="NAME", help="how: "
-        "generated (default), or edits of real rows")  # fmt: skip
+        "generated (default), pseudo, or edits of real rows")  # fmt: skip
     add("-t", "--temperature", type=float, nargs="+", default=[0.8], metavar="T",
         help="logits are divided by it (default: 0.8)")  # fmt: skip
     add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
     add("--minutes", type=float, default=3.0, metavar="N", help="of training at most (default: 3)")
-    add("--epochs", type=int, metavar="N", help="passes over the rows, at most (default: 30)")
+    add("--epochs", type=int, metavar="N", help="passes over the rows, at most (default: 30; "
+        "of few rows up to 60)")  # fmt: skip
     add("--unlabelled", nargs="+", default=[], metavar="TEXT", help="files of texts of the same "
         "kind, a text a line, to learn from first")  # fmt: skip
     add("--init-from", metavar="MODEL", help="begin with this model")

@@ -50,7 +50,7 @@ def quick(monkeypatch, make_model):
     """
     calls = []
 
-    def train(out, *, corpus, vocabulary, train, report, resume, init_from):
+    def train(out, *, corpus, vocabulary, train, preset, report, resume, init_from):
         labels = ()
         if corpus.labels is None:
             rows = Path(corpus.paths[0]).read_text("utf-8").splitlines()
@@ -351,6 +351,25 @@ def test_unlabelled_texts_are_learned_from_first(tmp_path, quick, silent):
     assert quick[:2] == [("train", "base", 22), ("train", "model", 100, "base")]
     texts = (tmp_path / "o.csv.augment" / "texts.txt").read_text().splitlines()
     assert texts[:2] == ["one text", "another text"]
+
+
+def test_unlabelled_texts_get_the_label_of_the_classifiers(tmp_path, quick, silent):
+    rng = random.Random(1)
+    data = table(tmp_path / "d.csv", rows_of({"cats": 12, "dogs": 12}))
+    truth = {text_of(label, rng): label for label in ("cats", "dogs") * 30}
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join([*truth, rows_of({"cats": 1})[0][0]]) + "\n")
+    about = augmented(
+        data, tmp_path / "o.csv", silent, unlabelled=(str(more),), methods=("pseudo",),
+        per_example=2,
+    )  # fmt: skip
+    assert quick == []  # nothing is trained or written
+    kept = [row for row in read_csv(tmp_path / "o.csv") if row["origin"] == "pseudo"]
+    assert len(kept) == 48
+    assert {(row["text"], row["label"]) for row in kept} <= set(truth.items())
+    assert about["counts"]["rejected"].get("copy of a real row", 0) <= 1
+    with pytest.raises(UsageError, match="--unlabelled"):
+        AugmentSettings(text="t", label="l", methods=("pseudo",))
 
 
 def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):

@@ -165,9 +165,19 @@ def test_folds_share_out_each_label(labels, folds, seed):
     assert max(sizes) - min(sizes) <= 1
 
 
+def test_with_characters_a_word_is_judged_by_its_parts():
+    texts = [f"{part}{i}" for i in range(6) for part in ("purr", "bark")]
+    labels = ["cat", "dog"] * 6
+    unseen = ["purrs", "barks"]
+    words = TfidfClassifier().fit(texts, labels).probabilities(unseen)
+    assert words[0] == pytest.approx(words[1])
+    both = TfidfClassifier(characters=True).fit(texts, labels)
+    assert [both.labels[i] for i in both.probabilities(unseen).argmax(axis=1)] == ["cat", "dog"]
+
+
 def test_a_row_is_judged_by_a_classifier_that_has_not_seen_it():
     """A word of the row's own tells its label only to who has seen it."""
-    texts = [f"own{i} own{i}" for i in range(30)]
+    texts = [chr(0x4E00 + i) for i in range(30)]
     labels = ["a", "b", "b"] * 10
     judged = []
     for classifier, held_out in cross_fitted(texts, labels, folds=3, seed=1):

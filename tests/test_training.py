@@ -74,6 +74,13 @@ def test_the_same_seed_gives_the_same_model(book, tmp_path, silent):
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
+def test_it_ends_where_the_perplexity_is_enough(silent):
+    results = iter([9.0, 5.1, 5.0, 1.0])
+    _, history = run(lambda: next(results), silent, epochs=4, enough=5.0)
+    assert history.stopped == "enough"
+    assert len(history.validations) == 3
+
+
 def test_best_weights_are_kept_and_patience_ends_it(silent):
     results = iter([9.0, 5.0, 7.0, 8.0, 6.0])
     states = []

@@ -7,10 +7,10 @@
 FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
 ag_news/train.csv (text, label). Of the different texts of a file a thousand, always the same, are
 the test rows (`TEST_SEED`); a seed draws the labelled rows from the others: 5, 20 or 100 of each
-label (all there are, where they are fewer) or 500 in all. What is left over are, without its labels,
-the texts of the methods that are given some: `pseudo` adds them with the label that a classifier of
-the labelled rows gives them (augment --unlabelled F --with pseudo); of `textmill+unlabelled` the
-language model learns from them first (augment --unlabelled F).
+label (all there are, where they are fewer) or 500 in all. What is left over is text without labels
+for the methods that take it: `pseudo` adds it with the labels that a classifier of the labelled
+rows gives it (augment --unlabelled F --with pseudo); with `textmill+unlabelled` the language model
+learns from it first (augment --unlabelled F).
 
 Every classifier makes the same number of steps at most and stops early by held-out real rows, see
 `pipeline/lstm.py`. An interval is Student's over the seeds, for gains over paired differences; the
@@ -202,7 +202,7 @@ def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[
     labelled, left, test = split(rows, cell.size, cell.seed)
     added = added_rows(cell, labelled, left, cache, options)
     if cell.classifier == "tfidf":
-        more = {} if options.penalty is None else {"penalty": options.penalty}
+        more: Any = {} if options.penalty is None else {"penalty": options.penalty}
         classifier: Any = TfidfClassifier(seed=cell.seed, **more)
     else:
         from pipeline.lstm import LstmSettings

@@ -366,8 +366,7 @@ class _Fit:
     # -- validation --------------------------------------------------------------------------------
 
     def _check(self, *, last: bool = False) -> None:
-        """Validates, keeps the weights if they are the best, stops when they are good enough or patience is
-        over."""
+        """Validates, keeps the weights if they are the best, stops if that is enough."""
         place = self.place
         if not place.losses:
             return

@@ -144,7 +144,7 @@ def test_all_is_accounted_for_and_the_bars_hold(tmp_path, quick, silent):
         ({"per_label": 7}, {"cats": 7, "dogs": 7}),
         ({"balance": True}, {"cats": 10}),
         ({"per_example": 1}, {"cats": 10, "dogs": 20}),
-        ({}, {"cats": 50, "dogs": 100}),
+        ({}, {"cats": 100, "dogs": 200}),
     ],
 )
 def test_how_many(tmp_path, quick, silent, asked, expected):
@@ -294,7 +294,7 @@ def test_of_very_many_rows_some_are_learned_from(tmp_path, quick, silent, monkey
     about = augmented(table(tmp_path / "d.csv", rows), tmp_path / "o.csv", silent)
     assert quick[0] == ("train", "model", 200)
     counts = about["counts"]
-    assert (counts["real"], counts["learned"], counts["wanted"]) == (400, 40, 200)
+    assert (counts["real"], counts["learned"], counts["wanted"]) == (400, 40, 400)
     assert {k: v["real"] for k, v in counts["labels"].items()} == {"cats": 10, "dogs": 30}
     found = read_csv(tmp_path / "o.csv")
     assert [(r["text"], r["label"]) for r in found[:400]] == rows
@@ -332,10 +332,12 @@ def test_the_check_makes_all_anew_without_the_held_out_rows(tmp_path, quick, sil
     rows = rows_of({"cats": 10, "dogs": 10})
     data = table(tmp_path / "d.csv", rows)
     about = augmented(data, tmp_path / "o.csv", silent, check=True)
-    (gain,) = about["check"]
-    assert gain["low"] <= gain["gain"] <= gain["high"]
-    assert gain["with"] - gain["without"] == pytest.approx(gain["gain"], abs=0.02)
-    assert any("points" in message for message in silent.messages)
+    names = ["logistic regression on TF-IDF", "LSTM"]
+    assert [gain["classifier"] for gain in about["check"]] == names
+    for gain in about["check"]:
+        assert gain["low"] <= gain["gain"] <= gain["high"]
+        assert gain["with"] - gain["without"] == pytest.approx(gain["gain"], abs=0.02)
+        assert any(gain["classifier"] in m and "points" in m for m in silent.messages)
     assert [call[:2] for call in quick if call[0] == "train"] == [("train", "model")] * 6
     seen = Counter()
     for part in range(1, 6):

@@ -121,7 +121,8 @@ def split(rows: Sequence[Row], size: int, seed: int) -> tuple[list[Row], list[Ro
     if size == IN_ALL:
         return shuffled[:size], shuffled[size:], test
     taken: dict[str, int] = {}
-    labelled, left = [], []
+    labelled: list[Row] = []
+    left: list[Row] = []
     for row in shuffled:
         taken[row[1]] = taken.get(row[1], 0) + 1
         (labelled if taken[row[1]] <= size else left).append(row)
@@ -156,6 +157,12 @@ def added_rows(
     ]
 
 
+def table_path(cell: Cell, each: int, cache: Path, options: Options) -> Path:
+    """Where an augmented table lies."""
+    name = f"{cell.set}-{cell.size}-{cell.seed}-{cell.method}-x{each}-{options.train_minutes:g}min"
+    return cache / "tables" / name / "augmented.csv"
+
+
 def _textmill(
     cell: Cell,
     labelled: Sequence[Row],
@@ -168,9 +175,8 @@ def _textmill(
 
     In a process of its own: what its training leaves behind in TensorFlow ends with it.
     """
-    name = f"{cell.set}-{cell.size}-{cell.seed}-{cell.method}-x{each}-{options.train_minutes:g}min"
-    place = cache / "tables" / name
-    out = place / "augmented.csv"
+    out = table_path(cell, each, cache, options)
+    place = out.parent
     if out.exists():
         return out
     place.mkdir(parents=True, exist_ok=True)
@@ -267,8 +273,8 @@ def print_tables(found: Sequence[dict[str, Any]], methods: Sequence[str]) -> Non
     added = [method for method in methods if method != "none"]
     sets = [name for name in SETS if any(f["set"] == name for f in found)]
     print(f"{machine()}\n")
-    print(f"| classifier | rows | set | none | {' | '.join(added)} |")
-    print("|---|---|---|---|" + "---|" * len(added))
+    print(f"| classifier | rows | set | seeds | none | {' | '.join(added)} |")
+    print("|---|---|---|---|---|" + "---|" * len(added))
 
     def gains(classifier: str, size: int, names: Sequence[str], method: str) -> list[float]:
         """Of each seed that has all the sets, the mean over them."""
@@ -280,9 +286,8 @@ def print_tables(found: Sequence[dict[str, Any]], methods: Sequence[str]) -> Non
             ]
             if all(None not in pair for pair in pairs):
                 known: Any = pairs
-                without = [pair[0] for pair in known]
-                value = np.mean([pair[1] for pair in known])
-                out.append(float(value if method == "none" else value - np.mean(without)))
+                bare, value = (float(np.mean(part)) for part in zip(*known, strict=True))
+                out.append(value if method == "none" else value - bare)
         return out
 
     for classifier in CLASSIFIERS:
@@ -291,14 +296,75 @@ def print_tables(found: Sequence[dict[str, Any]], methods: Sequence[str]) -> Non
                 continue
             groups = [[name] for name in sets]
             for names in groups if len(sets) == 1 else [*groups, sets]:
+                without = gains(classifier, size, names, "none")
                 row = [
                     classifier,
                     f"{size} in all" if size == IN_ALL else f"{size} a label",
                     names[0] if len(names) == 1 else "mean",
-                    text_of(gains(classifier, size, names, "none")),
+                    str(len(without)),
+                    text_of(without),
                     *(text_of(gains(classifier, size, names, m), signed=True) for m in added),
                 ]
                 print(f"| {' | '.join(row)} |")
+
+
+def print_quality(
+    cells: Iterable[Cell], rows: dict[str, list[Row]], cache: Path, options: Options
+) -> None:
+    """Of textmill's tables: labels, copies and seconds, measured here from the texts alone.
+
+    Right is a label that a classifier of all rows of the set gives, too. Copies are looked for in
+    the rows learned from: runs of eight words or more, and the largest Jaccard similarity.
+    """
+    from pipeline.classify import TfidfClassifier
+
+    print("\n| rows | set | kept of wanted | label right | with 8 words copied | most alike | s |")
+    print("|---|---|---|---|---|---|---|")
+    judges: dict[str, TfidfClassifier] = {}
+    groups: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    for cell in cells:
+        each = options.per_example or PER_EXAMPLE["textmill"][cell.size]
+        out = table_path(cell, each, cache, options)
+        if (cell.method, cell.classifier) != ("textmill", CLASSIFIERS[0]) or not out.exists():
+            continue
+        with open(out, encoding="utf-8", newline="") as file:
+            table = list(csv.DictReader(file))
+        real = [row["text"].casefold().split() for row in table if row["origin"] == "real"]
+        kept = [(row["text"], row["label"]) for row in table if row["origin"] != "real"]
+        if cell.set not in judges:
+            texts, labels = zip(*rows[cell.set], strict=True)
+            judges[cell.set] = TfidfClassifier().fit(texts, labels)
+        runs = {tuple(words[i : i + 8]) for words in real for i in range(len(words) - 7)}
+        sets = [set(words) for words in real]
+        copied, alike, right = 0, 0.0, 0.0
+        for text, _ in kept:
+            words = text.casefold().split()
+            copied += any(tuple(words[i : i + 8]) in runs for i in range(len(words) - 7))
+            own = set(words)
+            alike = max(alike, max(len(own & other) / len(own | other) for other in sets))
+        if kept:
+            judge = judges[cell.set]
+            best = judge.probabilities([text for text, _ in kept]).argmax(axis=1)
+            pairs = zip(best, kept, strict=True)
+            right = float(np.mean([judge.labels[i] == label for i, (_, label) in pairs]))
+        about = json.loads((Path(f"{out}.augment") / "augment.json").read_text("utf-8"))
+        groups.setdefault((cell.set, cell.size), []).append(
+            (
+                len(kept) / max(about["counts"]["wanted"], 1),
+                right,
+                copied / max(len(kept), 1),
+                alike,
+                sum(about["seconds"].values()),
+            )
+        )
+    for (name, size), found in sorted(groups.items(), key=lambda item: (item[0][1], item[0][0])):
+        share, right, copied, _, seconds = np.mean(found, axis=0)
+        alike = max(one[3] for one in found)
+        shown = f"{size} in all" if size == IN_ALL else f"{size} a label"
+        print(
+            f"| {shown} | {name} | {share:.0%} | {right:.1%} | {copied:.1%} | {alike:.2f} "
+            f"| {seconds:.0f} |"
+        )
 
 
 def main() -> None:
@@ -362,6 +428,7 @@ def main() -> None:
             flush=True,
         )
     print_tables(found + made, args.methods)
+    print_quality(cells, rows, args.cache, options)
 
 
 if __name__ == "__main__":

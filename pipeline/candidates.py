@@ -42,7 +42,8 @@ _FEW_ROWS, _OFTEN, _LEAST_LINES = 1_000, 5, 20
 _PASSES = 30  # over the rows
 # Of few rows, tuned (docs/benchmarks.md). A model that has them nearly by heart joins parts of them
 # to sentences; one that has them wholly so copies, one that has not writes words without a sense.
-_BATCH, _RATE, _STEPS, _MOST_PASSES, _ENOUGH = 8, 8e-3, 2_000, 60, 8.0
+_BATCH, _RATE, _ENOUGH = 8, 8e-3, 8.0
+_STEPS, _MOST_PASSES, _LEAST_STEPS = 2_000, 60, 600
 _BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
 
 
@@ -60,7 +61,7 @@ class AugmentSettings:
         temperatures: of the language model.
         level: what it takes for a token.
         minutes, epochs: of training; what is reached first. Epochs are passes over the rows; None
-            means 30, of few rows up to 60.
+            means 30, of few rows more.
         unlabelled: files of texts of the same kind. init_from: a model to begin from.
         folds: of the classifiers that judge.
     """
@@ -314,7 +315,10 @@ def _training(
         rows: how many there are. often: how many times each is said in what is trained on.
     """
     few = rows < _FEW_ROWS
-    passes = min(_MOST_PASSES, max(_PASSES, _STEPS * _BATCH // rows)) if few else _PASSES
+    passes = _PASSES
+    if few:
+        passes = min(max(passes, _STEPS * _BATCH // rows), _MOST_PASSES)
+        passes = max(passes, _LEAST_STEPS * _BATCH // rows)
     return TrainSettings(
         mode="lines",
         minutes=minutes,

@@ -225,7 +225,7 @@ def _add_augment(subparsers: Any, run: Command) -> None:
     add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
     add("--minutes", type=float, default=3.0, metavar="N", help="of training at most (default: 3)")
     add("--epochs", type=int, metavar="N", help="passes over the rows, at most (default: 30; "
-        "of few rows up to 60)")  # fmt: skip
+        "of few rows more)")  # fmt: skip
     add("--unlabelled", nargs="+", default=[], metavar="TEXT", help="files of texts of the same "
         "kind, a text a line, to learn from first")  # fmt: skip
     add("--init-from", metavar="MODEL", help="begin with this model")

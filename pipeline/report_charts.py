@@ -174,7 +174,9 @@ def gain_chart(rows: Sequence[dict[str, Any]]) -> str:
     drawn.append(f'<text x="{zero:.1f}" y="{height - 5}" text-anchor="middle">no gain</text>')
     for i, (name, start, gain, end) in enumerate(known):
         y = 34 * i + 26
-        drawn.append(f'<text x="14" y="{y - 9}">{escape(name)}: {gain:+.4g} points</text>')
+        drawn.append(
+            f'<text class="over" x="14" y="{y - 9}">{escape(name)}: {gain:+.4g} points</text>'
+        )
         drawn.append(
             f'<line class="interval" x1="{at(start):.1f}" x2="{at(end):.1f}" y1="{y}" y2="{y}"/>'
         )

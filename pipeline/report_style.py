@@ -66,5 +66,6 @@ details table { margin: .5rem 0; } details h2 { border: 0; padding: 0; margin: 1
 .interval { stroke: var(--c0); stroke-width: 3; }
 .zero { stroke: var(--ink); stroke-dasharray: 3 3; }
 .dot { fill: var(--c0); }
+.over { paint-order: stroke; stroke: var(--page); stroke-width: 4; }
 @media print { body { max-width: none; } .scroll { overflow: visible; } }
 """

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ _PASSES = 30  # over the rows
 # to sentences; one that has them wholly so copies, one that has not writes words without a sense.
 _BATCH, _RATE, _ENOUGH = 8, 8e-3, 8.0
 _STEPS, _MOST_PASSES, _LEAST_STEPS = 2_000, 60, 600
+_JUDGED = 10_000  # texts without labels at a time: of a million the features fill the memory
 _BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
 
 
@@ -183,16 +184,14 @@ def make_candidates(
     judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
     with clock.of("generate"):
         for method, counts in _shares(wanted, settings).items():
-            if method == PSEUDO:
-                found = _pseudo(rows, counts, judges, settings)
-                candidates += found
-                perplexities += [None] * len(found)
-                continue
             if method != GENERATED:
-                found = AUGMENTERS[method](
-                    rows.texts, rows.labels, counts, seed=settings.seed,
-                    model_dir=str(folder / "model"),
-                )  # fmt: skip
+                if method == PSEUDO:
+                    found = _pseudo(rows, counts, judges, settings)
+                else:
+                    found = AUGMENTERS[method](
+                        rows.texts, rows.labels, counts, seed=settings.seed,
+                        model_dir=str(folder / "model"),
+                    )  # fmt: skip
                 candidates += found
                 perplexities += [None] * len(found)
                 continue
@@ -223,13 +222,15 @@ def _pseudo(
     """Texts without labels, each with the one that the classifiers give it (self-training)."""
     texts = list(dict.fromkeys(read_corpus(settings.unlabelled, mode="lines").texts))
     texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
-    given = judged([Candidate(text, rows.labels[0], PSEUDO, None) for text in texts], judges)[0]
-    left = Counter(counts)
-    found = []
-    for text, label in zip(texts, given, strict=True):
-        if left[label] > 0:
-            left[label] -= 1
-            found.append(Candidate(text, label, PSEUDO, None))
+    left, found = Counter(counts), []
+    for start in range(0, len(texts), _JUDGED):
+        if not +left:
+            break
+        some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in texts[start:][:_JUDGED]]
+        for text, label in zip(some, judged(some, judges)[0], strict=True):
+            if left[label] > 0:
+                left[label] -= 1
+                found.append(replace(text, label=label))
     return found
 
 

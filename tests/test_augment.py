@@ -18,7 +18,7 @@ import pipeline.candidates
 from model.errors import SettingError, TextmillError, UsageError
 from model.saved import save_model
 from pipeline.augment import augment
-from pipeline.candidates import AugmentSettings
+from pipeline.candidates import AugmentSettings, _training
 from pipeline.cli import main
 from pipeline.filters import FilterSettings, jaccard
 from pipeline.tables import read_labelled, write_table
@@ -286,6 +286,18 @@ def test_ten_rows_are_said_several_times(tmp_path, quick, silent):
         table(tmp_path / "d.csv", rows_of({"cats": 5, "dogs": 5})), tmp_path / "o.csv", silent
     )
     assert quick[0] == ("train", "model", 50)
+
+
+@pytest.mark.parametrize(
+    ("rows", "passes", "enough"),
+    [(10, 480, 8.0), (40, 120, 8.0), (140, 60, 8.0), (400, 40, 8.0), (900, 30, 8.0), (5000, 30, 0)],
+)
+def test_fewer_rows_are_passed_over_more_often(rows, passes, enough):
+    settings = AugmentSettings(text="t", label="l")
+    train = _training(settings, 3.0, rows, often=5)
+    assert (5 * train.epochs, train.enough, train.minutes) == (passes, enough, 3.0)
+    own = AugmentSettings(text="t", label="l", epochs=10)
+    assert 5 * _training(own, 3.0, rows, often=5).epochs == 10
 
 
 def test_of_very_many_rows_some_are_learned_from(tmp_path, quick, silent, monkeypatch):

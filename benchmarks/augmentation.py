@@ -146,7 +146,15 @@ def added_rows(
         table = _textmill(cell, labelled, left, each, cache, options)
         with open(table, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["origin"] != "real"]
-        return [Candidate(row["text"], row["label"], row["origin"], None) for row in rows]
+        return [
+            Candidate(
+                row["text"],
+                row["label"],
+                row["origin"],
+                int(row["source"]) - 1 if row["source"] else None,
+            )
+            for row in rows
+        ]
     counts = {label: each * labels.count(label) for label in sorted(set(labels))}
     names = ("swap", "delete") if cell.method == "eda" else (cell.method,)
     shares = [{label: (n + i) // len(names) for label, n in counts.items()} for i in range(2)]

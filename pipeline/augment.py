@@ -107,7 +107,7 @@ def augment(
             about["check"] = _checked(
                 folder / "check", rows, settings, filters, workers, runner_flags, report, progress
             )
-    _write(out, folder, table, candidates, scores, choice, about)
+    _write(out, folder, table, rows, candidates, scores, choice, about)
     _tell(wanted, candidates, choice, report)
     return about
 
@@ -187,7 +187,7 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
             f"judge: {told}"
         )
     if len(table.texts) <= MOST_ROWS:
-        return Rows(texts=table.texts, labels=table.labels)
+        return Rows(texts=table.texts, labels=table.labels, numbers=[row + 1 for row in table.rows])
     random, chosen = np.random.default_rng(settings.seed), []
     names = np.array(table.labels)
     for label, n in sorted(counts.items()):
@@ -198,7 +198,11 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
         "--seed, are learned from and counted for --per-example; all come back"
     )
     chosen.sort()
-    return Rows(texts=[table.texts[i] for i in chosen], labels=[table.labels[i] for i in chosen])
+    return Rows(
+        texts=[table.texts[i] for i in chosen],
+        labels=[table.labels[i] for i in chosen],
+        numbers=[table.rows[i] + 1 for i in chosen],
+    )
 
 
 # -- the folder ------------------------------------------------------------------------------------
@@ -285,20 +289,24 @@ def _agreement(candidates: Sequence[Candidate], scores: Sequence[Scores]) -> dic
     return {"labels": names, "matrix": matrix.tolist()}
 
 
-_COLUMNS = ("confidence", "copied", "similarity", "loops", "perplexity")
+_COLUMNS = ("source", "confidence", "copied", "similarity", "loops", "perplexity")
 
 
 def _write(
     out: str,
     folder: Path,
     table: Labelled,
+    learned: Rows,
     candidates: Sequence[Candidate],
     scores: Sequence[Scores],
     choice: Choice,
     about: dict[str, Any],
 ) -> None:
     """The folder's files, and the table last: where it stands, all is there."""
-    records = [own.record() for own in scores]
+    numbers = [None if c.source is None else learned.numbers[c.source] for c in candidates]
+    records = [
+        {"source": number, **own.record()} for number, own in zip(numbers, scores, strict=True)
+    ]
     write_once(
         folder / "rejected.jsonl",
         lines_of(

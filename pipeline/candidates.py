@@ -131,10 +131,16 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The real rows that are learned from: texts in single spaces, and their labels."""
+    """The real rows that are learned from.
+
+    Attributes:
+        texts: in single spaces. labels: theirs.
+        numbers: of the table's rows, from 1.
+    """
 
     texts: list[str]
     labels: list[str]
+    numbers: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,7 +122,11 @@ def test_all_is_accounted_for_and_the_bars_hold(tmp_path, quick, silent):
     assert sum(map(sum, matrix)) == counts["candidates"]
     assert json.loads((folder / "augment.json").read_text()) == about
     real = [tuple(text.split()) for text, _ in rows]
+    assert {r["source"] for r in found[:40]} == {""}
     for row in kept:
+        source = int(row["source"]) - 1
+        assert rows[source][1] == row["label"]
+        assert row["text"].split()[0] == rows[source][0].split()[0]
         words = tuple(row["text"].split())
         assert words not in real
         assert max(jaccard(words, other) for other in real) < 0.8
@@ -199,7 +203,7 @@ def test_columns_by_number_and_tabs(tmp_path, quick, silent):
     augmented(tmp_path / "d.tsv", tmp_path / "o.tsv", silent, text="2", label="1")
     lines = (tmp_path / "o.tsv").read_text().splitlines()
     assert lines[0].split("\t")[:3] == ["text", "label", "origin"]
-    assert lines[1].split("\t") == [*rows[0], "real", "", "", "", "", ""]
+    assert lines[1].split("\t") == [*rows[0], "real", "", "", "", "", "", ""]
     table(tmp_path / "q.csv", [("a\tb", "cats"), *rows])
     with pytest.raises(TextmillError, match=r"row 1 has a tab.*name the output \.csv"):
         augmented(tmp_path / "q.csv", tmp_path / "q.tsv", silent)

@@ -211,7 +211,8 @@ def test_one_bad_exercise_stops_no_other(tmp_path, code, received, hint):
     line = text[: text.index(code)].count("\n") + 1
     file = tmp_path / "exercises.py"
     file.write_text(text, encoding="utf-8")
-    found = statuses(file, seconds=3)
+    # The others end by themselves, on a busy machine late.
+    found = statuses(file, seconds=3 if code.startswith("while") else 30)
     assert found["0"].status == FAILED
     assert received in found["0"].received or code.startswith("print")
     assert hint.replace("24", str(line)) in found["0"].hint or code.startswith("print")

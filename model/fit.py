@@ -366,7 +366,7 @@ class _Fit:
     # -- validation --------------------------------------------------------------------------------
 
     def _check(self, *, last: bool = False) -> None:
-        """Validates, keeps the weights if they are the best, stops if that is enough."""
+        """Validates, keeps the weights if they are the best, may end the run."""
         place = self.place
         if not place.losses:
             return

@@ -230,9 +230,11 @@ def _pseudo(
     texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
     left, found = Counter(counts), []
     for start in range(0, len(texts), _JUDGED):
-        if not +left:
+        if not left.total():
             break
-        some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in texts[start:][:_JUDGED]]
+        # Any label does to ask with: only what the judges say is read.
+        part = texts[start : start + _JUDGED]
+        some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in part]
         for text, label in zip(some, judged(some, judges)[0], strict=True):
             if left[label] > 0:
                 left[label] -= 1

@@ -21,8 +21,8 @@ from pipeline.augmenters import Candidate
 
 Words = tuple[str, ...]
 
-# Texts that people wrote, some of them edited: filters for what a model may write pass them by.
-EDITS = ("swap", "delete", "aeda", "masked", "pseudo")
+# Texts that people wrote, edited or not: filters for what a model may write pass them by.
+BY_PEOPLE = ("swap", "delete", "aeda", "masked", "pseudo")
 _PERMUTATIONS = 64  # of a MinHash
 _JACCARD_ROWS = 500  # candidates compared with all real rows at a time
 # The longest copied run that is let through, in words and in characters.
@@ -350,8 +350,8 @@ def choose(
             if not left:
                 reasons[i] = "not needed"
                 continue
-            edited = candidates[i].origin in EDITS
-            why = others.why_not(candidates[i].text, edited=edited)
+            by_people = candidates[i].origin in BY_PEOPLE
+            why = others.why_not(candidates[i].text, by_people=by_people)
             if why is None:
                 kept.append(i)
                 left -= 1
@@ -370,16 +370,16 @@ def _why_not(
 ) -> str | None:
     shortest, longest = lengths[candidate.label]
     slack = settings.length_slack
-    edited = candidate.origin in EDITS
+    by_people = candidate.origin in BY_PEOPLE
     checks = (
         ("empty", not own.words),
         ("copy of a real row", own.duplicate),
-        ("copied run", not edited and own.copied > settings.copied(level)),
-        ("copied share", not edited and own.copied_share > settings.max_copied_share),
-        ("similar to a real row", not edited and own.similarity > settings.max_similarity),
+        ("copied run", not by_people and own.copied > settings.copied(level)),
+        ("copied share", not by_people and own.copied_share > settings.max_copied_share),
+        ("similar to a real row", not by_people and own.similarity > settings.max_similarity),
         ("length", not shortest / (1 + slack) <= own.words <= longest * (1 + slack)),
-        ("loop", not edited and own.loops > settings.max_loops),
-        ("unseen neighbours", not edited and own.unseen > settings.max_unseen),
+        ("loop", not by_people and own.loops > settings.max_loops),
+        ("unseen neighbours", not by_people and own.unseen > settings.max_unseen),
         (
             "perplexity",
             own.perplexity is not None and own.perplexity > settings.max_perplexity * median,
@@ -403,14 +403,14 @@ class _Kept:
         threshold = min(max(most, 0.1), 0.99)
         self._near = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
 
-    def why_not(self, text: str, *, edited: bool) -> str | None:
+    def why_not(self, text: str, *, by_people: bool) -> str | None:
         """The reason to reject a text; None takes it in."""
         from datasketch import MinHash
 
         words = self._cut(text)
         if words in self._exact:
             return "copy of a kept row"
-        if not edited:
+        if not by_people:
             hashed = MinHash(num_perm=_PERMUTATIONS, seed=1)
             hashed.update_batch([word.encode() for word in set(words)])
             found = self._near.query(hashed)

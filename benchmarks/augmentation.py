@@ -2,7 +2,7 @@
 
     python benchmarks/augmentation.py FOLDER --cache DIR [--sets trec ...] [--sizes 5 20 100 500]
         [--seeds 0 1 2 3 4] [--methods none eda aeda textmill pseudo textmill+unlabelled]
-        [--classifiers tfidf lstm] [--minutes N]
+        [--classifiers tfidf lstm judge] [--minutes N]
 
 FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
 ag_news/train.csv (text, label). Of the different texts of a file a thousand, always the same, are
@@ -21,8 +21,10 @@ two runs with other --sets may share a folder, one on each core. --minutes ends 
 cell.
 
 Tuning, on seeds from 100 that are not reported: --per-example says how many rows a method adds for
-each real one, --penalty and --lstm (NAME=NUMBER) set the classifiers; results of each stand beside
-the others. What was chosen, and how, stands in docs/benchmarks.md.
+each real one, --augment gives options to textmill augment, --penalty and --lstm set the classifiers
+(NAME=VALUE each); results of each stand beside the others. `judge` is the classifier of the
+filters. The test rows are those of the report, so what was chosen was chosen by them, too. What was
+chosen, and how, stands in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -44,18 +46,16 @@ from table import machine
 SETS = ("trec", "sst2", "ag_news", "snips")
 SIZES = (5, 20, 100, 500)  # of each label, but the last is in all
 IN_ALL = 500
-METHODS = ("none", "eda", "aeda", "textmill", "pseudo")
-MORE_METHODS = ("textmill+unlabelled",)  # takes minutes more each
-MADE_BY_TEXTMILL = ("textmill", "pseudo", "textmill+unlabelled")
-CLASSIFIERS = ("tfidf", "lstm")
+EDITS, MADE = ("eda", "aeda"), ("textmill", "pseudo", "textmill+unlabelled")
+METHODS = ("none", *EDITS, *MADE)  # the last, which takes minutes more each, only when asked for
+CLASSIFIERS = ("tfidf", "lstm", "judge")  # the last, that of the filters, only when asked for
+MINUTES = 2  # of a language model's training, at most
 TEST_ROWS, TEST_SEED = 1000, 20
 # Added for each real row, by size: of the edits what was tuned, of the others the default.
 PER_EXAMPLE = {
     "eda": {5: 4, 20: 4, 100: 4, 500: 4},
     "aeda": {5: 4, 20: 4, 100: 1, 500: 1},
-    "textmill": dict.fromkeys(SIZES, 10),
-    "textmill+unlabelled": dict.fromkeys(SIZES, 10),
-    "pseudo": dict.fromkeys(SIZES, 10),
+    **dict.fromkeys(MADE, dict.fromkeys(SIZES, 10)),
 }
 Row = tuple[str, str]  # text, label
 
@@ -67,19 +67,23 @@ class Options:
     per_example: int | None = None
     penalty: float | None = None
     lstm: tuple[str, ...] = ()
-    train_minutes: float = 2.0
+    augment: tuple[str, ...] = ()
+
+    def each(self, cell: Cell) -> int:
+        """Rows to add for each real one."""
+        return self.per_example or PER_EXAMPLE[cell.method][cell.size]
 
     def tag(self, cell: Cell) -> str:
         """Of a cell's file, so that results of other options stand beside it."""
         parts = []
         if self.per_example is not None and cell.method != "none":
             parts.append(f"x{self.per_example}")
-        if self.penalty is not None and cell.classifier == "tfidf":
+        if self.penalty is not None and cell.classifier != "lstm":
             parts.append(f"penalty={self.penalty:g}")
         if cell.classifier == "lstm":
             parts += self.lstm
-        if cell.method.startswith("textmill") and self.train_minutes != Options.train_minutes:
-            parts.append(f"{self.train_minutes:g}min")
+        if cell.method in MADE:
+            parts += self.augment
         return "".join(f"-{part}" for part in parts)
 
 
@@ -140,10 +144,9 @@ def added_rows(
 
     if cell.method == "none":
         return []
-    each = options.per_example or PER_EXAMPLE[cell.method][cell.size]
     texts, labels = [text for text, _ in labelled], [label for _, label in labelled]
-    if cell.method in MADE_BY_TEXTMILL:
-        table = _textmill(cell, labelled, left, each, cache, options)
+    if cell.method in MADE:
+        table = _textmill(cell, labelled, left, cache, options)
         with open(table, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["origin"] != "real"]
         return [
@@ -155,7 +158,7 @@ def added_rows(
             )
             for row in rows
         ]
-    counts = {label: each * labels.count(label) for label in sorted(set(labels))}
+    counts = {label: options.each(cell) * labels.count(label) for label in sorted(set(labels))}
     names = ("swap", "delete") if cell.method == "eda" else (cell.method,)
     shares = [{label: (n + i) // len(names) for label, n in counts.items()} for i in range(2)]
     return [
@@ -165,9 +168,10 @@ def added_rows(
     ]
 
 
-def table_path(cell: Cell, each: int, cache: Path, options: Options) -> Path:
+def table_path(cell: Cell, cache: Path, options: Options) -> Path:
     """Where an augmented table lies."""
-    name = f"{cell.set}-{cell.size}-{cell.seed}-{cell.method}-x{each}-{options.train_minutes:g}min"
+    parts = [cell.set, cell.size, cell.seed, cell.method, f"x{options.each(cell)}"]
+    name = "-".join(map(str, [*parts, *options.augment]))
     return cache / "tables" / name / "augmented.csv"
 
 
@@ -175,7 +179,6 @@ def _textmill(
     cell: Cell,
     labelled: Sequence[Row],
     left: Sequence[Row],
-    each: int,
     cache: Path,
     options: Options,
 ) -> Path:
@@ -183,7 +186,7 @@ def _textmill(
 
     In a process of its own: what its training leaves behind in TensorFlow ends with it.
     """
-    out = table_path(cell, each, cache, options)
+    out = table_path(cell, cache, options)
     place = out.parent
     if out.exists():
         return out
@@ -192,9 +195,12 @@ def _textmill(
         csv.writer(file).writerows([("text", "label"), *labelled])
     command = [
         sys.executable, "-m", "pipeline.cli", "augment", str(place / "rows.csv"),
-        "--text", "text", "--label", "label", "--out", str(out), "--per-example", str(each),
-        "--minutes", str(options.train_minutes), "--seed", str(cell.seed),
+        "--text", "text", "--label", "label", "--out", str(out), "--seed", str(cell.seed),
+        "--per-example", str(options.each(cell)), "--minutes", str(MINUTES),
     ]  # fmt: skip
+    for option in options.augment:  # of an option that is there twice argparse takes the last
+        name, _, value = option.partition("=")
+        command += [f"--{name}", value]
     if cell.method == "pseudo":
         command += ["--with", "pseudo"]
     if cell.method != "textmill":
@@ -215,9 +221,11 @@ def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[
     started = time.monotonic()
     labelled, left, test = split(rows, cell.size, cell.seed)
     added = added_rows(cell, labelled, left, cache, options)
-    if cell.classifier == "tfidf":
+    classifier: Any
+    if cell.classifier != "lstm":
         more: Any = {} if options.penalty is None else {"penalty": options.penalty}
-        classifier: Any = TfidfClassifier(seed=cell.seed, **more)
+        judge = cell.classifier == "judge"
+        classifier = TfidfClassifier(seed=cell.seed, characters=judge, **more)
     else:
         from pipeline.lstm import LstmSettings
 
@@ -326,15 +334,15 @@ def print_quality(
     """
     from pipeline.classify import TfidfClassifier
 
-    print("\n| rows | set | kept of wanted | label right | with 8 words copied | most alike | s |")
-    print("|---|---|---|---|---|---|---|")
     judges: dict[str, TfidfClassifier] = {}
     groups: dict[tuple[str, int], list[tuple[float, ...]]] = {}
-    for cell in cells:
-        each = options.per_example or PER_EXAMPLE["textmill"][cell.size]
-        out = table_path(cell, each, cache, options)
-        if (cell.method, cell.classifier) != ("textmill", CLASSIFIERS[0]) or not out.exists():
-            continue
+    made = {table_path(c, cache, options): c for c in cells if c.method == "textmill"}
+    made = {out: cell for out, cell in made.items() if out.exists()}
+    if not made:
+        return
+    print("\n| rows | set | kept of wanted | label right | with 8 words copied | most alike | s |")
+    print("|---|---|---|---|---|---|---|")
+    for out, cell in made.items():
         with open(out, encoding="utf-8", newline="") as file:
             table = list(csv.DictReader(file))
         real = [row["text"].casefold().split() for row in table if row["origin"] == "real"]
@@ -382,15 +390,15 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=SIZES)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
-    parser.add_argument("--methods", nargs="+", choices=METHODS + MORE_METHODS,
-        default=METHODS)  # fmt: skip
-    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=CLASSIFIERS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:-1])
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS,
+        default=CLASSIFIERS[:-1])  # fmt: skip
     parser.add_argument("--minutes", type=float, help="start no cell after so many")
     parser.add_argument("--per-example", type=int)
     parser.add_argument("--penalty", type=float, help="of tfidf")
     parser.add_argument("--lstm", nargs="+", default=(), metavar="NAME=NUMBER")
-    parser.add_argument("--train-minutes", type=float, default=Options.train_minutes,
-        help="of textmill's language model")  # fmt: skip
+    parser.add_argument("--augment", nargs="+", default=(), metavar="NAME=VALUE",
+        help="options of textmill augment")  # fmt: skip
     args = parser.parse_args()
     from model.generator import use_one_thread
 
@@ -399,7 +407,7 @@ def main() -> None:
         per_example=args.per_example,
         penalty=args.penalty,
         lstm=tuple(args.lstm),
-        train_minutes=args.train_minutes,
+        augment=tuple(args.augment),
     )
     cells = [
         Cell(seed, name, size, method, classifier)

@@ -322,8 +322,7 @@ def choose(
 ) -> Choice:
     """Keeps for each label as many as are wanted of the candidates that pass, drawn by `seed`.
 
-    Not the most confident ones: these are the most like one another, and a classifier learned less
-    from them (docs/benchmarks.md).
+    Not the most confident ones: these are the most like one another (docs/benchmarks.md).
 
     Args:
         wanted: how many, by label.

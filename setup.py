@@ -2,9 +2,17 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+
+# The folders model/ and pipeline/ are installed as textmill.model and textmill.pipeline: a user's
+# own model.py or pipeline.py must not stand in for them.
+FOLDERS = ("model", "pipeline")
+ROOMS = {
+    f"textmill.{top}.{room}": f"{top}/{room}" for top in FOLDERS for room in find_packages(top)
+}
+PACKAGES = {"textmill": "textmill", **{f"textmill.{top}": top for top in FOLDERS}, **ROOMS}
 
 setup(
     name="textmill",
@@ -14,8 +22,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    packages=["model", "pipeline"],
-    package_data={"pipeline": ["*.html"]},
+    packages=list(PACKAGES),
+    package_dir=PACKAGES,
+    package_data={"textmill": ["py.typed"], "textmill.pipeline.command": ["*.html"]},
     python_requires=">=3.11,<3.14",
     install_requires=[
         "apache-beam>=2.77,<2.80",
@@ -63,7 +72,7 @@ setup(
             "selenium>=4.20",
         ],
     },
-    entry_points={"console_scripts": ["textmill=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["textmill=textmill.pipeline.command.cli:main"]},
     classifiers=[
         "Programming Language :: Python :: 3.11",
         "Topic :: Text Processing :: Linguistic",

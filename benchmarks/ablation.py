@@ -17,10 +17,10 @@ from typing import Any
 
 from table import print_table
 
-from model.quiet import load_tensorflow
-from model.settings import AUTO, PRESETS, TrainSettings, VocabularySettings
-from model.train import CorpusSettings, train_model
-from pipeline.console import TrainingReport
+from textmill.model.settings import AUTO, PRESETS, TrainSettings, VocabularySettings
+from textmill.model.tensorflow_setup import load_tensorflow
+from textmill.model.training.train import CorpusSettings, train_model
+from textmill.pipeline.command.console import TrainingReport
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "the recipe": {},

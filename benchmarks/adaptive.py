@@ -17,11 +17,13 @@ from collections import Counter
 
 import numpy as np
 
-from model.generator import SLOTS, Generator, Prompt, use_one_thread
-from model.output import choose_output
-from model.saved import SavedModel, weight_shapes
-from model.settings import GenerationSettings, NetworkSettings
-from model.vocabulary import RESERVED, Vocabulary
+from textmill.model.generation.generator import SLOTS, Generator
+from textmill.model.network.adaptive_cuts import choose_output
+from textmill.model.network.directory import SavedModel, weight_shapes
+from textmill.model.prompt import Prompt
+from textmill.model.settings import GenerationSettings, NetworkSettings
+from textmill.model.tensorflow_setup import use_one_thread
+from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
 
 def main() -> None:
@@ -116,8 +118,8 @@ def tails_computed(model: SavedModel, temperature: float) -> tuple[float, float]
     """Tails computed for a word, and the share of them that gave the word."""
     import tensorflow as tf
 
-    from model.adaptive import AdaptiveSampler, Wishes
-    from model.graph import Graph
+    from textmill.model.generation.adaptive import AdaptiveSampler, Wishes
+    from textmill.model.generation.compiled import Graph
 
     graph, slots, steps = Graph(model, SLOTS), SLOTS, 50
     sampler = graph.sampler

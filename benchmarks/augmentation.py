@@ -13,8 +13,8 @@ rows gives it (augment --unlabelled F --with pseudo); with `textmill+unlabelled`
 learns from it first (augment --unlabelled F).
 
 Every classifier makes the same number of steps at most and stops early by held-out real rows, see
-`pipeline/lstm.py`. An interval is Student's over the seeds, for gains over paired differences; the
-test rows are the same for all seeds, so it says nothing on other test rows.
+`lstm_classifier.py`. An interval is Student's over the seeds, for gains over paired differences;
+the test rows are the same for all seeds, so it says nothing on other test rows.
 
 Each result is a file in DIR, and so is each augmented table: a run that was stopped goes on, and
 two runs with other --sets may share a folder, one on each core. --minutes ends a run at the next
@@ -140,7 +140,7 @@ def added_rows(
     cell: Cell, labelled: Sequence[Row], left: Sequence[Row], cache: Path, options: Options
 ) -> list[Any]:
     """The candidates that a method adds."""
-    from pipeline.augmenters import AUGMENTERS, Candidate
+    from textmill.pipeline.augment.edits import AUGMENTERS, Candidate
 
     if cell.method == "none":
         return []
@@ -194,7 +194,7 @@ def _textmill(
     with open(place / "rows.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *labelled])
     command = [
-        sys.executable, "-m", "pipeline.cli", "augment", str(place / "rows.csv"),
+        sys.executable, "-m", "textmill", "augment", str(place / "rows.csv"),
         "--text", "text", "--label", "label", "--out", str(out), "--seed", str(cell.seed),
         "--per-example", str(options.each(cell)), "--minutes", str(MINUTES),
     ]  # fmt: skip
@@ -215,8 +215,8 @@ def _textmill(
 
 def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[str, Any]:
     """Trains and tests; seconds are those of this call, the making of the rows included."""
-    from pipeline.check import accuracy
-    from pipeline.classify import LstmClassifier, TfidfClassifier
+    from textmill.pipeline.augment.classifiers import LstmClassifier, TfidfClassifier
+    from textmill.pipeline.augment.gain import accuracy
 
     started = time.monotonic()
     labelled, left, test = split(rows, cell.size, cell.seed)
@@ -227,7 +227,7 @@ def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[
         judge = cell.classifier == "judge"
         classifier = TfidfClassifier(seed=cell.seed, characters=judge, **more)
     else:
-        from pipeline.lstm import LstmSettings
+        from textmill.pipeline.augment.lstm_classifier import LstmSettings
 
         named = dict(option.split("=") for option in options.lstm)
         kinds = {name: type(value) for name, value in asdict(LstmSettings()).items()}
@@ -270,7 +270,7 @@ def seconds_left(missing: Iterable[Cell], done: Iterable[dict[str, Any]]) -> flo
 
 def text_of(values: Sequence[float], *, signed: bool = False) -> str:
     """Mean and 95 % interval."""
-    from pipeline.check import interval
+    from textmill.pipeline.augment.gain import interval
 
     form = "+.1f" if signed else ".1f"
     if len(values) < 2:
@@ -332,7 +332,7 @@ def print_quality(
     Right is a label that a classifier of all rows of the set gives, too. Copies are looked for in
     the rows learned from: runs of eight words or more, and the largest Jaccard similarity.
     """
-    from pipeline.classify import TfidfClassifier
+    from textmill.pipeline.augment.classifiers import TfidfClassifier
 
     judges: dict[str, TfidfClassifier] = {}
     groups: dict[tuple[str, int], list[tuple[float, ...]]] = {}
@@ -400,7 +400,7 @@ def main() -> None:
     parser.add_argument("--augment", nargs="+", default=(), metavar="NAME=VALUE",
         help="options of textmill augment")  # fmt: skip
     args = parser.parse_args()
-    from model.generator import use_one_thread
+    from textmill.model.tensorflow_setup import use_one_thread
 
     use_one_thread()
     options = Options(

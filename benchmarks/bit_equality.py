@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import time
 
-from model.generator import SLOTS, Generator, Prompt, use_one_thread
-from model.saved import load_model
-from model.settings import PRECISIONS, GenerationSettings
+from textmill.model.generation.generator import SLOTS, Generator
+from textmill.model.network.directory import load_model
+from textmill.model.prompt import Prompt
+from textmill.model.settings import PRECISIONS, GenerationSettings
+from textmill.model.tensorflow_setup import use_one_thread
 
 
 def main() -> None:

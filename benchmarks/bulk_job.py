@@ -20,15 +20,15 @@ from pathlib import Path
 
 from table import print_table
 
-from model.settings import GenerationSettings
-from pipeline.prompts import plan
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.prompts.planning import plan
 
-COMMAND = [sys.executable, "-m", "pipeline.cli"]
+COMMAND = [sys.executable, "-m", "textmill"]
 BARE = """
 import json, sys, time
-from model.generator import Generator, Prompt, use_one_thread
-from model.saved import load_model
-from model.settings import GenerationSettings
+from textmill.model.generation.generator import Generator, Prompt, use_one_thread
+from textmill.model.network.directory import load_model
+from textmill.model.settings import GenerationSettings
 path, model, samples, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 use_one_thread()
 generator = Generator(load_model(model))

@@ -23,11 +23,13 @@ from statistics import median
 import numpy as np
 from table import print_table
 
-from model.generator import Generator, Prompt, use_one_thread
-from model.saved import SavedModel, weight_shapes
-from model.settings import GenerationSettings, NetworkSettings
-from model.vocabulary import RESERVED, Vocabulary
-from pipeline.bench import flop_of_a_word, matrix_peak, random_prompts, timed
+from textmill.model.generation.generator import Generator
+from textmill.model.network.directory import SavedModel, weight_shapes
+from textmill.model.prompt import Prompt
+from textmill.model.settings import GenerationSettings, NetworkSettings
+from textmill.model.tensorflow_setup import use_one_thread
+from textmill.model.text.vocabulary import RESERVED, Vocabulary
+from textmill.pipeline.command.bench import flop_of_a_word, matrix_peak, random_prompts, timed
 
 REFERENCE = NetworkSettings(vocabulary=33_278, embedding=650, hidden=650, layers=2)
 PARTS = ["limit", "rivals", "filters", "prompts"]
@@ -251,7 +253,16 @@ def prompts_and_lengths() -> list[tuple[str, str]]:
 
 def first_text(model: str) -> tuple[str, str]:
     """Seconds from the command to its first text, imports and compilation included."""
-    command = [sys.executable, "-m", "pipeline.cli", "sample", model, "The", "--max-words", "10"]
+    command = [
+        sys.executable,
+        "-m",
+        "textmill",
+        "sample",
+        model,
+        "The",
+        "--max-words",
+        "10",
+    ]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return "first text of `textmill sample` after start", f"{time.perf_counter() - started:.1f} s"

@@ -21,13 +21,13 @@ from statistics import mean
 import numpy as np
 from table import print_table
 
-from model.corpus import read_table
-from model.evaluate import Evaluator
-from model.network import LanguageModel
-from model.saved import SavedModel, load_model, save_model
-from model.settings import TrainSettings, VocabularySettings
-from model.train import CorpusSettings, tokenized_part, train_model
-from pipeline.console import TrainingReport
+from textmill.model.network.directory import SavedModel, load_model, save_model
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.settings import TrainSettings, VocabularySettings
+from textmill.model.text.corpus import read_table
+from textmill.model.training.likelihood import Evaluator
+from textmill.model.training.train import CorpusSettings, tokenized_part, train_model
+from textmill.pipeline.command.console import TrainingReport
 
 
 def held_out_perplexity(model: SavedModel, table: Path) -> float:

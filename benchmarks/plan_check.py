@@ -24,7 +24,7 @@ from table import print_table
 CORE = """
 import sys, time
 time.monotonic = time.perf_counter = time.process_time
-from pipeline.cli import main
+from textmill.pipeline.command.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 

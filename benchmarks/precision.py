@@ -15,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 from table import print_table
 
-from model.generator import MANY_SLOTS, SLOTS, Generator, use_one_thread
-from model.graph import Graph
-from model.saved import SavedModel, load_model
-from model.settings import PRECISIONS, GenerationSettings
-from pipeline.bench import flop_of_a_word, matrix_peak, random_prompts, timed
+from textmill.model.generation.compiled import Graph
+from textmill.model.generation.generator import MANY_SLOTS, SLOTS, Generator
+from textmill.model.network.directory import SavedModel, load_model
+from textmill.model.settings import PRECISIONS, GenerationSettings
+from textmill.model.tensorflow_setup import use_one_thread
+from textmill.pipeline.command.bench import flop_of_a_word, matrix_peak, random_prompts, timed
 
 
 def perplexity(model: SavedModel, ids: np.ndarray, precision: str) -> float:

@@ -259,7 +259,7 @@ def simulated(args: argparse.Namespace) -> None:
 
 def measured(args: argparse.Namespace) -> None:
     rows: list[tuple[str, str]] = []
-    from pipeline.prompts import even_shards
+    from textmill.pipeline.prompts.planning import even_shards
 
     shards = even_shards(10**9, 5 * 10**10)
     rows.append(
@@ -280,8 +280,8 @@ def measured(args: argparse.Namespace) -> None:
 
 def planning(count: int) -> list[tuple[str, str]]:
     """Seconds of the planning pass over text, objects and a table."""
-    from model.settings import GenerationSettings
-    from pipeline.prompts import plan
+    from textmill.model.settings import GenerationSettings
+    from textmill.pipeline.prompts.planning import plan
 
     rows = []
     line = "President attends the opening of the new bridge, says it is late"
@@ -330,16 +330,16 @@ def launcher(args: argparse.Namespace) -> None:
     """What so many shards cost the launcher; printed as JSON, for `measured`."""
     import apache_beam as beam
 
-    from model.machine import cpu_kind
-    from model.settings import GenerationSettings
-    from pipeline.directory import RunDirectory
-    from pipeline.formats import Format
-    from pipeline.generate import Job, build
-    from pipeline.inputs import AS_USUAL, Form
-    from pipeline.prompts import Plan, PromptFile, Shard
-    from pipeline.records import columns_of
-    from pipeline.shards import Output, ShardSummary, write_manifest
-    from pipeline.statistics import Statistics
+    from textmill.model.machine import cpu_kind
+    from textmill.model.settings import GenerationSettings
+    from textmill.pipeline.job.generate import Job, build
+    from textmill.pipeline.job.manifest import Output, ShardSummary, write_manifest
+    from textmill.pipeline.job.run_directory import RunDirectory
+    from textmill.pipeline.job.run_statistics import Statistics
+    from textmill.pipeline.output.columns import columns_of
+    from textmill.pipeline.output.formats import Format
+    from textmill.pipeline.prompts.planning import Plan, PromptFile, Shard
+    from textmill.pipeline.prompts.reading import AS_USUAL, Form
 
     count, rows, base = args.count, [], resident()
     texts = 20_000

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterable
 
-from model.machine import cpu_kind
+from textmill.model.machine import cpu_kind
 
 
 def machine() -> str:

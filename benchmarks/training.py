@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from table import print_table
 
-from model.quiet import load_tensorflow
+from textmill.model.tensorflow_setup import load_tensorflow
 
 # Vocabulary, units, layers, batch, steps.
 ROWS = [(5_000, 256, 1, 32, 32), (10_000, 400, 2, 32, 35), (33_278, 650, 2, 20, 35)]
@@ -38,12 +38,12 @@ Step = Callable[[np.ndarray, np.ndarray], Any]  # trains on ids and targets [B, 
 
 
 def textmill(words: int, units: int, layers: int, batch: int, *, plain: bool = False) -> Step:
-    """Training steps of `model.network`, or without `model.fast`."""
+    """Training steps of `network.lstm`, or without `network.cpu_kernels`."""
     import keras
 
-    from model.fit import _optimizer
-    from model.network import LanguageModel, Trainee
-    from model.settings import NetworkSettings, TrainSettings
+    from textmill.model.network.lstm import LanguageModel, Trainee
+    from textmill.model.settings import NetworkSettings, TrainSettings
+    from textmill.model.training.fit import _optimizer
 
     network = LanguageModel(
         NetworkSettings(vocabulary=words, embedding=units, hidden=units, layers=layers)
@@ -118,7 +118,7 @@ def speeds(row: tuple[int, int, int, int, int], repeats: int) -> list[tuple[str,
 def quality(text: str, minutes: float, folder: str) -> Iterator[tuple[str, str]]:
     """Trains and evaluates a model as a user would."""
     model = str(Path(folder) / f"{Path(text).stem}-{minutes:g}")
-    command = [sys.executable, "-m", "pipeline.cli"]
+    command = [sys.executable, "-m", "textmill"]
     budget = ["--minutes", f"{minutes:g}"]
     subprocess.run([*command, "train", text, *budget, "--out", model, "--quiet"], check=True)
     asked = [*command, "evaluate", model, text, "--baselines", "--json"]

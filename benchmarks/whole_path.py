@@ -21,7 +21,7 @@ from statistics import median
 
 from table import print_table
 
-COMMAND = [sys.executable, "-m", "pipeline.cli"]
+COMMAND = [sys.executable, "-m", "textmill"]
 
 
 def run(*arguments: object) -> tuple[float, str, float]:

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 from table import print_table
 
-from model.checkpoint import Checkpoint, about
-from model.machine import cores, gpus
-from model.recipe import Recipe, choose
-from model.settings import AUTO, PRECISIONS, PRESETS, NetworkSettings, TrainSettings
-from model.split import END, Part
-from model.vocabulary import EOS, RESERVED, Vocabulary
+from textmill.model.machine import cores, gpus
+from textmill.model.settings import AUTO, PRECISIONS, PRESETS, NetworkSettings, TrainSettings
+from textmill.model.text.split import END, Part
+from textmill.model.text.vocabulary import EOS, RESERVED, Vocabulary
+from textmill.model.training.checkpoint import Checkpoint, about
+from textmill.model.training.recipe import Recipe, choose
 
 
 def make_ids(path: Path, texts: list[str]) -> None:
@@ -60,14 +60,14 @@ class Report:
     """Prints lines, and metrics into a file."""
 
     def message(self, text: str) -> None:
-        """See `model.fit.Reporter`."""
+        """See `training.fit.Reporter`."""
         print(text, flush=True)
 
     def progress(self, share: float, *, loss: float, rate: float) -> None:
-        """See `model.fit.Reporter`."""
+        """See `training.fit.Reporter`."""
 
     def validated(self, epoch: float, *, perplexity: float, best: bool) -> None:
-        """See `model.fit.Reporter`."""
+        """See `training.fit.Reporter`."""
         self.message(f"epoch {epoch:6.2f}  validation perplexity {perplexity:.2f}")
 
 
@@ -85,11 +85,11 @@ def train(args: argparse.Namespace) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     import keras
 
-    from model.dataset import StreamBatches
-    from model.evaluate import Evaluator
-    from model.fit import fit
-    from model.network import LanguageModel
-    from model.output import choose_output
+    from textmill.model.network.adaptive_cuts import choose_output
+    from textmill.model.network.lstm import LanguageModel
+    from textmill.model.text.dataset import StreamBatches
+    from textmill.model.training.fit import fit
+    from textmill.model.training.likelihood import Evaluator
 
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "checkpoint.npz"

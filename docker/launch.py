@@ -2,6 +2,6 @@
 
 import sys
 
-from pipeline.template import main
+from textmill.pipeline.command.flex_template import main
 
 sys.exit(main(sys.argv[1:]))

@@ -11,8 +11,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.corpus import built_in_corpus, read_corpus
-from model.errors import TextmillError
+from textmill.model.errors import TextmillError
+from textmill.model.text.corpus import built_in_corpus, read_corpus
 
 _ADDRESS = "https://www.gutenberg.org/cache/epub/{number}/pg{number}.txt"
 _MOST_BYTES = 50 << 20

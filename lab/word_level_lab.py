@@ -162,7 +162,7 @@ print("targets", to_text(targets[0, 0, :12]))
 # %%
 from lab.training import probabilities, rerunner, stepper
 from lab.training import train as train_network
-from model.quiet import load_tensorflow
+from textmill.model.tensorflow_setup import load_tensorflow
 
 load_tensorflow()  # without its greetings
 losses = []

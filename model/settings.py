@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from model.errors import SettingError
+from textmill.model.errors import SettingError
 
 LEVELS = ("word", "char", "whitespace")
 MODES = ("stream", "lines")
@@ -161,7 +161,7 @@ class TrainSettings:
             where `minutes` is given.
         batch: B, parallel streams or lines.
         steps: T, time steps of a window (`stream` mode).
-        learning_rate: peak rate of AdamW, warmed up to. None here and below: what `model.recipe`
+        learning_rate: peak rate of AdamW, warmed up to. None here and below: what `training.recipe`
             finds fit.
         schedule: how the rate falls to a hundredth of its peak, `cosine` or `linear`; `constant`
             leaves it there.
@@ -170,10 +170,10 @@ class TrainSettings:
         clip: gradients are scaled so that their global norm is at most this.
         patience: stop after so many validations without a better perplexity.
         enough: stop at a validation perplexity of at most this.
-        weight_drop, word_dropout: see `model.network.LanguageModel`.
-        activation_penalty, slowness_penalty: of the last layer, see `model.network.Trainee`.
-        vary: windows of different lengths (`stream` mode), see `model.dataset.StreamBatches`.
-        precision: of matrix products, see `model.network.LanguageModel`.
+        weight_drop, word_dropout: see `network.lstm.LanguageModel`.
+        activation_penalty, slowness_penalty: of the last layer, see `network.lstm.Trainee`.
+        vary: windows of different lengths (`stream` mode), see `text.dataset.StreamBatches`.
+        precision: of matrix products, see `network.lstm.LanguageModel`.
         average: judge and keep running means of the weights.
         checkpoint_minutes: between two checkpoints.
         seed: seeds initial weights, dropout and the order of lines.

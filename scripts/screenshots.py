@@ -19,9 +19,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from model.generator import use_one_thread
-from model.saved import load_model
-from pipeline.play import server
+from textmill.model.network.directory import load_model
+from textmill.model.tensorflow_setup import use_one_thread
+from textmill.pipeline.command.play import server
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 1080, 1500
@@ -54,7 +54,7 @@ def playground(model: str, prompt: str, out: Path) -> None:
 
 def report_of(directory: str, corpus: str | None, out: Path) -> None:
     """The report of an output, in full."""
-    from pipeline.report import CorpusFiles, report
+    from textmill.pipeline.report.report import CorpusFiles, report
 
     files = None if corpus is None else CorpusFiles(paths=(corpus,))
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
@@ -88,7 +88,7 @@ def plots(book: str) -> None:
     sys.path.insert(0, str(ROOT))  # the lab is in no wheel
     from lab.notebook import made, run
 
-    os.environ["LAB_EXERCISES"] = str(ROOT / "tests" / "lab_solution.py")
+    os.environ["LAB_EXERCISES"] = str(ROOT / "tests" / "lab" / "lab_solution.py")
     os.environ["LAB_BOOK"] = str(Path(book).resolve())
     pictures = [
         output["data"]["image/png"]

@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Equal bits need it, and it must be said before TensorFlow starts."""
-    from model.generator import use_one_thread
+    from textmill.model.tensorflow_setup import use_one_thread
 
     use_one_thread()
 
@@ -75,7 +75,7 @@ def one_generator_a_model() -> Iterator[None]:
     """Runs inside this process share a generator, as a worker's shards do: compiling is slow."""
     from unittest.mock import patch
 
-    from model.generator import Generator
+    from textmill.model.generation.generator import Generator
 
     made: dict[tuple[str, int], Generator] = {}
 
@@ -87,7 +87,7 @@ def one_generator_a_model() -> Iterator[None]:
             made[key] = Generator(model, slots=slots)
         return made[key]
 
-    with patch("pipeline.handler.Generator", make):
+    with patch("textmill.pipeline.job.handler.Generator", make):
         yield
 
 
@@ -131,8 +131,8 @@ def book(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def model_dir(book, tmp_path_factory) -> Path:
     """A model trained on `book`."""
-    from model.settings import TrainSettings, VocabularySettings
-    from model.train import CorpusSettings, train_model
+    from textmill.model.settings import TrainSettings, VocabularySettings
+    from textmill.model.training.train import CorpusSettings, train_model
 
     out = tmp_path_factory.mktemp("models") / "book"
     train_model(
@@ -149,8 +149,8 @@ def model_dir(book, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def labelled_dir(tmp_path_factory) -> Path:
     """A model of two labels whose texts share no word."""
-    from model.settings import TrainSettings, VocabularySettings
-    from model.train import CorpusSettings, train_model
+    from textmill.model.settings import TrainSettings, VocabularySettings
+    from textmill.model.training.train import CorpusSettings, train_model
 
     folder = tmp_path_factory.mktemp("labelled")
     rows = [f"cats\tthe cat {verb} {times}" for verb in ("purrs", "sleeps") for times in range(40)]
@@ -172,9 +172,9 @@ def labelled_dir(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def make_model():
     """Makes a saved model of random or given weights."""
-    from model.saved import SavedModel, weight_shapes
-    from model.settings import NetworkSettings
-    from model.vocabulary import RESERVED, Vocabulary
+    from textmill.model.network.directory import SavedModel, weight_shapes
+    from textmill.model.settings import NetworkSettings
+    from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
     def make(words, *, seed=0, arrays=None, labels=(), scale=0.5, mode="stream", **sizes):
         network = NetworkSettings(

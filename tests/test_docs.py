@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
-from pipeline.options import parser
+from textmill.pipeline.command import cli
+from textmill.pipeline.command.options import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -57,7 +57,7 @@ def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
     assert len(commands) >= 4
     for command in commands:
         words = shlex.split(command)[1:]
-        if words[0] == "augment":  # tests/test_augment.py runs it, on rows of its own
+        if words[0] == "augment":  # tests/pipeline/test_augment.py runs it, on rows of its own
             parser(cli._COMMANDS).parse_args(words)
             continue
         if "--minutes" in words:
@@ -84,8 +84,8 @@ def test_the_beam_example_runs(model_dir, tmp_path, monkeypatch):
 
 
 def test_the_commands_of_other_engines_are_known():
-    """tests/test_cluster.py runs the engines themselves."""
-    from pipeline.runner import _refuse_unknown
+    """tests/pipeline/test_cluster.py runs the engines themselves."""
+    from textmill.pipeline.job.local_runner import _refuse_unknown
 
     text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)

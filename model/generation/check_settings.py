@@ -1,0 +1,80 @@
+"""What settings ask of a model: words and a label that it knows, and something left to draw."""
+
+from __future__ import annotations
+
+from textmill.model.errors import SettingError
+from textmill.model.network.directory import SavedModel
+from textmill.model.settings import GenerationSettings
+from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN
+
+MOST_STOPS = 63  # ids that end a text, beside <eos>
+
+
+def check_settings(model: SavedModel, settings: GenerationSettings) -> None:
+    """Refuses settings that the model cannot follow.
+
+    Raises:
+        SettingError: a label, a stop word or a banned word that it does not know, no label where
+            it needs one, or no word is left to draw.
+    """
+    check_label(model, settings.label)
+    stops = stop_ids(model, settings)
+    undrawn = {PAD, EOS} | never_ids(model, settings)
+    if settings.min_words > 0:
+        undrawn |= stops
+    if len(undrawn) == len(model.vocabulary):
+        field = "ban" if settings.ban else "stop"
+        received = getattr(settings, field)
+        shown = received if len(received) <= 10 else f"{len(received):,} words"
+        raise SettingError(field, "fewer words, as the model has no other left to draw", shown)
+
+
+def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
+    """Ids of the settings' stop words, in all their forms.
+
+    Raises:
+        SettingError: a word that the vocabulary does not hold, which could never stop a text, or
+            words of more than `MOST_STOPS` forms.
+    """
+    ids = _ids_of(model, "stop", settings.stop)
+    if len(ids) > MOST_STOPS:
+        raise SettingError("stop", f"words of at most {MOST_STOPS} forms in all", settings.stop)
+    return ids
+
+
+def never_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
+    """Ids that are never drawn: `PAD`, `UNKNOWN` unless asked for, banned words in all forms.
+
+    Raises:
+        SettingError: a banned word that the vocabulary does not hold.
+    """
+    reserved = {PAD} if settings.unknown else {PAD, UNKNOWN}
+    return _ids_of(model, "ban", settings.ban) | reserved
+
+
+def _ids_of(model: SavedModel, field: str, words: tuple[str, ...]) -> frozenset[int]:
+    ids: list[int] = []
+    for word in words:
+        known = model.vocabulary.ids_of_surface(word)
+        if not known:
+            raise SettingError(field, "a word of the model's vocabulary", word)
+        ids += known
+    return frozenset(ids)
+
+
+def check_label(model: SavedModel, label: str | None) -> None:
+    """Refuses a label that the model does not have, or none where it was trained with labels.
+
+    Raises:
+        SettingError: as said.
+    """
+    if label is None and model.labels:
+        raise SettingError(
+            "label", f"given, as the model has labels: {', '.join(model.labels)}", None
+        )
+    if label not in (model.labels or (None,)):
+        known = ", ".join(model.labels)
+        allowed = (
+            f"one of the model's labels ({known})" if known else "left out: the model has none"
+        )
+        raise SettingError("label", allowed, label)

@@ -1,0 +1,357 @@
+"""Prompts in, generations out: one compiled step loop over a fixed number of slots.
+
+Each slot carries the LSTM state of one text. A prompt is read once, its state copied to the slots
+of its samples, and no prefix is ever run again. A slot whose text has ended is given the next one,
+so long and short texts do not wait for each other.
+
+The random numbers of a text depend on (seed, prompt id, sample number, position) alone, and on one
+thread a row's logits are the same bits whatever stands in the other rows: so is the text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textmill.model.generation.check_settings import MOST_STOPS, check_settings, never_ids, stop_ids
+from textmill.model.network.directory import SavedModel
+from textmill.model.prompt import Generation, Prompt
+from textmill.model.settings import GenerationSettings, NetworkSettings
+from textmill.model.text.vocabulary import EOS, PAD
+
+if TYPE_CHECKING:
+    from textmill.model.generation.compiled import Graph
+
+SLOTS, MANY_SLOTS = 64, 256
+_MOST_SLOTS = 4096
+_REFILLS = 4  # texts for each slot, below which the last ones leave too many slots empty
+LEAST_HISTORY = 64  # places of a history
+_QUEUE = 4  # texts that wait in the ring, for each slot
+_READ_AHEAD = 8  # prompts that are read at a time, for each slot
+
+_Key = tuple[str, str | None]  # a prompt's text and label
+
+
+def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
+    """The 64-bit key of a prompt's random numbers, as two 32-bit words."""
+    digest = hashlib.blake2b(f"{seed}\n{prompt_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+@dataclass
+class Times:
+    """Where a generator's time went, in seconds, and how it used its slots.
+
+    Attributes:
+        tokenise: prompts to ids. read: prompts to states. draw: words. join: ids to texts.
+        slot_steps: slots times steps that were made. words: of them, those that drew a word or the
+            end of a text.
+    """
+
+    tokenise: float = 0.0
+    read: float = 0.0
+    draw: float = 0.0
+    join: float = 0.0
+    slot_steps: int = 0
+    words: int = 0
+
+    @contextlib.contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Adds the seconds of a block to one part."""
+        started = time.perf_counter()
+        yield
+        setattr(self, part, getattr(self, part) + time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A prompt that has been read, once for all its texts."""
+
+    words: np.ndarray  # int32, after an EOS
+    glued: bool
+    state: np.ndarray  # [layers, 2, H]; all words but the last are in it
+
+
+@dataclass
+class _Text:
+    """A text to be drawn, or being drawn, in a slot."""
+
+    prompt: Prompt
+    settings: GenerationSettings
+    stops: frozenset[int]
+    sample: int
+    reading: _Reading
+    tokens: list[int] = field(default_factory=list)
+    nats: float = 0.0
+
+
+def slots_for(network: NetworkSettings, *, texts: int) -> int:
+    """How many texts to draw side by side where some `texts` are asked for at a time.
+
+    On a CPU `MANY_SLOTS` if they are filled several times over, which is faster by a tenth to a
+    quarter (docs/benchmarks.md), otherwise `SLOTS`; on a GPU the power of two whose logits and
+    states take a quarter of its memory, and no more than there are texts.
+    """
+    memory = _gpu_memory()
+    if not memory:
+        return MANY_SLOTS if texts >= _REFILLS * MANY_SLOTS else SLOTS
+    # Logits, their weights and what filters make of them; states and gates of each layer.
+    bytes_of_slot = 4 * (4 * network.vocabulary + 16 * network.layers * network.hidden)
+    most = min(memory // (4 * bytes_of_slot), max(texts, SLOTS), _MOST_SLOTS)
+    return max(SLOTS, 1 << max(most.bit_length() - 1, 0))
+
+
+def _gpu_memory() -> int:
+    """Bytes that TensorFlow may use on the smallest GPU; 0 where it sees none."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        return 0
+    from tensorflow.python.client import device_lib
+
+    devices = device_lib.list_local_devices()
+    return min(device.memory_limit for device in devices if device.device_type == "GPU")
+
+
+class Generator:
+    """Draws texts from a saved model.
+
+    Args:
+        model: from `load_model`.
+        slots: S, texts drawn at a time. 64, 128 and 256 give the same bits, so that `slots_for`
+            may choose; with very few the products are other code, whose last bits differ.
+
+    Attributes:
+        times: where the time went, over all calls of `generate`.
+    """
+
+    def __init__(self, model: SavedModel, *, slots: int = SLOTS):
+        self.model, self.slots, self.times = model, slots, Times()
+        self._graphs: dict[str, Graph] = {}
+
+    def _graph(self, precision: str) -> Graph:
+        """The compiled network; made once."""
+        if precision not in self._graphs:
+            from textmill.model.generation.compiled import Graph
+
+            self._graphs[precision] = Graph(self.model, self.slots, precision)
+        return self._graphs[precision]
+
+    def generate(
+        self, prompts: Iterable[Prompt], settings: GenerationSettings
+    ) -> Iterator[Generation]:
+        """Texts in the order of the prompts, for each as many as its settings say.
+
+        Prompts are taken as slots become free, so the iterable may be long.
+
+        Raises:
+            SettingError: see `check_settings`.
+        """
+        graph = self._graph(settings.precision)
+        waiting = self._texts(graph, prompts, settings)
+        loop = _Loop(graph, settings)
+        drawing: dict[int, _Text] = {}  # by number: the position among all texts asked for
+        done: dict[int, Generation] = {}
+        asked = next_out = 0
+        while True:
+            text = None
+            while loop.room and (text := next(waiting, None)) is not None:
+                drawing[asked] = text
+                loop.add(asked, text)
+                asked += 1
+            if not drawing:
+                return
+            with self.times.of("draw"):
+                numbers, tokens, nats = loop.draw(more=text is not None or not loop.room)
+            self.times.slot_steps += numbers.size
+            with self.times.of("join"):
+                for column in range(self.slots):
+                    rows = (numbers[:, column], tokens[:, column], nats[:, column])
+                    for number, token, nat in zip(*(row.tolist() for row in rows), strict=True):
+                        if number >= 0:
+                            self.times.words += 1
+                            ended = self._take(drawing[number], token, nat)
+                            if ended is not None:
+                                done[number] = ended
+                                del drawing[number]
+                                loop.forget(number)
+            while next_out in done:
+                yield done.pop(next_out)
+                next_out += 1
+
+    def _texts(
+        self, graph: Graph, prompts: Iterable[Prompt], settings: GenerationSettings
+    ) -> Iterator[_Text]:
+        """Reads prompts, some batches at a time, and gives a text for each of their samples."""
+        source = iter(prompts)
+        while window := list(itertools.islice(source, _READ_AHEAD * self.slots)):
+            own = [p.settings.within(settings) if p.settings else settings for p in window]
+            stops = {}
+            for s in set(own):
+                check_settings(self.model, s)
+                stops[s] = stop_ids(self.model, s)
+            keys = [(p.text, s.label) for p, s in zip(window, own, strict=True)]
+            readings = self._read(graph, list(dict.fromkeys(keys)))
+            for prompt, key, s in zip(window, keys, own, strict=True):
+                for sample in range(1, s.texts + 1):
+                    yield _Text(prompt, s, stops[s], sample, readings[key])
+
+    def _read(self, graph: Graph, keys: list[_Key]) -> dict[_Key, _Reading]:
+        """Different prompts, read in batches of like length."""
+        with self.times.of("tokenise"):
+            encoded = self.model.vocabulary.encode_prompts([text for text, _ in keys])
+        ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
+        order = sorted(range(len(keys)), key=lambda i: len(ids[i]))
+        readings = {}
+        with self.times.of("read"):
+            for start in range(0, len(order), self.slots):
+                batch = order[start : start + self.slots]
+                # The last word is fed to the first drawing step, which needs its logits.
+                states = graph.read([ids[i][:-1] for i in batch], [keys[i][1] for i in batch])
+                for row, i in enumerate(batch):
+                    readings[keys[i]] = _Reading(ids[i], encoded[i][1], states[:, :, row])
+        return readings
+
+    def _take(self, text: _Text, token: int, nat: float) -> Generation | None:
+        """Adds a newly drawn token to its text; the generation, if that ends it."""
+        text.nats += nat
+        if token == EOS:
+            return self._finish(text, "eos")
+        if token in text.stops:
+            return self._finish(text, "stop")
+        text.tokens.append(token)
+        if len(text.tokens) == text.settings.max_words:
+            return self._finish(text, "length")
+        return None
+
+    def _finish(self, text: _Text, finish: str) -> Generation:
+        drawn = len(text.tokens) + (finish != "length")
+        continuation = self.model.vocabulary.decode(text.tokens, glued=text.reading.glued)
+        return Generation(
+            prompt=text.prompt,
+            sample=text.sample,
+            text=text.prompt.text + continuation if text.settings.echo else continuation,
+            label=text.settings.label,
+            temperature=float(text.settings.temperature_of(text.sample)),
+            words=len(text.tokens),
+            finish=finish,
+            logprob=round(text.nats / drawn, 5),
+        )
+
+
+class _Loop:
+    """The compiled loop, its slots, and the ring of texts that wait for one.
+
+    The same programs serve all settings: what a filter or a greedy slot needs runs only while some
+    slot wants it, and leaves the other slots as they are, to the bit. Only the rules that look back
+    over the text (penalty, n-grams) have programs of their own.
+    """
+
+    def __init__(self, graph: Graph, settings: GenerationSettings):
+        self._graph, self._seed = graph, settings.seed
+        size = self._size = _QUEUE * graph.slots
+        self._queue: dict[str, np.ndarray] = {
+            "number": np.zeros(size, np.int32),
+            "token": np.zeros(size, np.int32),
+            "key": np.zeros((size, 2), np.uint32),
+            "sample": np.zeros(size, np.uint32),
+            "min_words": np.zeros(size, np.int32),
+            "max_words": np.zeros(size, np.int32),
+            "stops": np.full((size, MOST_STOPS + 1), EOS, np.int32),
+            "temperature": np.zeros(size, np.float32),
+            "top_k": np.zeros(size, np.int32),
+            "top_p": np.zeros(size, np.float32),
+            "min_p": np.zeros(size, np.float32),
+        }
+        if graph.model.labels:
+            self._queue["label"] = np.zeros(size, np.int32)
+        self._states = np.zeros((graph.layers, 2, size, graph.hidden), np.float32)
+        self._head = self._waiting = 0
+        # Added to the logits.
+        self._never = np.zeros(graph.model.network.vocabulary, np.float32)
+        self._never[list(never_ids(graph.model, settings))] = -np.inf
+        # None and 0 leave the rule out of the program.
+        penalty = settings.repetition_penalty
+        self._penalty = np.float32(penalty) if penalty != 1 else None
+        self._ngram = settings.no_repeat_ngram
+        if self._penalty is not None or self._ngram:
+            self._queue["history"] = np.full((size, LEAST_HISTORY), PAD, np.int32)
+        self._longest: dict[int, int] = {}  # words that a history must hold, by number of the text
+        self._slots = graph.empty(self._queue)
+
+    @property
+    def room(self) -> int:
+        """Texts that the ring can still take."""
+        return self._size - self._waiting
+
+    def add(self, number: int, text: _Text) -> None:
+        """Puts a text at the end of the ring."""
+        settings, queue = text.settings, self._queue
+        place = (self._head + self._waiting) % self._size
+        self._waiting += 1
+        self._states[:, :, place] = text.reading.state
+        queue["number"][place] = number
+        queue["token"][place] = text.reading.words[-1]
+        queue["key"][place] = prompt_key(self._seed, text.prompt.id)
+        queue["sample"][place] = text.sample
+        queue["min_words"][place] = settings.min_words
+        queue["max_words"][place] = settings.max_words
+        queue["stops"][place] = EOS
+        if text.stops:
+            queue["stops"][place, : len(text.stops)] = sorted(text.stops)
+        queue["temperature"][place] = settings.temperature_of(text.sample)
+        queue["top_k"][place] = settings.top_k
+        queue["top_p"][place] = settings.top_p
+        queue["min_p"][place] = settings.min_p
+        if "label" in queue:
+            queue["label"][place] = self._graph.label_ids([settings.label])[0]
+        if "history" in queue:
+            words = text.reading.words[1:]
+            self._longest[number] = len(words) + settings.max_words
+            if self._longest[number] > queue["history"].shape[1]:
+                self._fit(self._longest[number])
+            row = queue["history"][place]
+            row[:] = PAD
+            # Unknown words are not known to be the same word.
+            row[len(row) - len(words) :] = np.where(words > EOS, words, PAD)
+
+    def draw(self, *, more: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Some steps: numbers of texts int32 (below 0: none), words int32 and log-probabilities
+        float32, all [steps, S].
+
+        Args:
+            more: whether there are texts that found no place in the ring.
+        """
+        if self._longest and 2 * max(self._longest.values()) <= self._queue["history"].shape[1]:
+            self._fit(max(self._longest.values()))
+        # Arrays: each new Python number would be compiled anew.
+        head, waiting, more_waits = np.int32(self._head), np.int32(self._waiting), np.bool_(more)
+        slots, taken, steps, *out = self._graph.draw_chunk(
+            self._slots, self._queue, self._states, head, waiting, more_waits, self._never,
+            self._penalty, self._ngram,
+        )  # fmt: skip
+        self._slots = slots
+        taken, made = int(taken), int(steps)
+        self._head, self._waiting = (self._head + taken) % self._size, self._waiting - taken
+        numbers, tokens, nats = (rows.numpy()[:made] for rows in out)
+        return numbers, tokens, nats
+
+    def forget(self, number: int) -> None:
+        """Is told that a text has ended."""
+        self._longest.pop(number, None)
+
+    def _fit(self, words: int) -> None:
+        """Makes all histories as wide as so many words need: a power of two, so that programs are
+        few. They stand at the right, so that the room to their left changes nothing."""
+        width = max(LEAST_HISTORY, 1 << (words - 1).bit_length())
+        for arrays in (self._queue, self._slots):
+            kept = np.asarray(arrays["history"])[:, -width:]
+            missing = width - kept.shape[1]
+            arrays["history"] = np.pad(kept, [(0, 0), (missing, 0)], constant_values=PAD)

@@ -1,0 +1,1 @@
+"""The network: its layers, their fast kernels on a CPU, its directory on the disk."""

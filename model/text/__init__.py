@@ -1,0 +1,1 @@
+"""Text in: any book, corpus or table as ids, split and batched."""

@@ -1,0 +1,232 @@
+"""Ids as training batches: windows of one long stream, or padded lines. NumPy and tf.data alike.
+
+A feeder plans its batches in NumPy; `batches()` makes them there, `tf_data()` in a tf.data
+pipeline. Both give the same arrays in the same order. Shapes: B texts, T time steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textmill.model.text.vocabulary import EOS, PAD
+
+Batch = tuple[dict[str, Any], Any, Any]  # inputs, targets, weights
+
+_VARIATION, _HALF = 8, 0.05  # steps more or less, and the share of windows of half the steps
+WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+
+
+@dataclass(frozen=True)
+class StreamBatches:
+    """Contiguous windows for truncated backpropagation: B streams side by side, state carried.
+
+    Args:
+        ids: the text, int32 [N].
+        batch: B. steps: T.
+        seed: of the offset that shifts the windows each epoch, so that no word is always last.
+        vary: windows of T, T - 8 and T + 8 steps at random, and now and then of half of T, as in
+            AWD-LSTM, so that a word is not always as far from the start of its window. Few lengths,
+            as each is compiled for.
+    """
+
+    ids: np.ndarray
+    batch: int
+    steps: int
+    seed: int
+    vary: bool = False
+
+    carries_state = True
+
+    @property
+    def windows(self) -> int:
+        """Batches of T steps in an epoch, at least 1 where there is text enough."""
+        return (self._rows_length() - self._slack() - 1) // self.steps
+
+    @property
+    def words(self) -> int:
+        """Words to predict in an epoch."""
+        return self.windows * self.steps * self.batch
+
+    def plan(self, epoch: int) -> list[tuple[int, int]]:
+        """First step and number of steps of each window."""
+        whole = self.windows * self.steps
+        if not self.vary or self.steps <= _VARIATION:
+            return [(begin, self.steps) for begin in range(0, whole, self.steps)]
+        random = np.random.default_rng([self.seed, epoch, 1])
+        lengths = self.steps + _VARIATION * np.array([-1, 0, 1])
+        plan, begin = [], 0
+        while begin < whole:
+            length = int(random.choice(lengths, p=(0.25, 0.5, 0.25)))
+            if random.random() < _HALF:
+                length = self.steps // 2
+            if begin + length > whole:  # what is left is less than a window: a length there is
+                length = self.steps // 2
+            if begin + length > whole:
+                break
+            plan.append((begin, length))
+            begin += length
+        return plan
+
+    def _rows_length(self) -> int:
+        return (len(self.ids) + 1) // self.batch
+
+    def _slack(self) -> int:
+        # Room for the offset: at most a window, and at most an eighth of a short row.
+        return min(self.steps, self._rows_length() // 8)
+
+    def _rows(self, epoch: int) -> np.ndarray:
+        text = np.concatenate([[EOS], self.ids])[: self._rows_length() * self.batch]
+        length = self.windows * self.steps + 1
+        spare = self._rows_length() - length
+        offset = int(np.random.default_rng([self.seed, epoch]).integers(spare + 1))
+        rows = text.reshape(self.batch, -1)[:, offset : offset + length]
+        return rows.astype(np.int32)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Inputs [B, T], targets [B, T] one word on, weights all one; from a batch on."""
+        rows = self._rows(epoch)
+        for begin, length in self.plan(epoch)[start:]:
+            window = rows[:, begin : begin + length + 1]
+            ones = np.ones((self.batch, length), np.float32)
+            yield {"ids": window[:, :-1]}, window[:, 1:], ones
+
+    def tf_data(self, epoch: int, start: int = 0) -> Any:
+        """The same as a `tf.data.Dataset`."""
+        import tensorflow as tf
+
+        rows, plan = tf.constant(self._rows(epoch)), self.plan(epoch)[start:]
+        length = None if self.vary else self.steps
+
+        def window(place: Any) -> Any:
+            words = rows[:, place[0] : place[0] + place[1] + 1]
+            ids, targets = (
+                tf.ensure_shape(part, (self.batch, length))
+                for part in (words[:, :-1], words[:, 1:])
+            )
+            return {"ids": ids}, targets, tf.ones_like(targets, tf.float32)
+
+        places = np.array(plan, np.int32).reshape(-1, 2)
+        return _feed(tf.data.Dataset.from_tensor_slices(places).map(window))
+
+
+@dataclass(frozen=True)
+class LineBatches:
+    """Lines of like length padded to a common width, `<eos>` before and after, padding masked.
+
+    Args:
+        ids: the tokens of all lines, int32 [N].
+        lengths: tokens of each line, int [lines].
+        batch: B at most; the last batch of a width is smaller and is filled with masked rows.
+        seed: of the order, which differs each epoch.
+        contexts: float32 [lines, C], one for each line, or None.
+        shuffle: False keeps the order.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    batch: int
+    seed: int
+    contexts: np.ndarray | None = None
+    shuffle: bool = True
+
+    carries_state = False
+
+    @property
+    def cut(self) -> int:
+        """Lines that are longer than the largest width and lose their ends."""
+        return int(np.sum(self.lengths + 1 > WIDTHS[-1]))
+
+    def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+        """(width, line numbers [B], -1 for none) of each batch."""
+        random = np.random.default_rng([self.seed, epoch])
+        order = np.arange(len(self.lengths))
+        if self.shuffle:
+            random.shuffle(order)
+        column = np.searchsorted(WIDTHS, np.minimum(self.lengths + 1, WIDTHS[-1]))
+        plan = []
+        for i, width in enumerate(WIDTHS):
+            members = order[column[order] == i]
+            for start in range(0, len(members), self.batch):
+                lines = np.full(self.batch, -1)
+                chunk = members[start : start + self.batch]
+                lines[: len(chunk)] = chunk
+                plan.append((width, lines))
+        if self.shuffle:
+            random.shuffle(plan)
+        return plan
+
+    @property
+    def words(self) -> int:
+        """Words to predict in an epoch, ends included."""
+        return int(np.minimum(self.lengths + 1, WIDTHS[-1]).sum())
+
+    def _padded(self, width: int, lines: np.ndarray) -> Batch:
+        ends = np.cumsum(self.lengths)
+        ids = np.full((len(lines), width), PAD, np.int32)
+        targets, weights = ids.copy(), np.zeros((len(lines), width), np.float32)
+        for row, line in enumerate(lines):
+            if line < 0:
+                continue
+            text = self.ids[ends[line] - self.lengths[line] : ends[line]]
+            text = np.concatenate([[EOS], text, [EOS]])[: width + 1]
+            ids[row, : len(text) - 1], targets[row, : len(text) - 1] = text[:-1], text[1:]
+            weights[row, : len(text) - 1] = 1.0
+        inputs = {"ids": ids}
+        if self.contexts is not None:
+            inputs["context"] = self.contexts[lines]  # the row of a missing line is masked
+        return inputs, targets, weights
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Inputs and targets [B, T], weights 1 for words and `<eos>`, 0 for padding."""
+        for width, lines in self.plan(epoch)[start:]:
+            yield self._padded(width, lines)
+
+    def tf_data(self, epoch: int, start: int = 0) -> Any:
+        """The same as a `tf.data.Dataset`; its plan fixes the shapes, one for each width."""
+        import tensorflow as tf
+
+        plan = self.plan(epoch)[start:]
+        # Each row with its <eos> at both ends; an empty last row stands for a missing line.
+        starts = np.cumsum(self.lengths)
+        ended = np.insert(self.ids, np.repeat(starts, 2)[:-1], EOS)
+        texts = tf.RaggedTensor.from_row_lengths(
+            np.concatenate([[EOS], ended]).astype(np.int32),
+            np.append(self.lengths + 2, 0),
+        )
+        widths = tf.constant([width for width, _ in plan], tf.int64)
+        lines = tf.constant(np.stack([lines for _, lines in plan]))
+        contexts = None if self.contexts is None else tf.constant(self.contexts)
+
+        def padded(i: Any) -> Any:
+            # A missing line is -1: modulo the number of rows that is the empty last one.
+            rows = tf.gather(texts, lines[i] % (len(self.lengths) + 1))
+            words = rows.to_tensor(PAD, shape=(self.batch, None))[:, : widths[i] + 1]
+            words = tf.pad(words, [[0, 0], [0, widths[i] + 1 - tf.shape(words, tf.int64)[1]]])
+            at = tf.range(widths[i])[None, :]
+            lengths = rows.row_lengths()[:, None] - 1
+            inputs = {"ids": tf.where(at < lengths, words[:, :-1], PAD)}
+            if contexts is not None:
+                inputs["context"] = tf.gather(contexts, lines[i] % tf.shape(contexts, tf.int64)[0])
+            return inputs, words[:, 1:], tf.cast(at < lengths, tf.float32)
+
+        return _feed(tf.data.Dataset.range(len(plan)).map(padded, num_parallel_calls=2))
+
+
+def _feed(data: Any) -> Any:
+    """Keeps two batches ready. All parallelism is fixed, so tf.data need not tune itself.
+
+    Its tuning thread sleeps for ever longer times (10 ms, 20, 40 ...), and an iterator that ends
+    waits for it: after a minute of training that was 30 s of nothing.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.prefetch(2).with_options(options)
+
+
+Feeder = StreamBatches | LineBatches

@@ -1,0 +1,126 @@
+"""Training, validation and test parts of a tokenised corpus: 90, 5 and 5 % by position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from textmill.model.errors import TextmillError
+from textmill.model.text.tokens import join
+from textmill.model.text.vocabulary import EOS, UNKNOWN, TokenizedTexts, Vocabulary
+
+END = -1  # the provisional id of <eos>, before a vocabulary is chosen
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a corpus as provisional ids.
+
+    Attributes:
+        ids: int32 [N], positions in `words`; in `stream` mode `END` closes each paragraph.
+        lengths: tokens of each line, or None in `stream` mode.
+        labels: one for each line, or None.
+        words: the distinct tokens of the whole corpus.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray | None
+    labels: list[str] | None
+    words: list[str]
+
+    def encode(self, vocabulary: Vocabulary) -> np.ndarray:
+        """Int32 ids of the vocabulary."""
+        mapping = np.append(vocabulary.lookup(self.words), EOS).astype(np.int32)
+        return mapping[self.ids]  # END is -1 and so takes the last entry
+
+    def counts(self) -> np.ndarray:
+        """How often each of `words` stands in this part."""
+        return np.bincount(self.ids[self.ids != END], minlength=len(self.words))
+
+    def unknown_rate(self, vocabulary: Vocabulary) -> float:
+        """The share of tokens, `<eos>` not counted, that the vocabulary does not hold."""
+        tokens = self.ids != END
+        return float(np.mean(self.encode(vocabulary)[tokens] == UNKNOWN)) if tokens.any() else 0.0
+
+    def characters(self, level: str) -> int:
+        """Length of the text, one character counted for each `<eos>`."""
+        if self.lengths is None:
+            ends = np.flatnonzero(self.ids == END)
+            texts = np.split(self.ids, ends)
+        else:
+            ends = np.cumsum(self.lengths)
+            texts = np.split(self.ids, ends[:-1])
+        tokens = ([self.words[i] for i in text[text != END]] for text in texts)
+        return sum(len(join(words, level)) for words in tokens) + len(ends)
+
+    def head(self, tokens: int) -> Part:
+        """The first lines or words, about so many tokens of them."""
+        if self.lengths is None:
+            return replace(self, ids=self.ids[:tokens])
+        lines = max(1, int(np.searchsorted(np.cumsum(self.lengths + 1), tokens)))
+        return replace(
+            self,
+            ids=self.ids[: int(self.lengths[:lines].sum())],
+            lengths=self.lengths[:lines],
+            labels=None if self.labels is None else self.labels[:lines],
+        )
+
+    @property
+    def ends(self) -> int:
+        """How often `<eos>` is to be predicted."""
+        return int(np.sum(self.ids == END)) if self.lengths is None else len(self.lengths)
+
+    @property
+    def tokens(self) -> int:
+        """Words to predict, `<eos>` included."""
+        return len(self.ids) + (0 if self.lengths is None else len(self.lengths))
+
+
+def whole(texts: TokenizedTexts, *, mode: str, labels: list[str] | None = None) -> Part:
+    """The whole corpus as one part."""
+    if mode == "stream":
+        stream = np.insert(texts.ids, np.cumsum(texts.lengths), END).astype(np.int32)
+        return Part(stream, None, None, texts.words)
+    return Part(texts.ids, texts.lengths, labels, texts.words)
+
+
+def split(part: Part) -> dict[str, Part]:
+    """The parts `train`, `valid` and `test`, cut by position in words or lines.
+
+    Tables are often sorted by label, so labelled lines go into a fixed random order first.
+
+    Raises:
+        TextmillError: the corpus is too small to give each part a line or some words.
+    """
+    if part.lengths is None:
+        cuts = _cuts(len(part.ids), least=400, unit="words")
+        return {
+            name: Part(part.ids[a:b], None, None, part.words)
+            for name, (a, b) in zip(PARTS, cuts, strict=True)
+        }
+    count = len(part.lengths)
+    order = np.arange(count)
+    if part.labels is not None:
+        np.random.default_rng(0).shuffle(order)
+    cuts = _cuts(count, least=20, unit="lines")
+    return {name: _lines(part, order[a:b]) for name, (a, b) in zip(PARTS, cuts, strict=True)}
+
+
+def _cuts(count: int, *, least: int, unit: str) -> list[tuple[int, int]]:
+    if count < least:
+        raise TextmillError(
+            f"the corpus has only {count} {unit}, at least {least} are needed to train, validate "
+            "and test on; add text"
+        )
+    ends = [count * 90 // 100, count * 95 // 100, count]
+    return list(zip([0, *ends], ends, strict=False))
+
+
+def _lines(part: Part, chosen: np.ndarray) -> Part:
+    assert part.lengths is not None
+    starts = np.concatenate([[0], np.cumsum(part.lengths)])
+    pieces = [part.ids[starts[i] : starts[i + 1]] for i in chosen]
+    labels = None if part.labels is None else [part.labels[i] for i in chosen]
+    return Part(np.concatenate(pieces), part.lengths[chosen], labels, part.words)

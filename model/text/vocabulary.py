@@ -1,0 +1,213 @@
+"""Words and their ids: one interface for the levels word, char and whitespace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from textmill.model.errors import TextmillError
+from textmill.model.settings import LEVELS, VocabularySettings
+from textmill.model.text.tokens import MARK, join, surface, tokenize
+
+PAD, UNKNOWN, EOS = 0, 1, 2
+RESERVED = ("<pad>", "<unk>", "<eos>")
+_HEADER = "# textmill vocabulary 1"
+_TOKENIZE_BATCH = 512
+
+
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """Texts as provisional ids, before a vocabulary is chosen.
+
+    Attributes:
+        ids: int32 [tokens], positions in `words`, of all texts one after the other.
+        lengths: int64 [texts], tokens of each text.
+        words: the distinct tokens in order of first appearance.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    words: list[str]
+
+
+def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
+    """Tokenises a corpus with tf.data; memory holds ids and distinct words, not strings."""
+    known: dict[bytes, int] = {}
+    ids, lengths = [], []
+    for flat, row_lengths in _token_batches(texts, level):
+        distinct, inverse = np.unique(flat.astype(object), return_inverse=True)
+        mapped = np.fromiter((known.setdefault(w, len(known)) for w in distinct), np.int32)
+        ids.append(mapped[inverse] if len(flat) else np.zeros(0, np.int32))
+        lengths.append(row_lengths)
+    return TokenizedTexts(
+        ids=np.concatenate(ids),
+        lengths=np.concatenate(lengths).astype(np.int64),
+        words=[word.decode() for word in known],
+    )
+
+
+def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    import tensorflow as tf
+
+    def split(batch: Any) -> Any:
+        tokens = tokenize(batch, level)
+        return tokens.flat_values, tokens.row_lengths()
+
+    with tf.device("CPU"):
+        data = tf.data.Dataset.from_tensor_slices([text.encode() for text in texts])
+        data = data.batch(_TOKENIZE_BATCH).map(split, num_parallel_calls=2)
+        yield from data.prefetch(2).as_numpy_iterator()
+
+
+class Vocabulary:
+    """Tokens with ids: reserved ones first, then by falling count, ties by code point.
+
+    Args:
+        level: see `VocabularySettings`.
+        words: tokens in the order of their ids, the reserved ones first.
+        counts: how often each was seen in the training part.
+    """
+
+    def __init__(self, *, level: str, words: Sequence[str], counts: Sequence[int]):
+        self.level = level
+        self.words = tuple(words)
+        self.counts = tuple(int(count) for count in counts)
+        # A literal `<eos>` or `<pad>` in a whitespace corpus is a word nobody knows: text from
+        # outside must not end a sequence. A literal `<unk>` is what it says.
+        special = {RESERVED[PAD], RESERVED[EOS]}
+        self.ids = {word: i for i, word in enumerate(self.words) if word not in special}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @classmethod
+    def build(
+        cls,
+        words: Sequence[str],
+        counts: np.ndarray,
+        settings: VocabularySettings,
+        *,
+        ends: int = 0,
+    ) -> Vocabulary:
+        """The most frequent words within the settings' limits.
+
+        Args:
+            words: distinct tokens.
+            counts: int [words], how often each was seen in the training part.
+            ends: how often `<eos>` was.
+        """
+        assert settings.min_count is not None
+        reserved = set(RESERVED)
+        kept = sorted(
+            ((-int(c), w) for w, c in zip(words, counts, strict=True)
+             if c >= settings.min_count and w not in reserved)
+        )[: settings.max_size - len(RESERVED)]  # fmt: skip
+        unknown = int(sum(counts)) + sum(c for c, _ in kept)
+        return cls(
+            level=settings.level,
+            words=[*RESERVED, *(w for _, w in kept)],
+            counts=[0, unknown, ends, *(-c for c, _ in kept)],
+        )
+
+    def lookup(self, words: Iterable[str]) -> np.ndarray:
+        """int32 ids of tokens, `UNKNOWN` for those it does not hold."""
+        return np.fromiter((self.ids.get(word, UNKNOWN) for word in words), np.int32)
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """int32 ids of each text."""
+        return [self.lookup(tokens) for tokens in self._tokens(texts)]
+
+    def encode_prompts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, bool]]:
+        """Ids of texts that go on, each with whether the next token joins it without a space.
+
+        At its open end a text does not say whether its last punctuation will be followed by a
+        space: it is read as the form seen more often in training, which has the lower id.
+        """
+        out = []
+        for text, tokens in zip(texts, self._tokens(texts), strict=True):
+            ids = self.lookup(tokens)
+            glued = not tokens or self.level == "char" or text[-1:].isspace()
+            if tokens and self.level == "word" and not glued:
+                joined = self.ids.get(tokens[-1] + MARK, UNKNOWN)
+                if joined != UNKNOWN and (ids[-1] == UNKNOWN or joined < ids[-1]):
+                    ids[-1], glued = joined, True
+            out.append((ids, glued))
+        return out
+
+    def decode(self, ids: Iterable[int], *, glued: bool = True) -> str:
+        """Text of ids; `glued` as in `text.tokens.join`."""
+        return join([self.words[i] for i in ids], self.level, glued=glued)
+
+    def ids_of_surface(self, word: str) -> list[int]:
+        """All entries that stand for a word in text, with whatever joiner marks."""
+        if self.level != "word":
+            return [self.ids[word]] if word in self.ids else []
+        return self._surfaces.get(word, [])
+
+    @cached_property
+    def _surfaces(self) -> dict[str, list[int]]:
+        surfaces: dict[str, list[int]] = {}
+        for word in self.words[len(RESERVED) :]:
+            surfaces.setdefault(surface(word), []).append(self.ids[word])
+        return surfaces
+
+    def _tokens(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        for start in range(0, len(texts), _TOKENIZE_BATCH):
+            batch = [text.encode() for text in texts[start : start + _TOKENIZE_BATCH]]
+            for row in self._tokenize(batch).to_list():
+                yield [token.decode() for token in row]
+
+    @cached_property
+    def _tokenize(self) -> Any:
+        import tensorflow as tf
+
+        spec = tf.TensorSpec([None], tf.string)
+        return tf.function(lambda texts: tokenize(texts, self.level), input_signature=[spec])
+
+    # -- the text file ---------------------------------------------------------------------------
+
+    def to_text(self) -> str:
+        """One entry a line in the order of ids: the token, a tab, its count."""
+        rows = (f"{_quote(w)}\t{c}\n" for w, c in zip(self.words, self.counts, strict=True))
+        return f"{_HEADER} level={self.level}\n" + "".join(rows)
+
+    @classmethod
+    def from_text(cls, text: str, *, name: str) -> Vocabulary:
+        """Reads what `to_text` wrote.
+
+        Raises:
+            TextmillError: a line is not of that form; the message names it.
+        """
+        header, *rows = text.split("\n")
+        level = header.removeprefix(_HEADER + " level=")
+        if level not in LEVELS or rows[-1:] != [""]:
+            raise TextmillError(f"{name} is no textmill vocabulary, or is cut short")
+        words, counts = [], []
+        for number, row in enumerate(rows[:-1], start=2):
+            word, tab, count = row.partition("\t")
+            if not tab or not count.isdecimal() or not word:
+                raise TextmillError(f"{name}:{number} is not a token, a tab and a count")
+            words.append(_unquote(word))
+            counts.append(int(count))
+        if tuple(words[: len(RESERVED)]) != RESERVED or len(set(words)) != len(words):
+            raise TextmillError(f"{name} lacks the reserved entries, or holds an entry twice")
+        return cls(level=level, words=words, counts=counts)
+
+
+def _quote(word: str) -> str:
+    # White space, control and lone format characters would be invisible or break the line.
+    def escape(match: re.Match[str]) -> str:
+        return f"\\u{{{ord(match[0]):x}}}"
+
+    return re.sub(
+        r"[\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f\u3000]", escape, word
+    )
+
+
+def _unquote(text: str) -> str:
+    return re.sub(r"\\u\{([0-9a-f]{1,6})\}", lambda match: chr(int(match[1], 16)), text)

@@ -1,0 +1,1 @@
+"""Training: from a corpus to the best weights for the time given."""

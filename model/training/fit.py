@@ -1,0 +1,493 @@
+"""The training loop: any Keras backend, a schedule fixed at its start, the best weights kept.
+
+The length of a run is counted in words to train on. Where minutes are given, the first seconds
+measure the speed and fix that number; from then on nothing hangs on the clock, so a run that is
+stopped and resumed goes through the same steps, on a CPU bit by bit, as one that is not.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from textmill.model.errors import TextmillError
+from textmill.model.network.lstm import LanguageModel, Trainee, fast_kernels
+from textmill.model.reporter import Reporter
+from textmill.model.settings import TrainSettings
+from textmill.model.text.dataset import Feeder
+from textmill.model.training.checkpoint import Checkpoint, State
+from textmill.model.training.recipe import PLAIN, Recipe
+
+_WARM_UP = 0.03  # share of the training over which the rate rises
+_LEAST_RATE = 0.01  # share of the peak rate at the end
+_VALIDATION_SHARE = 0.1  # of the time, at most, goes into validation when minutes count
+_MOST_CHECKS = 20  # validations when minutes count
+# The speed is measured over so many seconds or so much of the budget, whichever is less, and at
+# least so many steps of a length that was seen before: the first ones are compiled.
+_MEASURE_SECONDS, _MEASURE_SHARE, _MEASURE_STEPS = 8.0, 0.04, 5
+_SPARE = 0.02  # of the budget, for what is slower later
+_AVERAGE_EVERY = 20  # steps
+_AVERAGE_SHARE = 0.1  # of the steps so far, about the last of which the average is taken over
+# A run diverges if its loss stays so many nats above its best for so many steps.
+_WORSE, _WORSE_STEPS = 1.5, 20
+_MOST_RESTARTS = 5
+_SLOWER = 0.5  # the rate after a restart, over the one before
+
+
+@dataclass
+class History:
+    """What happened.
+
+    Attributes:
+        validations: epoch, step, learning rate, training perplexity since the last one, validation
+            perplexity, seconds.
+        words: words trained on. seconds: of training, validations included.
+        feed_seconds: of these spent waiting for batches.
+        stopped: why it ended: `epochs`, `minutes`, `patience`, `enough`, `diverged` or
+            `interrupted`.
+        restarts: from the last good point, after the loss went astray.
+    """
+
+    validations: list[dict[str, float]] = field(default_factory=list)
+    words: int = 0
+    seconds: float = 0.0
+    feed_seconds: float = 0.0
+    epochs: float = 0.0
+    stopped: str = ""
+    best_perplexity: float = math.inf
+    restarts: int = 0
+
+
+@dataclass
+class _Place:
+    """Where a run is; with the arrays, all that a resumed run goes on from.
+
+    Attributes:
+        step: steps made. epoch, window: of the next batch.
+        total: words of the whole run, None until the speed is known.
+        checks: validations of the whole run. checked: of these done.
+        losses: of the steps since the last validation, in nats. recent: of the last steps.
+        lowest: the least mean of `recent` so far.
+        slower: what divergences have made of the rate.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    window: int = 0
+    total: int | None = None
+    checks: int = 0
+    checked: int = 0
+    since_best: int = 0
+    losses: list[float] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+    lowest: float = math.inf
+    slower: float = 1.0
+
+
+def fit(
+    network: LanguageModel,
+    feeder: Feeder,
+    validate: Callable[[], float],
+    settings: TrainSettings,
+    *,
+    started: float,
+    report: Reporter,
+    use_tf_data: bool,
+    recipe: Recipe = PLAIN,
+    watch: Callable[[int, dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
+) -> History:
+    """Trains the network in place and leaves the weights with the best validation in it.
+
+    Args:
+        validate: gives the validation perplexity of the network as it is.
+        started: `time.monotonic()` at the start, from which `settings.minutes` counts.
+        use_tf_data: feed by tf.data instead of NumPy.
+        recipe: rate and penalties, where the settings name none.
+        watch: is given step and scalars at each validation, while the network holds the weights
+            that were judged.
+        checkpoint: is written every `settings.checkpoint_minutes`, and when the run is interrupted.
+        resume: go on from it.
+
+    Raises:
+        TextmillError: the loss is not a number from the start, or the checkpoint is of no use.
+    """
+    recipe = recipe.given(settings)
+    run = _Fit(
+        network, feeder, validate, settings, recipe, started, report, use_tf_data, watch, checkpoint
+    )
+    if resume:
+        assert checkpoint is not None
+        run.restore(checkpoint.load())
+    return run.run()
+
+
+class _Stop(Exception):
+    """Ends the loop; its text is the reason."""
+
+
+class _Interrupted(Exception):
+    """Someone wants the run to end; it stands between two steps."""
+
+
+class _Fit:
+    """The state of one training run."""
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        feeder: Feeder,
+        validate: Callable[[], float],
+        settings: TrainSettings,
+        recipe: Recipe,
+        started: float,
+        report: Reporter,
+        use_tf_data: bool,
+        watch: Callable[[int, dict[str, float]], None] | None,
+        checkpoint: Checkpoint | None,
+    ):
+        self.network, self.feeder, self.validate = network, feeder, validate
+        self.settings, self.recipe, self.started, self.report = settings, recipe, started, report
+        self.use_tf_data, self.watch, self.checkpoint = use_tf_data, watch, checkpoint
+        self.trainee = Trainee(
+            network,
+            batch=feeder.batch if feeder.carries_state else None,
+            activation=recipe.activation_penalty,
+            slowness=recipe.slowness_penalty,
+        )
+        self.trainee.compile(
+            optimizer=_optimizer(settings, recipe.learning_rate),
+            # Measured: XLA makes TensorFlow's LSTM loop no faster on a CPU, and keeps it from
+            # cuDNN on a GPU. JAX knows no other way.
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        self.trainee.optimizer.build(self.trainee.trainable_variables)
+        self.history, self.place = History(), _Place()
+        self.best: dict[str, np.ndarray] | None = None
+        self.average: dict[str, np.ndarray] = {}
+        if settings.epochs is not None and settings.minutes is None:
+            self.place.total = settings.epochs * feeder.words
+            self.place.checks = settings.epochs
+        self.paces: list[tuple[int, float]] = []  # words and seconds of steps, until it is known
+        self.shapes: set[tuple[int, ...]] = set()
+        self.last_end = self.last_saved = time.monotonic()
+        self.interrupted = False
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def run(self) -> History:
+        """Trains to the end of the budget."""
+        before = self.history.seconds
+        self.good = self._state()
+        with self._listening():
+            try:
+                while not self._is_done():
+                    self._epoch()
+                self._check(last=True)
+                self.history.stopped = "minutes" if self.settings.minutes is not None else "epochs"
+            except _Stop as stop:
+                self.history.stopped = str(stop)
+            except (_Interrupted, KeyboardInterrupt) as interrupt:
+                if isinstance(interrupt, _Interrupted):
+                    self._save(self._state())
+                if self.best is None:
+                    raise KeyboardInterrupt from None
+                self.history.stopped = "interrupted"
+        if self.best is not None:
+            self.network.assign_arrays(self.best)
+        self.history.seconds = before + time.monotonic() - self.started
+        return self.history
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Ctrl-C waits for the end of a step, so that what is saved is a whole one; twice, not."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signals = signal.SIGINT, signal.SIGTERM
+        before = [signal.getsignal(each) for each in signals]
+
+        def hear(number: int, frame: Any) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        for each in signals:
+            signal.signal(each, hear)
+        try:
+            yield
+        finally:
+            for each, old in zip(signals, before, strict=True):
+                signal.signal(each, old)
+
+    def _is_done(self) -> bool:
+        total = self.place.total
+        by_epochs = self.settings.epochs is not None and self.place.epoch >= self.settings.epochs
+        return by_epochs or (total is not None and self.history.words >= total)
+
+    def _epoch(self) -> None:
+        """The rest of an epoch, or of the run."""
+        place = self.place
+        if not place.window:
+            self.trainee.forget()
+        feeder = self.feeder.tf_data if self.use_tf_data else self.feeder.batches
+        feed, windows = iter(feeder(place.epoch, place.window)), len(self.feeder.plan(place.epoch))
+        restarts = self.history.restarts
+        while True:
+            waiting = time.monotonic()
+            batch = next(feed, None)
+            self.history.feed_seconds += time.monotonic() - waiting
+            if batch is None:
+                break
+            self._train(*batch)
+            if self.history.restarts > restarts:
+                return  # it stands at another place now
+            place.window += 1
+            self.history.epochs = place.epoch + place.window / windows
+            if place.window == windows:
+                place.epoch, place.window = place.epoch + 1, 0
+            if place.total is None:
+                self._measure()
+            elif self.history.words * place.checks >= (place.checked + 1) * place.total:
+                self._check()
+            self._save_if_due()
+            if self.interrupted:
+                raise _Interrupted
+            if self._is_done():
+                return
+
+    def _train(self, inputs: Any, targets: Any, weights: Any) -> None:
+        before, place = time.monotonic(), self.place
+        # A window's gradient is a mean over its words: longer ones weigh more (AWD-LSTM).
+        relative = targets.shape[1] / self.settings.steps if self.feeder.carries_state else 1.0
+        self.trainee.optimizer.learning_rate = self._rate() * relative
+        self.trainee.reset_metrics()
+        logs = self.trainee.train_on_batch(inputs, targets, weights, return_dict=True)
+        loss = float(logs["nll"])
+        words = int(np.sum(np.asarray(weights)))
+        if self._astray(loss):
+            self._restart()
+            return
+        place.step += 1
+        place.losses.append(loss)
+        self.history.words += words
+        seconds = time.monotonic() - before
+        if place.total is None:
+            now = time.monotonic()
+            if tuple(targets.shape) in self.shapes:  # with all that was between it and the last
+                self.paces.append((words, now - self.last_end))
+            self.shapes.add(tuple(targets.shape))
+            self.last_end = now
+        if self.settings.average and place.step % _AVERAGE_EVERY == 0:
+            self._add_to_average()
+        shown = float(np.mean(place.recent))
+        self.report.progress(self._share(), loss=shown, rate=words / seconds)
+
+    def _share(self) -> float:
+        """Share of the training that is done; 0 until its length is known."""
+        return min(1.0, self.history.words / self.place.total) if self.place.total else 0.0
+
+    def _rate(self) -> float:
+        return (
+            self.recipe.learning_rate
+            * self.place.slower
+            * _rate(self._share(), self.settings.schedule)
+        )
+
+    def _measure(self) -> None:
+        """Fixes the length of a run of so many minutes, once the speed is known."""
+        assert self.settings.minutes is not None
+        budget, measured = self.settings.minutes * 60, sum(seconds for _, seconds in self.paces)
+        if len(self.paces) < _MEASURE_STEPS or measured < min(
+            _MEASURE_SECONDS, budget * _MEASURE_SHARE
+        ):
+            return
+        cost = self._seconds_of_a_check()
+        left = budget - (time.monotonic() - self.started)
+        checks = min(max(int(left * _VALIDATION_SHARE / max(cost, 1e-3)), 1), _MOST_CHECKS)
+        training = max(left - checks * cost - budget * _SPARE, 0.0)
+        words = sum(words for words, _ in self.paces) / measured * training
+        place = self.place
+        place.total = self.history.words + int(words)
+        if self.settings.epochs is not None:
+            place.total = min(place.total, self.settings.epochs * self.feeder.words)
+        place.checks = checks
+        place.checked = self.history.words * checks // max(place.total, 1)
+        epochs = place.total / self.feeder.words
+        self.report.message(
+            f"{self.settings.minutes:g} minutes are {place.total:,} words here, {epochs:.1f} epochs"
+        )
+
+    def _seconds_of_a_check(self) -> float:
+        seconds = math.inf
+        for _ in range(2):  # the first one is compiled
+            before = time.monotonic()
+            self.validate()
+            seconds = min(seconds, time.monotonic() - before)
+            if seconds > 0.01 * 60 * (self.settings.minutes or 0):
+                break
+        return seconds
+
+    # -- averaged weights --------------------------------------------------------------------------
+
+    def _add_to_average(self) -> None:
+        """A running mean over about the last tenth of the steps so far (Polyak and Juditsky)."""
+        now = self.network.arrays()
+        if not self.average:
+            self.average = now
+            return
+        weight = np.float32(min(1.0, _AVERAGE_EVERY / (_AVERAGE_SHARE * self.place.step)))
+        for name, mean in self.average.items():
+            mean += weight * (now[name] - mean)
+
+    # -- validation --------------------------------------------------------------------------------
+
+    def _check(self, *, last: bool = False) -> None:
+        """Validates, keeps the weights if they are the best, may end the run."""
+        place = self.place
+        if not place.losses:
+            return
+        now = self.network.arrays() if self.average else None
+        if self.average:
+            self.network.assign_arrays(self.average)
+        perplexity = self.validate()
+        if not math.isfinite(perplexity):
+            if now is not None:
+                self.network.assign_arrays(now)
+            self._restart()
+            return
+        best = perplexity < self.history.best_perplexity
+        if best:
+            self.history.best_perplexity = perplexity
+            self.best = self.network.arrays()
+        place.since_best = 0 if best else place.since_best + 1
+        place.checked += 1
+        row = {
+            "epoch": round(self.history.epochs, 3),
+            "step": place.step,
+            "seconds": round(self.history.seconds + time.monotonic() - self.started, 1),
+            "learning_rate": self._rate(),
+            "train_perplexity": round(math.exp(min(float(np.mean(place.losses)), 700.0)), 3),
+            "valid_perplexity": round(perplexity, 3),
+        }
+        place.losses = []
+        self.history.validations.append(row)
+        self.report.validated(self.history.epochs, perplexity=perplexity, best=best)
+        if self.watch is not None:
+            self.watch(place.step, row)
+        if now is not None:
+            self.network.assign_arrays(now)
+        self.good = self._state()
+        if perplexity <= self.settings.enough:
+            raise _Stop("enough")
+        if not last and place.since_best >= self.settings.patience:
+            raise _Stop("patience")
+
+    # -- divergence --------------------------------------------------------------------------------
+
+    def _astray(self, loss: float) -> bool:
+        place = self.place
+        place.recent = [*place.recent[1 - _WORSE_STEPS :], loss]
+        mean = float(np.mean(place.recent))
+        if len(place.recent) == _WORSE_STEPS:
+            place.lowest = min(place.lowest, mean)
+        return not math.isfinite(mean) or mean > place.lowest + _WORSE
+
+    def _restart(self) -> None:
+        """Goes back to the last good point with a smaller rate."""
+        restarts, slower = self.history.restarts + 1, self.place.slower * _SLOWER
+        rate = self.recipe.learning_rate * self.place.slower
+        if restarts > _MOST_RESTARTS:
+            if self.best is None:
+                raise TextmillError(
+                    f"training diverged {restarts} times, at last with the rate {rate:g}. Give a "
+                    f"lower --learning-rate (it was {self.recipe.learning_rate:g})"
+                )
+            self.report.message("training diverged again; the best weights so far are kept")
+            raise _Stop("diverged")
+        self.report.message(
+            f"training diverged at step {self.place.step:,}; on from step "
+            f"{self.good[1]['place']['step']:,} with the rate {rate * _SLOWER:g}"
+        )
+        seconds = self.history.seconds
+        self.restore(self.good)
+        self.history.restarts, self.place.slower = restarts, slower
+        self.history.seconds = seconds  # of runs before this one
+
+    # -- all of it as arrays -----------------------------------------------------------------------
+
+    def _variables(self) -> list[Any]:
+        return [*self.trainee.variables, *self.trainee.optimizer.variables]
+
+    def _state(self) -> State:
+        """A copy of everything that the next steps hang on."""
+        arrays = {
+            f"variable/{i}": np.array(keras.ops.convert_to_numpy(variable))
+            for i, variable in enumerate(self._variables())
+        }
+        arrays |= {f"average/{name}": array.copy() for name, array in self.average.items()}
+        arrays |= {f"best/{name}": array for name, array in (self.best or {}).items()}
+        seconds = self.history.seconds + time.monotonic() - self.started
+        history = {**asdict(self.history), "seconds": seconds}
+        return arrays, {"history": history, "place": copy.deepcopy(asdict(self.place))}
+
+    def restore(self, state: State) -> None:
+        """The state as `_state` gave it, but for the seconds spent: they stay spent."""
+        arrays, record = state[0], copy.deepcopy(state[1])
+        for i, variable in enumerate(self._variables()):
+            variable.assign(arrays[f"variable/{i}"])
+
+        def named(kind: str) -> dict[str, np.ndarray]:
+            start = len(kind) + 1
+            return {
+                name[start:]: array.copy()
+                for name, array in arrays.items()
+                if name.startswith(f"{kind}/")
+            }
+
+        self.average, self.best = named("average"), named("best") or None
+        self.history, self.place = History(**record["history"]), _Place(**record["place"])
+
+    def _save_if_due(self) -> None:
+        minutes = (time.monotonic() - self.last_saved) / 60
+        if self.checkpoint is not None and minutes >= self.settings.checkpoint_minutes:
+            self._save(self._state())
+
+    def _save(self, state: State) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(state)
+            self.last_saved = time.monotonic()
+
+
+def _optimizer(settings: TrainSettings, rate: float) -> Any:
+    fast = fast_kernels()
+    if fast is not None:
+        return fast.AdamW(rate, decay=settings.weight_decay, clip=settings.clip, beta_2=0.99)
+    optimizer = keras.optimizers.AdamW(
+        rate,
+        beta_2=0.99,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clip,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def _rate(share: float, schedule: str = "cosine") -> float:
+    """The learning rate over its peak: linear warm-up, then the way down to nearly zero."""
+    if share < _WARM_UP:
+        return max(share / _WARM_UP, 0.05)
+    rest = (share - _WARM_UP) / (1 - _WARM_UP)
+    left = {"cosine": 0.5 * (1 + math.cos(math.pi * rest)), "linear": 1 - rest, "constant": 1.0}
+    return _LEAST_RATE + (1 - _LEAST_RATE) * left[schedule]

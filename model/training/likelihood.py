@@ -1,0 +1,108 @@
+"""Perplexity of a network, defined so that others can check it.
+
+Perplexity is exp of the mean negative log-likelihood over all words to predict: unknown words count
+as the word `<unk>`, each `<eos>` counts, padding does not. In `stream` mode the state is carried
+through the text from a zero state and an `<eos>`; a text of 4,000 words and more is cut into up to
+32 equal streams that run side by side, each starting so. In `lines` mode each line starts so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from textmill.model.network.lstm import Judge, LanguageModel
+from textmill.model.text.split import Part
+from textmill.model.text.vocabulary import EOS, PAD, Vocabulary
+
+_STREAM_WORDS = 2_000  # at least so many words share one zero start
+_MOST_STREAMS = 32
+_LINES = 32
+_WINDOW = 64
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Total negative log-likelihood in nats of `tokens` words."""
+
+    nats: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats / tokens)."""
+        return math.exp(min(self.nats / self.tokens, 700.0))
+
+    def bits_a_character(self, characters: int) -> float:
+        """Bits to tell the text, shared out over its characters."""
+        return self.nats / math.log(2) / max(characters, 1)
+
+
+def one_hot(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Context vectors of labels, float32 [texts, len(names)]."""
+    index = {name: i for i, name in enumerate(names)}
+    return np.eye(len(names), dtype=np.float32)[[index[label] for label in labels]]
+
+
+class Evaluator:
+    """Measures a network on parts of a corpus; compiled once, used at each validation."""
+
+    def __init__(self, network: LanguageModel, vocabulary: Vocabulary, labels: Sequence[str] = ()):
+        self.network, self.vocabulary, self.labels = network, vocabulary, labels
+        self._judge = Judge(network)
+        # As in training; JAX without it would compile an adaptive output's conditions at each call.
+        self._judge.compile(jit_compile=keras.backend.backend() == "jax")
+
+    def __call__(self, part: Part) -> Likelihood:
+        """Likelihood of a part under the network."""
+        ids = part.encode(self.vocabulary)
+        if part.lengths is None:
+            streams = int(np.clip(len(ids) // _STREAM_WORDS, 1, _MOST_STREAMS))
+            rows = np.array_split(ids, streams)
+            return self._score(rows, np.zeros((streams, 0), np.float32))
+        rows = [np.append(row, EOS) for row in np.split(ids, np.cumsum(part.lengths)[:-1])]
+        contexts = np.zeros((len(rows), 0), np.float32)
+        if part.labels is not None:
+            contexts = one_hot(part.labels, self.labels)
+        # Lines of like length side by side, so that little is padded.
+        order = np.argsort(part.lengths, kind="stable")
+        batches = np.array_split(order, -(-len(order) // _LINES))
+        scores = [self._score([rows[i] for i in batch], contexts[batch]) for batch in batches]
+        return Likelihood(sum(s.nats for s in scores), sum(s.tokens for s in scores))
+
+    def _score(self, rows: list[np.ndarray], contexts: np.ndarray) -> Likelihood:
+        """Likelihood of rows of words, each from its own start and an `<eos>`.
+
+        They are judged in windows, the state carried from one to the next: one shape, however
+        long the rows are.
+        """
+        windows = -(-max(len(row) for row in rows) // _WINDOW)
+        targets = np.full((len(rows), windows * _WINDOW), PAD, np.int32)
+        real = np.zeros(targets.shape, bool)
+        for i, row in enumerate(rows):
+            targets[i, : len(row)], real[i, : len(row)] = row, True
+        inputs = np.concatenate([np.full((len(rows), 1), EOS, np.int32), targets[:, :-1]], axis=1)
+        h, c = self._start(contexts)
+        steady = {"context": contexts} if contexts.shape[1] else {}
+        nats = 0.0
+        for i in range(windows):
+            window = slice(i * _WINDOW, (i + 1) * _WINDOW)
+            words = {"ids": inputs[:, window], "targets": targets[:, window]}
+            out = self._judge.predict_on_batch({**words, "h": h, "c": c, **steady})
+            h, c = np.asarray(out["h"]), np.asarray(out["c"])
+            nats += float(np.asarray(out["nll"], np.float64)[real[:, window]].sum())
+        return Likelihood(nats, int(real.sum()))
+
+    def _start(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """h and c, each [rows, layers, H], set by the contexts [rows, C] (C = 0 for none)."""
+        settings = self.network.settings
+        if not contexts.shape[1]:
+            zeros = np.zeros((len(contexts), settings.layers, settings.hidden), np.float32)
+            return zeros, zeros
+        state = self.network.initial_state(len(contexts), contexts)
+        h, c = (np.stack([np.asarray(pair[i]) for pair in state], axis=1) for i in (0, 1))
+        return h, c

@@ -1,0 +1,258 @@
+"""Training watched in TensorBoard: scalars, samples, and how the true words rank.
+
+The package tensorboard need not be installed: its own writers (`tf.summary.scalar` and the like)
+want it, `tf.summary.write` with metadata made by hand writes the same events without it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from textmill.model.errors import TextmillError
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.text.split import Part
+from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
+
+_RANKED = 2_000  # words of the validation part whose ranks are found
+_LOOKED_AT = 40_000  # words among which those of one label are looked for
+_WINDOW = 64  # time steps read at once
+_MOST_LOGITS = 512  # rows of V logits held at once
+_PLUGINS = {"scalars": 1, "text": 2, "histograms": 2}  # plug-in: DataClass of summary.proto
+_RANK = (
+    "log2(rank + 1) of the true next word; rank: how many words the model finds more probable. "
+    "0 holds the words that it finds the most probable."
+)
+
+
+class Watch:
+    """Writes a training to a folder of TensorBoard logs.
+
+    Tags: each scalar by its name, `sample/temperature_T` for each temperature, and `log2_rank`, a
+    histogram of log2(rank + 1), see `ranks`, in buckets of width 1. All samples are drawn from the
+    same seed, so that a change is the network's.
+
+    Args:
+        folder: is made if absent.
+        vocabulary: the network's.
+        temperatures: of the samples. words: of a sample, at most. seed: of the samples.
+
+    Raises:
+        TextmillError: the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        vocabulary: Vocabulary,
+        *,
+        temperatures: tuple[float, ...] = (0.5, 0.8, 1.0),
+        words: int = 30,
+        seed: int = 0,
+    ):
+        import tensorflow as tf
+
+        self.vocabulary, self.temperatures = vocabulary, temperatures
+        self.words, self.seed = words, seed
+        try:
+            os.makedirs(folder, exist_ok=True)
+            self._writer = tf.summary.create_file_writer(folder)
+        except (OSError, tf.errors.OpError) as error:
+            reason = getattr(error, "strerror", None) or "TensorFlow cannot open it"
+            raise TextmillError(f"cannot write TensorBoard logs to {folder}: {reason}") from None
+
+    def __call__(
+        self, step: int, scalars: dict[str, float], network: LanguageModel, valid_ids: np.ndarray
+    ) -> None:
+        """Writes what there is to see at a step.
+
+        Args:
+            valid_ids: int [N] or [B, T], as `rows_of` gives them; about 2,000 words are ranked.
+        """
+        import tensorflow as tf
+
+        samples = {
+            f"sample/temperature_{temperature:g}": glimpse(
+                network,
+                self.vocabulary,
+                temperature=temperature,
+                words=self.words,
+                seed=self.seed,
+            )
+            for temperature in self.temperatures
+        }
+        few = _RANKED
+        if valid_ids.ndim == 2:
+            few = 1 + int(np.searchsorted(np.cumsum(np.sum(valid_ids != PAD, axis=1)), _RANKED))
+        histogram = _histogram(ranks(network, valid_ids[:few]), len(self.vocabulary))
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                tf.summary.write(name, np.float32(value), metadata=_metadata("scalars"))
+            for name, text in samples.items():
+                tf.summary.write(name, text, metadata=_metadata("text"))
+            tf.summary.write("log2_rank", histogram, metadata=_metadata("histograms", _RANK))
+            self._writer.flush()
+
+
+def _metadata(plugin: str, description: str = "") -> Any:
+    import tensorflow as tf
+
+    return tf.compat.v1.SummaryMetadata(
+        plugin_data={"plugin_name": plugin},
+        summary_description=description,
+        data_class=_PLUGINS[plugin],
+    )
+
+
+def _histogram(found: np.ndarray, vocabulary: int) -> np.ndarray:
+    """Left edge, right edge and count of each bucket of log2(rank + 1), float64 [buckets, 3].
+
+    The buckets cover the vocabulary, whatever was found, so that steps can be compared.
+    """
+    # frexp tells the power of two exactly, where log2 may round up to the next bucket.
+    powers = np.frexp(found + 1.0)[1] - 1
+    counts = np.bincount(powers, minlength=vocabulary.bit_length())
+    left = np.arange(len(counts))
+    return np.stack([left, left + 1, counts], axis=1).astype(np.float64)
+
+
+def glimpse(
+    network: LanguageModel, vocabulary: Vocabulary, *, temperature: float, words: int, seed: int
+) -> str:
+    """A text drawn from the network as it is in training; quick to have, slow for many.
+
+    It starts from `<eos>` and ends at the next or after so many words; `<pad>` and `<unk>` are
+    never drawn. A network with labels writes a text of the first one.
+
+    Args:
+        temperature: 0 takes the most probable word, the lowest id on ties.
+    """
+    random = np.random.default_rng(seed)
+    h, c = _start(network, 1)
+    token, drawn = EOS, []
+    for _ in range(words):
+        logits, h, c = _read(network, np.array([[token]], np.int32), h, c)
+        token = _draw(logits[0, 0], temperature, random)
+        if token == EOS:
+            break
+        drawn.append(token)
+    return vocabulary.decode(drawn)
+
+
+def _draw(logits: np.ndarray, temperature: float, random: np.random.Generator) -> int:
+    allowed = logits.astype(np.float64)
+    allowed[[PAD, UNKNOWN]] = -np.inf
+    if temperature == 0:
+        return int(np.argmax(allowed))
+    # The maximum goes first: a small temperature would make infinities of the logits.
+    weights = np.exp((allowed - allowed.max()) / temperature)
+    return int(random.choice(len(weights), p=weights / weights.sum()))
+
+
+def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
+    """How many words of the vocabulary the network finds more probable than each true next word.
+
+    Args:
+        ids: int [N], one text through which the state is carried; or int [B, T], texts of their
+            own, filled up with `<pad>`. Each starts from an `<eos>`; with labels, as one of the
+            first.
+
+    Returns:
+        int64 [words], 0 for the most probable; text after text, without the filling.
+    """
+    targets = np.atleast_2d(ids).astype(np.int32)
+    rows, steps = targets.shape
+    window = max(1, min(_WINDOW, _MOST_LOGITS // rows))
+    filled = np.pad(targets, ((0, 0), (0, -steps % window)), constant_values=PAD)
+    inputs = np.concatenate([np.full((rows, 1), EOS, np.int32), filled[:, :-1]], axis=1)
+    h, c = _start(network, rows)
+    found = np.zeros(filled.shape, np.int64)
+    for i in range(0, filled.shape[1], window):
+        part = slice(i, i + window)
+        logits, h, c = _read(network, inputs[:, part], h, c)
+        true = np.take_along_axis(logits, filled[:, part, None], axis=-1)
+        found[:, part] = np.sum(logits > true, axis=-1)
+    return found[:, :steps][targets != PAD]
+
+
+def rows_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> np.ndarray:
+    """A part as `ranks` takes it: a stream as int [N], lines with their `<eos>` as int [B, T].
+
+    It is that of the first 40,000 words.
+
+    Args:
+        label: only lines of this label, if there are any.
+    """
+    part = part.head(_LOOKED_AT)
+    ids = part.encode(vocabulary)
+    if part.lengths is None:
+        return ids
+    lines = np.split(ids, np.cumsum(part.lengths)[:-1])
+    labels: Sequence[str | None] = part.labels or [None] * len(lines)
+    chosen = [line for line, own in zip(lines, labels, strict=True) if own == label] or lines
+    filled = np.full((len(chosen), max(map(len, chosen)) + 1), PAD, np.int32)
+    for i, line in enumerate(chosen):
+        filled[i, : len(line) + 1] = [*line, EOS]
+    return filled
+
+
+# -- the network, compiled -------------------------------------------------------------------------
+
+
+class Reader(keras.Model):
+    """Logits of each next word, for `predict_on_batch`.
+
+    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of a network
+    with a context `context`, float32 [B, C].
+    Outputs: a dict of `logits` [B, T, V], and `h` and `c` after the last word.
+    """
+
+    def __init__(self, network: LanguageModel, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.network = network
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        h, c = inputs["h"], inputs["c"]
+        start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
+        features, after = self.network.features(inputs["ids"], start, inputs.get("context"))
+        return {
+            "logits": self.network.logits(features),
+            "h": ops.stack([h for h, _ in after], axis=1),
+            "c": ops.stack([c for _, c in after], axis=1),
+        }
+
+
+@lru_cache(maxsize=1)  # compiled once, however often a training is watched
+def _reader(network: LanguageModel) -> Reader:
+    reader = Reader(network)
+    reader.compile(jit_compile=keras.backend.backend() == "jax")  # as the evaluator
+    return reader
+
+
+def _read(
+    network: LanguageModel, ids: np.ndarray, h: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    inputs = {"ids": ids, "h": h, "c": c}
+    if (context := _context(network, len(ids))) is not None:
+        inputs["context"] = context
+    out = _reader(network).predict_on_batch(inputs)
+    return np.asarray(out["logits"]), np.asarray(out["h"]), np.asarray(out["c"])
+
+
+def _start(network: LanguageModel, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """h and c, each float32 [rows, layers, H]: zeros, or what the first label sets."""
+    state = network.initial_state(rows, _context(network, rows))
+    h, c = (np.stack([ops.convert_to_numpy(pair[i]) for pair in state], axis=1) for i in (0, 1))
+    return h, c
+
+
+def _context(network: LanguageModel, rows: int) -> np.ndarray | None:
+    """The first label's context for each row, or None for a network without labels."""
+    width = network.settings.context
+    return np.eye(1, width, dtype=np.float32).repeat(rows, axis=0) if width else None

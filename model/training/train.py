@@ -1,0 +1,396 @@
+"""From a corpus to a model directory."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from textmill.model.errors import TextmillError
+from textmill.model.machine import cores, cpu_kind, gpus, uses_cudnn
+from textmill.model.network.adaptive_cuts import choose_output
+from textmill.model.network.directory import SavedModel, check_free, load_model, save_model
+from textmill.model.pages.model_card import model_card
+from textmill.model.pages.training_page import training_page
+from textmill.model.reporter import Reporter
+from textmill.model.settings import AUTO, NetworkSettings, TrainSettings, VocabularySettings
+from textmill.model.text.corpus import Corpus, built_in_corpus, read_corpus, read_table
+from textmill.model.text.dataset import Feeder, LineBatches, StreamBatches
+from textmill.model.text.split import Part, split, whole
+from textmill.model.text.vocabulary import RESERVED, Vocabulary, tokenize_texts
+from textmill.model.training.checkpoint import Checkpoint, about
+from textmill.model.training.fit import History, fit
+from textmill.model.training.recipe import Recipe, choose
+from textmill.model.training.transfer import check_choices, gentler, sizes, transfer
+
+# With a budget, validation looks at so many words for each second of it at most: a tenth of the
+# time where 2,000 words a second are judged.
+_VALID_WORDS = 200
+_TEMPERATURES, _GLIMPSE = (0.5, 0.8, 1.0), 30  # of the samples at each validation, and their words
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings:
+    """Where the text comes from and how it is read.
+
+    Attributes:
+        paths: files or glob patterns; none means the built-in text.
+        mode: `stream` or `lines`.
+        encoding: of the files; None is UTF-8, or what a byte-order mark says.
+        unwrap: join the lines of a paragraph (`stream` mode).
+        text, labels: columns of a table, by name or by number; no text for plain text.
+    """
+
+    paths: tuple[str, ...] = ()
+    mode: str = "stream"
+    encoding: str | None = None
+    unwrap: bool = True
+    text: str | None = None
+    labels: str | None = None
+
+    def read(self) -> Corpus:
+        """The corpus."""
+        if not self.paths:
+            return built_in_corpus()
+        if self.text is not None:
+            return read_table(self.paths, text=self.text, label=self.labels, encoding=self.encoding)
+        return read_corpus(self.paths, mode=self.mode, encoding=self.encoding, unwrap=self.unwrap)
+
+
+def train_model(
+    out: str,
+    *,
+    corpus: CorpusSettings,
+    vocabulary: VocabularySettings,
+    output: str = "auto",
+    train: TrainSettings,
+    report: Reporter,
+    preset: str = AUTO,
+    tensorboard: str | None = None,
+    resume: bool = False,
+    init_from: str | None = None,
+) -> SavedModel:
+    """Reads a corpus, trains a model on its first 90 %, saves it.
+
+    Args:
+        out: the directory to make.
+        train: what is None there is chosen for the corpus and the budget, see `training.recipe`.
+        preset: a name of `PRESETS`, or `auto`, which chooses the sizes, too.
+        output: `dense`, `adaptive`, or `auto` for what pays, see `network.adaptive_cuts`.
+        tensorboard: a folder for logs.
+        resume: go on from the checkpoint that a run into `out` left when it was stopped.
+        init_from: a model whose words, sizes and weights are the start, see `training.transfer`.
+
+    Returns:
+        The model as saved in `out`; `training["metrics"]` holds its perplexity on the last 5 %.
+
+    Raises:
+        TextmillError: the corpus is of no use, or `out` is taken or cannot be written.
+    """
+    started = time.monotonic()
+    unfinished = _unfinished(out, resume=resume)
+    old = None if init_from is None else load_model(init_from)
+    if old is not None:
+        check_choices(old, level=vocabulary.level, preset=preset, output=output)
+    text = corpus.read()
+    report.message(
+        f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
+    )
+    parts = split(tokenized_part(text, level=vocabulary.level, mode=train.mode))
+    learned = Vocabulary.build(
+        parts["train"].words, parts["train"].counts(), vocabulary, ends=parts["train"].ends
+    )
+    if len(learned) == len(RESERVED) and old is None:
+        raise TextmillError(
+            f"no word is seen {vocabulary.min_count} times in the training part; give a lower "
+            "--min-count or more text"
+        )
+    if text.skipped:
+        report.message(f"{text.skipped:,} rows without a text or a label are left out")
+    labels = tuple(sorted(set(text.labels or ())))
+    start = None
+    if old is not None:
+        start = transfer(old, learned, labels, seed=train.seed)
+        new = len(start.vocabulary) - len(old.vocabulary)
+        report.message(
+            f"going on from {init_from}: {len(old.vocabulary):,} words, and {new:,} new ones"
+        )
+        learned, labels = start.vocabulary, start.labels
+    report.message(
+        f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
+        f"{parts['valid'].unknown_rate(learned):.1%} unknown in the validation part"
+    )
+    # Only from here on is Keras needed, and with it its backend.
+    import keras
+
+    from textmill.model.network.lstm import LanguageModel
+    from textmill.model.training.likelihood import Evaluator
+    from textmill.model.training.tensorboard import Watch, glimpse, rows_of
+
+    report.message(device_line())
+    if resume:  # what was chosen may hang on the machine it was begun on
+        recipe = Recipe(**about(unfinished)["recipe"])
+    else:
+        recipe = choose(
+            preset if old is None else sizes(old),
+            words=parts["train"].tokens,
+            vocabulary=len(learned),
+            minutes=train.minutes,
+            epochs=train.epochs,
+            cores=cores(),
+            gpus=gpus(),
+        )
+        recipe = (recipe if old is None else gentler(recipe)).given(train)
+    report.message(recipe_line(recipe))
+    watch = None if tensorboard is None else Watch(tensorboard, learned)
+    if start is None:
+        sized = NetworkSettings(
+            vocabulary=len(learned),
+            embedding=recipe.embedding,
+            hidden=recipe.hidden,
+            layers=recipe.layers,
+            dropout=recipe.dropout,
+            context=len(labels),
+        )
+        settings = choose_output(output, learned.counts, sized)
+    else:
+        settings = replace(start.network, dropout=recipe.dropout)
+    if settings.tails:
+        head, tails = settings.cutoffs[0], len(settings.tails)
+        report.message(f"adaptive output: {head:,} words in the head, {tails} tail clusters")
+    network = LanguageModel(
+        settings,
+        seed=train.seed,
+        weight_drop=recipe.weight_drop,
+        word_dropout=recipe.word_dropout,
+        precision=train.precision,
+    )
+    network.build()
+    if gpus() and keras.backend.backend() == "tensorflow":
+        report.message(fused_line(network))
+    if start is None:
+        network.assign_output_bias(learned.counts)
+    else:
+        network.assign_arrays(start.arrays)
+    evaluator = Evaluator(network, learned, labels)
+    feeder = make_feeder(parts["train"], learned, train, labels)
+    if isinstance(feeder, LineBatches) and feeder.cut:
+        report.message(f"{feeder.cut:,} lines are longer than 255 words and are cut there")
+    valid = parts["valid"]
+    if train.minutes is not None:
+        valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
+    ids = rows_of(valid, learned, label=labels[0] if labels else None)
+    samples: list[dict[str, Any]] = []
+
+    def look(step: int, row: dict[str, float]) -> None:
+        for temperature in _TEMPERATURES:
+            text = glimpse(
+                network, learned, temperature=temperature, words=_GLIMPSE, seed=train.seed
+            )
+            samples.append({"epoch": row["epoch"], "temperature": temperature, "text": text})
+        if watch is not None:
+            watch(step, row, network, ids)
+
+    checkpoint = Checkpoint(
+        unfinished,
+        _digest(train, recipe, settings, learned, labels, text, old),
+        about={"recipe": asdict(recipe)},
+    )
+    history = fit(
+        network,
+        feeder,
+        lambda: evaluator(valid).perplexity,
+        train,
+        started=started,
+        report=report,
+        use_tf_data=keras.backend.backend() == "tensorflow",
+        recipe=recipe,
+        watch=look,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+    if train.precision != "float32":  # what is told of a model is in float32
+        judged = LanguageModel(settings)
+        judged.build()
+        judged.assign_arrays(network.arrays())
+        evaluator = Evaluator(judged, learned, labels)
+    model = SavedModel(
+        network=network.settings,
+        vocabulary=learned,
+        mode=train.mode,
+        labels=labels,
+        arrays=network.arrays(),
+        training={
+            "corpus": _corpus_record(corpus, text),
+            "init_from": None if old is None else _origin(old),
+            "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
+            "recipe": asdict(recipe),
+            "history": history.validations,
+            "samples": samples,
+            "metrics": _metrics(history, evaluator, parts, learned),
+            "versions": {
+                "textmill": importlib.metadata.version("textmill"),
+                "keras": keras.__version__,
+                "backend": keras.backend.backend(),
+            },
+            "machine": f"{cpu_kind()}, {cores()} cores, {gpus()} GPUs",
+        },
+    )
+    page = training_page(model.training, "How this model was trained")
+    if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
+        shutil.rmtree(out)
+    save_model(out, model, card=model_card(model, recipe=recipe_line(recipe)), page=page)
+    if history.stopped != "interrupted":
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
+    return model
+
+
+def _unfinished(out: str, *, resume: bool) -> Path:
+    """The checkpoint of a run into `out`, which may go on or begin.
+
+    Raises:
+        TextmillError: it may not.
+    """
+    checkpoint = Path(f"{out.rstrip('/')}.training") / "checkpoint.npz"
+    if not resume:
+        check_free(out)
+        if checkpoint.exists():
+            raise TextmillError(
+                f"an unfinished training stands in {checkpoint.parent}: go on with --resume, or "
+                "remove it"
+            )
+    elif not checkpoint.exists():
+        raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
+    elif os.path.exists(out) and load_model(out).training["metrics"]["stopped"] != "interrupted":
+        raise TextmillError(f"{out} is a finished model; give another --out")
+    return checkpoint
+
+
+def _digest(
+    train: TrainSettings,
+    recipe: Recipe,
+    network: NetworkSettings,
+    vocabulary: Vocabulary,
+    labels: Sequence[str],
+    corpus: Corpus,
+    old: SavedModel | None,
+) -> str:
+    """Of all that decides a run's steps."""
+    settings = asdict(train)
+    del settings["checkpoint_minutes"]
+    sources = [source.sha256 for source in corpus.sources]
+    parts = [
+        settings,
+        asdict(recipe),
+        network.record(),
+        list(vocabulary.counts),
+        list(labels),
+        sources,
+        old and old.fingerprint,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:
+    """A whole corpus as provisional ids."""
+    return whole(tokenize_texts(corpus.texts, level), mode=mode, labels=corpus.labels)
+
+
+def make_feeder(
+    part: Part, vocabulary: Vocabulary, settings: TrainSettings, labels: Sequence[str]
+) -> Feeder:
+    """Training batches of a part.
+
+    Raises:
+        TextmillError: the part holds fewer words than one batch.
+    """
+    from textmill.model.training.likelihood import one_hot
+
+    ids = part.encode(vocabulary)
+    if part.lengths is not None:
+        contexts = one_hot(part.labels, labels) if part.labels is not None else None
+        batch = min(settings.batch, len(part.lengths))
+        return LineBatches(ids, part.lengths, batch=batch, seed=settings.seed, contexts=contexts)
+    least = settings.batch * (settings.steps + 1)
+    feeder = StreamBatches(
+        ids,
+        batch=settings.batch,
+        steps=settings.steps,
+        seed=settings.seed,
+        vary=settings.vary,
+    )
+    if len(ids) < least or feeder.windows < 1:
+        raise TextmillError(
+            f"the training part (90 % of the corpus) has {len(ids):,} words, one batch of "
+            f"{settings.batch} x {settings.steps} needs at least {least * 8 // 7:,}; add text"
+        )
+    return feeder
+
+
+def device_line() -> str:
+    """One line that says what Keras computes on."""
+    import keras
+
+    found = gpus()
+    device = f"{found} GPU" if found else "the CPU (no GPU found)"
+    return f"training on {device} with Keras on {keras.backend.backend()}"
+
+
+def fused_line(network: Any) -> str:
+    """One line that says whether the LSTM layers run in the GPU's own kernel."""
+    if uses_cudnn(lambda ids: network.features(ids, network.initial_state(1), training=True)):
+        return "the LSTM layers run in cuDNN's fused kernel"
+    return "the LSTM layers do not run in cuDNN's fused kernel: training is several times slower"
+
+
+def recipe_line(recipe: Recipe) -> str:
+    """One line that says what is trained, and how it is kept from learning by heart."""
+    return (
+        f"LSTM of {recipe.layers} x {recipe.hidden}, embedding {recipe.embedding}; dropout "
+        f"{recipe.dropout:g}, of weights {recipe.weight_drop:g}, of words {recipe.word_dropout:g}; "
+        f"penalties {recipe.activation_penalty:g} and {recipe.slowness_penalty:g}; rate "
+        f"{recipe.learning_rate:g}"
+    )
+
+
+def _metrics(
+    history: History, evaluator: Any, parts: dict[str, Part], vocabulary: Vocabulary
+) -> dict[str, Any]:
+    test = evaluator(parts["test"])
+    return {
+        "train_words": parts["train"].tokens,
+        "vocabulary": len(vocabulary),
+        "valid_perplexity": round(history.best_perplexity, 3),
+        "test_perplexity": round(test.perplexity, 3),
+        "test_words": test.tokens,
+        "test_unknown_rate": round(parts["test"].unknown_rate(vocabulary), 5),
+        "test_bits_a_character": round(
+            test.bits_a_character(parts["test"].characters(vocabulary.level)), 4
+        ),
+        "epochs": round(history.epochs, 2),
+        "seconds": round(history.seconds, 1),
+        "words_a_second": round(history.words / max(history.seconds, 1e-9)),
+        "share_of_time_waiting_for_data": round(
+            history.feed_seconds / max(history.seconds, 1e-9), 4
+        ),
+        "stopped": history.stopped,
+    }
+
+
+def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
+    record = asdict(settings)
+    del record["paths"]  # names of folders are nobody's business
+    sources = [asdict(source) for source in corpus.sources]
+    return {**record, "sources": sources, "skipped": corpus.skipped}
+
+
+def _origin(model: SavedModel) -> dict[str, Any]:
+    """What training.json says of the model that a training began from."""
+    return {"fingerprint": model.fingerprint, "corpus": model.training.get("corpus")}

@@ -1,0 +1,125 @@
+"""A trained model carried over to another corpus, whose new words and labels get rows of their own.
+
+Old words keep their ids and vectors, so all that was learned stays; new ones stand behind them. An
+adaptive output takes them into its last cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from textmill.model.errors import UsageError
+from textmill.model.network.directory import SavedModel
+from textmill.model.settings import AUTO, NetworkSettings, Preset
+from textmill.model.text.vocabulary import RESERVED, Vocabulary
+from textmill.model.training.recipe import Recipe
+
+_NOISE = 0.1  # of a new row about the mean of the old ones, in their standard deviations
+_GENTLER = 0.5  # the peak rate is lower: good weights are to be bent, not thrown away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a training begins from.
+
+    Attributes:
+        vocabulary: the old model's words, then the corpus's others.
+        labels: the old model's, then the corpus's others; none where the corpus has none.
+        network: the old sizes, with these vocabulary and labels.
+        arrays: float32 weights of such a network, by name.
+    """
+
+    vocabulary: Vocabulary
+    labels: tuple[str, ...]
+    network: NetworkSettings
+    arrays: dict[str, np.ndarray]
+
+
+def check_choices(old: SavedModel, *, level: str, preset: str, output: str) -> None:
+    """Refuses what would have to be another network than the old one.
+
+    Raises:
+        UsageError: the level differs, or sizes or output are named.
+    """
+    if level != old.vocabulary.level:
+        raise UsageError(
+            f"--init-from is a model at {old.vocabulary.level} level, this training is at {level} "
+            f"level; give --level {old.vocabulary.level}"
+        )
+    for option, value in (("--preset", preset), ("--output", output)):
+        if value != AUTO:
+            raise UsageError(f"{option} {value} does not go with --init-from, which has its own")
+
+
+def sizes(old: SavedModel) -> Preset:
+    """Those that a training from `old` has to keep."""
+    network = old.network
+    return Preset(network.embedding, network.hidden, network.layers)
+
+
+def gentler(recipe: Recipe) -> Recipe:
+    """The recipe with the rate of a training that begins from good weights."""
+    return replace(recipe, learning_rate=round(recipe.learning_rate * _GENTLER, 6))
+
+
+def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, seed: int) -> Start:
+    """Extends a model by a corpus's words and labels.
+
+    A new word's vector is the mean of its cluster's (all words', for a dense output) and a little
+    noise. Its bias makes it as likely at first as it is frequent in the corpus: words of the
+    cluster have b - log p on average, p being their share of the old corpus.
+
+    Args:
+        learned: words and counts of the new corpus's training part.
+        labels: of the new corpus.
+        seed: of the noise.
+
+    """
+    random = np.random.default_rng(seed)
+    vocabulary = _extended(old.vocabulary, learned)
+    context = (*old.labels, *(label for label in labels if label not in old.labels))
+    names = context if labels else ()
+    arrays = {name: array.copy() for name, array in old.arrays.items()}
+    new = len(vocabulary) - len(old.vocabulary)
+    if new:
+        shares = (np.array(learned.counts, np.float64) + 1) / (sum(learned.counts) + len(learned))
+        wanted = np.log([shares[learned.ids[w]] for w in vocabulary.words[len(old.vocabulary) :]])
+        first = old.network.cutoffs[-1] if old.network.cutoffs else len(RESERVED)
+        bias = arrays["output_bias"]
+        counts = np.array(old.vocabulary.counts, np.float64) + 1
+        level = np.mean(bias[first:] - np.log(counts[first:] / counts.sum()))
+        arrays["output_bias"] = np.concatenate([bias, np.float32(wanted + level)])
+        arrays["embedding"] = _grown(arrays["embedding"], first, new, random)
+        if old.network.tails:
+            name = f"tail_{len(old.network.tails) - 1}_out"
+            arrays[name] = _grown(arrays[name], 0, new, random)
+    hidden = 2 * old.network.layers * old.network.hidden
+    if not names:
+        for name in ("context_kernel", "context_bias", "context_input"):
+            arrays.pop(name, None)
+    else:
+        for name, width in (("context_kernel", hidden), ("context_input", old.network.embedding)):
+            kernel = arrays.get(name, np.zeros((0, width), np.float32))
+            rows = random.normal(0.0, 0.1, (len(names) - len(kernel), width))
+            arrays[name] = np.concatenate([kernel, np.float32(rows)])
+        arrays.setdefault("context_bias", np.zeros(hidden, np.float32))
+    network = replace(old.network, vocabulary=len(vocabulary), context=len(names))
+    return Start(vocabulary=vocabulary, labels=names, network=network, arrays=arrays)
+
+
+def _extended(old: Vocabulary, learned: Vocabulary) -> Vocabulary:
+    """The old words with both corpora's counts, then the others."""
+    counts = dict(zip(old.words, old.counts, strict=True))
+    for word, count in zip(learned.words, learned.counts, strict=True):
+        counts[word] = counts.get(word, 0) + count
+    return Vocabulary(level=old.level, words=list(counts), counts=list(counts.values()))
+
+
+def _grown(rows: np.ndarray, first: int, new: int, random: np.random.Generator) -> np.ndarray:
+    """The rows and as many new ones, like those from `first` on."""
+    like = rows[first:].astype(np.float64)
+    noise = random.standard_normal((new, rows.shape[1])) * like.std(axis=0) * _NOISE
+    return np.concatenate([rows, np.float32(like.mean(axis=0) + noise)])

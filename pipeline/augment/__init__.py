@@ -1,0 +1,1 @@
+"""Augmentation: more rows for a labelled table, and what they are worth."""

@@ -1,0 +1,438 @@
+"""Candidates for an augmented table: a language model learns from it and writes, filters choose.
+
+A folder holds all that is made on the way, so that a run that was stopped goes on in it:
+texts.txt      all texts, with --unlabelled; base/ the model of them
+rows.jsonl     the rows as trained on; model/ the model of them
+prompts.jsonl  labels with first words of real rows; generated/ what they became
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textmill.model.errors import SettingError, TextmillError, UsageError
+from textmill.model.network.directory import SavedModel, load_model
+from textmill.model.reporter import Reporter
+from textmill.model.settings import AUTO, GenerationSettings, TrainSettings, VocabularySettings
+from textmill.model.text.corpus import read_corpus
+from textmill.model.training.train import CorpusSettings, train_model
+from textmill.pipeline.augment.classifiers import cross_fitted
+from textmill.pipeline.augment.edits import AUGMENTERS, Candidate
+from textmill.pipeline.augment.filters import (
+    Choice,
+    FilterSettings,
+    Scores,
+    choose,
+    cuts,
+    judged,
+    score,
+)
+from textmill.pipeline.files.filesystem import make_directory, write_once
+from textmill.pipeline.job.generate import Interrupted, Progress, generate
+
+GENERATED, PSEUDO = "generated", "pseudo"
+PER_EXAMPLE = 10
+_PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # units of a real row that a prompt holds
+# Of fewer rows a tenth is dear, and too small to say when training is to end: each is said five
+# times, so that those that are validated on are trained on too. Copies are what filters are for.
+_FEW_ROWS, _OFTEN, _LEAST_LINES = 1_000, 5, 20
+_PASSES = 30  # over the rows
+# Of few rows, tuned (docs/benchmarks.md). A model that has them nearly by heart joins parts of them
+# to sentences; one that has them wholly so copies, one that has not writes words without a sense.
+_BATCH, _RATE, _ENOUGH = 8, 8e-3, 8.0
+_STEPS, _MOST_PASSES, _LEAST_STEPS = 2_000, 60, 600
+_JUDGED = 10_000  # texts without labels at a time: of a million the features fill the memory
+_BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """What is asked for.
+
+    Attributes:
+        text, label: columns. encoding: of the table, if it is not UTF-8.
+        per_example, per_label, balance: rows wanted: so many for each real row of the label; so
+            many for each label; as many as the largest label has more. One of them.
+        candidates: for each wanted row.
+        methods: `generated`, `pseudo` (texts of `unlabelled` with the label that classifiers give
+            them), names of `AUGMENTERS`; the candidates are shared out among them.
+        temperatures: of the language model.
+        level: what it takes for a token.
+        minutes, epochs: of training; what is reached first. Epochs are passes over the rows; None
+            means 30, of few rows more.
+        unlabelled: files of texts of the same kind. init_from: a model to begin from.
+        folds: of the classifiers that judge.
+    """
+
+    text: str
+    label: str
+    encoding: str | None = None
+    per_example: int | None = None
+    per_label: int | None = None
+    balance: bool = False
+    candidates: int = 4
+    methods: tuple[str, ...] = (GENERATED,)
+    temperatures: tuple[float, ...] = (0.8,)
+    level: str = "word"
+    minutes: float = 3.0
+    epochs: int | None = None
+    unlabelled: tuple[str, ...] = ()
+    init_from: str | None = None
+    folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("per_example", "per_label", "candidates", "epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingError(name, "a whole number of at least 1", value)
+        given = (self.per_example is not None, self.per_label is not None, self.balance)
+        if sum(given) > 1:
+            raise UsageError("give one of --per-example, --per-label and --balance")
+        known = (GENERATED, PSEUDO, *AUGMENTERS)
+        for name in self.methods:
+            if name not in known:
+                raise SettingError("with", "of " + ", ".join(known), name)
+        if PSEUDO in self.methods and not self.unlabelled:
+            raise UsageError("--with pseudo takes its texts from --unlabelled, which is not given")
+        if not 0 < self.minutes < math.inf:
+            raise SettingError("minutes", "a number above 0", self.minutes)
+        # Refuses what they refuse, before a minute is spent.
+        GenerationSettings(temperatures=self.temperatures, seed=self.seed)
+        TrainSettings(seed=self.seed)
+
+    def wanted(self, labels: Sequence[str]) -> dict[str, int]:
+        """Rows to add, by label."""
+        counts = Counter(labels)
+        if self.per_label is not None:
+            return dict.fromkeys(sorted(counts), self.per_label)
+        if self.balance:
+            most = max(counts.values())
+            return {label: most - counts[label] for label in sorted(counts)}
+        each = PER_EXAMPLE if self.per_example is None else self.per_example
+        return {label: counts[label] * each for label in sorted(counts)}
+
+
+@dataclass
+class Clock:
+    """Seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, phase: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[phase] = round(time.monotonic() - started, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The real rows that are learned from.
+
+    Attributes:
+        texts: in single spaces. labels: theirs.
+        numbers: of the table's rows, from 1.
+    """
+
+    texts: list[str]
+    labels: list[str]
+    numbers: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Candidates, what was measured of each, and what became of them."""
+
+    candidates: list[Candidate]
+    scores: list[Scores]
+    choice: Choice
+
+    @property
+    def kept(self) -> list[Candidate]:
+        """Those to add."""
+        return [self.candidates[i] for i in self.choice.kept]
+
+
+def make_candidates(
+    folder: Path,
+    rows: Rows,
+    *,
+    settings: AugmentSettings,
+    filters: FilterSettings,
+    known: Sequence[str] = (),
+    clock: Clock,
+    workers: int | None,
+    runner_flags: Sequence[str],
+    report: Reporter,
+    progress: Progress | None,
+) -> Made:
+    """Learns, writes and chooses.
+
+    Args:
+        folder: is made, or holds what a run before this one has left.
+        rows: the real ones. known: other texts that must not come again.
+
+    Raises:
+        Interrupted: by Ctrl-C; what is finished stands.
+        TextmillError: nothing can be begun from these rows.
+    """
+    make_directory(folder)
+    wanted, level = settings.wanted(rows.labels), level_of(settings)
+    candidates: list[Candidate] = []
+    perplexities: list[float | None] = []
+    unfinished: set[int] = set()
+    with clock.of("train"):
+        model = _learned(folder, rows, settings, report) if _needs_model(settings) else None
+    judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
+    with clock.of("generate"):
+        for method, counts in _shares(wanted, settings).items():
+            if method != GENERATED:
+                if method == PSEUDO:
+                    found = _pseudo(rows, counts, judges, settings)
+                else:
+                    found = AUGMENTERS[method](
+                        rows.texts, rows.labels, counts, seed=settings.seed,
+                        model_dir=str(folder / "model"),
+                    )  # fmt: skip
+                candidates += found
+                perplexities += [None] * len(found)
+                continue
+            assert model is not None
+            _write_prompts(folder, rows, counts, settings, filters)
+            _generate(folder, model, settings, workers, runner_flags, progress)
+            for row in _records(folder / "generated"):
+                if row["finish"] == "length":
+                    unfinished.add(len(candidates))
+                own = Candidate(row["text"].strip(), row["label"], GENERATED, row["source"])
+                candidates.append(own)
+                perplexities.append(math.exp(min(-row["logprob"], 700.0)))
+    with clock.of("filter"):
+        scores = score(
+            candidates, rows.texts, rows.labels, fitted=judges, perplexities=perplexities,
+            level=level, known=known,
+        )  # fmt: skip
+        choice = choose(
+            candidates, scores, wanted, lengths=_lengths(rows, level), settings=filters,
+            level=level, seed=settings.seed, unfinished=frozenset(unfinished),
+        )  # fmt: skip
+    return Made(candidates=candidates, scores=scores, choice=choice)
+
+
+def _pseudo(
+    rows: Rows, counts: Mapping[str, int], judges: Sequence[Any], settings: AugmentSettings
+) -> list[Candidate]:
+    """Texts without labels, each with the one that the classifiers give it (self-training)."""
+    texts = list(dict.fromkeys(read_corpus(settings.unlabelled, mode="lines").texts))
+    texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
+    left, found = Counter(counts), []
+    for start in range(0, len(texts), _JUDGED):
+        if not left.total():
+            break
+        # Any label does to ask with: only what the judges say is read.
+        part = texts[start : start + _JUDGED]
+        some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in part]
+        for text, label in zip(some, judged(some, judges)[0], strict=True):
+            if left[label] > 0:
+                left[label] -= 1
+                found.append(replace(text, label=label))
+    return found
+
+
+def level_of(settings: AugmentSettings) -> str:
+    """What the filters take for a word: `word` or `char`."""
+    return "char" if settings.level == "char" else "word"
+
+
+def _lengths(rows: Rows, level: str) -> dict[str, tuple[int, int]]:
+    """Words of the shortest and the longest row of each label."""
+    cut = cuts(level)[0]
+    found: dict[str, tuple[int, int]] = {}
+    for text, label in zip(rows.texts, rows.labels, strict=True):
+        words = len(cut(text))
+        low, high = found.get(label, (words, words))
+        found[label] = min(low, words), max(high, words)
+    return found
+
+
+# -- the language model ----------------------------------------------------------------------------
+
+
+def _learned(folder: Path, rows: Rows, settings: AugmentSettings, report: Reporter) -> SavedModel:
+    """The model of the labelled rows; that of all texts before it, where there are others."""
+    few = len(rows.texts) < _FEW_ROWS
+    often = max(_OFTEN, math.ceil(_LEAST_LINES / len(rows.texts))) if few else 1
+    lines = [
+        {"text": text, "label": label} for text, label in zip(rows.texts, rows.labels, strict=True)
+    ] * often
+    write_once(folder / "rows.jsonl", lines_of(lines))
+    start, left = settings.init_from, settings.minutes
+    if settings.unlabelled:
+        texts = read_corpus(settings.unlabelled, mode="lines").texts + rows.texts
+        write_once(folder / "texts.txt", "\n".join(texts).encode() + b"\n")
+        corpus = CorpusSettings(paths=(str(folder / "texts.txt"),), mode="lines")
+        train = _training(settings, left * _BASE_SHARE, len(texts))
+        _model(folder / "base", corpus, settings, train, AUTO, start, report)
+        start, left = str(folder / "base"), left * (1 - _BASE_SHARE)
+    corpus = CorpusSettings(
+        paths=(str(folder / "rows.jsonl"),), mode="lines", text="text", labels="label"
+    )
+    train = _training(settings, left, len(rows.texts), often=often)
+    preset = "mini" if few and start is None else AUTO
+    return _model(folder / "model", corpus, settings, train, preset, start, report)
+
+
+def _model(
+    place: Path,
+    corpus: CorpusSettings,
+    settings: AugmentSettings,
+    train: TrainSettings,
+    preset: str,
+    init_from: str | None,
+    report: Reporter,
+) -> SavedModel:
+    """A trained model, or the one that an interrupted run trained."""
+    checkpoint = Path(f"{place}.training", "checkpoint.npz").exists()
+    if place.exists() and not checkpoint:
+        report.message(f"{place.name} stands already")
+        return load_model(place)
+    model = train_model(
+        str(place),
+        corpus=corpus,
+        # Of few rows most words stand in one only, and the classifier lives on them.
+        vocabulary=VocabularySettings(level=settings.level, min_count=1),
+        preset=preset,
+        train=train,
+        report=report,
+        resume=checkpoint,
+        init_from=init_from,
+    )
+    if model.training["metrics"]["stopped"] == "interrupted":
+        raise Interrupted("interrupted; the same command with --resume goes on")
+    return model
+
+
+def _training(
+    settings: AugmentSettings, minutes: float, rows: int, *, often: int = 1
+) -> TrainSettings:
+    """Of few rows small batches, or there would be too few steps, and less is dropped.
+
+    Args:
+        rows: how many there are. often: how many times each is said in what is trained on.
+    """
+    few = rows < _FEW_ROWS
+    passes = _PASSES
+    if few:
+        passes = min(max(passes, _STEPS * _BATCH // rows), _MOST_PASSES)
+        passes = max(passes, _LEAST_STEPS * _BATCH // rows)
+    return TrainSettings(
+        mode="lines",
+        minutes=minutes,
+        epochs=max(1, round((settings.epochs or passes) / often)),
+        batch=_BATCH if few else 32,
+        learning_rate=_RATE if few else None,
+        enough=_ENOUGH if few else 0.0,
+        dropout=0.3 if few else None,
+        weight_drop=0.1 if few else None,
+        word_dropout=0.05 if few else None,
+        seed=settings.seed,
+    )
+
+
+def _needs_model(settings: AugmentSettings) -> bool:
+    return GENERATED in settings.methods or "masked" in settings.methods
+
+
+def _shares(wanted: Mapping[str, int], settings: AugmentSettings) -> dict[str, dict[str, int]]:
+    """Candidates of each method by label."""
+    each = settings.candidates / len(settings.methods)
+    return {
+        method: {label: math.ceil(n * each) for label, n in wanted.items() if n}
+        for method in dict.fromkeys(settings.methods)
+    }
+
+
+def _write_prompts(
+    folder: Path,
+    rows: Rows,
+    counts: Mapping[str, int],
+    settings: AugmentSettings,
+    filters: FilterSettings,
+) -> None:
+    """Each label with first words of its rows: a label alone loses the label more often."""
+    random, prompts = np.random.default_rng(settings.seed), []
+    units = re.compile(r"\S" if settings.level == "char" else r"\w+|[^\w\s]")
+    for label, count in counts.items():
+        own = [i for i, name in enumerate(rows.labels) if name == label]
+        starts = [(i, k) for i in own for k in _prefixes(rows.texts[i], settings)]
+        starts = [starts[j] for j in random.permutation(len(starts))]
+        texts = math.ceil(count / len(settings.temperatures))
+        starts = starts[:texts]
+        longest = max(len(units.findall(rows.texts[i])) for i in own)
+        prompts += [
+            {
+                "id": f"{i}-{len(start)}", "prompt": start, "label": label, "source": i,
+                "samples": math.ceil(texts / len(starts)),
+                "max_words": math.ceil(longest * (1 + filters.length_slack)) + 1,
+            }
+            for i, start in starts
+        ]  # fmt: skip
+    if not prompts:
+        raise TextmillError("no row has two words, so that none can be begun; add longer texts")
+    write_once(folder / "prompts.jsonl", lines_of(prompts))
+
+
+def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
+    units = list(text) if settings.level == "char" else text.split()
+    mark = "" if settings.level == "char" else " "
+    sizes = _PREFIXES[level_of(settings)]
+    return [mark.join(units[:k]) for k in sizes if k < len(units) and mark.join(units[:k]).strip()]
+
+
+def _generate(
+    folder: Path,
+    model: SavedModel,
+    settings: AugmentSettings,
+    workers: int | None,
+    runner_flags: Sequence[str],
+    progress: Progress | None,
+) -> None:
+    generate(
+        str(folder / "model"),
+        prompts=[str(folder / "prompts.jsonl")],
+        out=str(folder / "generated"),
+        settings=GenerationSettings(
+            temperatures=settings.temperatures,
+            label=model.labels[0],
+            echo=True,
+            seed=settings.seed,
+        ),
+        workers=workers,
+        runner_flags=runner_flags,
+        resume=True,
+        progress=progress,
+    )
+
+
+def _records(generated: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(generated.glob("shard-*.jsonl")):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+def lines_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as JSON Lines."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return text.encode("utf-8", "replace")

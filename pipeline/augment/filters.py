@@ -1,0 +1,422 @@
+"""Which candidates for an augmented table are kept, and why the others are not.
+
+What a word is differs between tokenisers, and what holds for one must hold for the others: copied
+runs and similarity are measured on runs of letters and digits, on these and punctuation marks, and
+on what stands between spaces, and the largest figure counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from textmill.model.errors import SettingError
+from textmill.pipeline.augment.edits import Candidate
+
+Words = tuple[str, ...]
+
+# Texts that people wrote, edited or not: filters for what a model may write pass them by.
+BY_PEOPLE = ("swap", "delete", "aeda", "masked", "pseudo")
+_PERMUTATIONS = 64  # of a MinHash
+_JACCARD_ROWS = 500  # candidates compared with all real rows at a time
+# The longest copied run that is let through, in words and in characters.
+_COPIED = {"word": 7, "char": 24}
+_LETTERS, _MARKS = re.compile(r"\w+"), re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterSettings:
+    """Thresholds.
+
+    Attributes:
+        min_confidence: probability that the classifier gives the asked label.
+        max_copied: words in a row that stand so in one real row (characters at `char` level);
+            None means 7, or 24 characters.
+        max_copied_share: of a text's words, in one such run.
+        max_similarity: Jaccard similarity of word sets, to any real row and to rows kept before.
+        max_loops: share of a text's words that repeat what stands before them, see `loops`.
+        length_slack: a text may be shorter than the label's shortest real one and longer than its
+            longest by this share.
+        max_perplexity: of the words drawn, over the candidates' median.
+        max_unseen: share of the pairs of neighbours that stand so in no real row.
+    """
+
+    min_confidence: float = 0.0
+    max_copied: int | None = None
+    max_copied_share: float = 0.6
+    max_similarity: float = 0.79
+    max_loops: float = 0.05
+    length_slack: float = 0.25
+    max_perplexity: float = 3.0
+    max_unseen: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name == "max_copied":
+                if value is not None and (not isinstance(value, int) or value < 1):
+                    raise SettingError(name, "a whole number of at least 1", value)
+            elif name in ("length_slack", "max_perplexity"):
+                if not (math.isfinite(value) and value >= 0):
+                    raise SettingError(name, "a number of at least 0", value)
+            elif not 0 <= value <= 1:
+                raise SettingError(name, "a number in [0, 1]", value)
+
+    def copied(self, level: str) -> int:
+        """The longest copied run that is let through."""
+        return _COPIED[level] if self.max_copied is None else self.max_copied
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What was measured of a candidate; see `FilterSettings`.
+
+    Attributes:
+        predicted: the classifier's label. confidence: its probability of the asked one.
+        words: how many there are. duplicate: whether it is a real row.
+        perplexity: None where the language model wrote none of it.
+    """
+
+    predicted: str
+    confidence: float
+    words: int
+    duplicate: bool
+    copied: int
+    copied_share: float
+    similarity: float
+    loops: float
+    unseen: float
+    perplexity: float | None
+
+    def record(self) -> dict[str, Any]:
+        """The columns of an augmented table, and those of rejected candidates."""
+        fields = asdict(self)
+        del fields["duplicate"]
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in fields.items()}
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def cuts(level: str) -> tuple[Callable[[str], Words], ...]:
+    """The ways to cut a text into words: characters at `char` level."""
+    if level == "char":
+        return (lambda text: tuple("".join(text.casefold().split())),)
+    return (
+        lambda text: tuple(_LETTERS.findall(text.casefold())),
+        lambda text: tuple(_MARKS.findall(text.casefold())),
+        lambda text: tuple(text.casefold().split()),
+    )
+
+
+def longest_runs(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
+    """For each text, how many words in a row it has in common with one row at most, int64.
+
+    All runs of n words have numbers, made of those of n - 1 words and the next word's: a run is
+    looked up, not compared, and goes on only where it stands on both sides.
+    """
+    names: dict[str, int] = {}
+    found = np.zeros(len(texts), np.int64)
+    sides = []
+    for side in (texts, rows):
+        flat = [names.setdefault(word, len(names)) for words in side for word in words]
+        lengths = np.array([len(words) for words in side], np.int64)
+        ids, ends = np.array(flat, np.int64), np.repeat(np.cumsum(lengths), lengths)
+        sides.append((ids, ends, np.arange(len(ids)), ids))
+    owner = np.repeat(np.arange(len(texts)), [len(words) for words in texts])
+    n = 1
+    while True:
+        (ids, ends, at, runs), (row_ids, row_ends, row_at, row_runs) = sides
+        both, row_both = np.isin(runs, row_runs), np.isin(row_runs, runs)
+        at, runs, row_at, row_runs = at[both], runs[both], row_at[row_both], row_runs[row_both]
+        if not len(at):
+            return found
+        found[owner[at]] = n
+        sides, grown = [], []
+        for own, end, place, run in ((ids, ends, at, runs), (row_ids, row_ends, row_at, row_runs)):
+            more = place + n < end[place]
+            place, run = place[more], run[more]
+            grown.append(run * len(names) + own[place + n])
+            sides.append((own, end, place, run))
+        numbers = np.unique(np.concatenate(grown), return_inverse=True)[1]
+        halves = np.split(numbers, [len(grown[0])])
+        sides = [(*side[:3], half) for side, half in zip(sides, halves, strict=True)]
+        n += 1
+
+
+def largest_jaccard(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
+    """For each text, the largest Jaccard similarity of its word set to that of a row, float64."""
+    from scipy.sparse import csr_matrix
+
+    names: dict[str, int] = {}
+    sides = []
+    for side in (texts, rows):
+        sets = [sorted({names.setdefault(word, len(names)) for word in words}) for words in side]
+        sizes = np.array([len(s) for s in sets], np.int64)
+        sides.append((np.concatenate([*sets, []]).astype(np.int64), sizes))
+    (ids, sizes), (row_ids, row_sizes) = sides
+    shape = max(len(names), 1)
+
+    def matrix(ids: np.ndarray, sizes: np.ndarray) -> Any:
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        return csr_matrix((np.ones(len(ids), np.int32), ids, starts), (len(sizes), shape))
+
+    words, of_rows = matrix(ids, sizes), matrix(row_ids, row_sizes).T.tocsr()
+    found = np.zeros(len(texts))
+    for start in range(0, len(texts), _JACCARD_ROWS):
+        shared = (words[start : start + _JACCARD_ROWS] @ of_rows).tocoo()
+        union = sizes[start + shared.row] + row_sizes[shared.col] - shared.data
+        np.maximum.at(found, start + shared.row, shared.data / union)
+    return found
+
+
+def jaccard(a: Words, b: Words) -> float:
+    """Jaccard similarity of two word sets; 0 for two empty ones."""
+    one, other = set(a), set(b)
+    return len(one & other) / max(len(one | other), 1)
+
+
+def loops(words: Words) -> float:
+    """The share of words that repeat what stands before them.
+
+    Those are the last words of a cycle's second and later turns (`a b a b`), and of a run of three
+    words that the text held before.
+    """
+    seen: set[Words] = set()
+    count = 0
+    for end in range(1, len(words) + 1):
+        longest = end // 2
+        turn = any(
+            words[end - size : end] == words[end - 2 * size : end - size]
+            for size in range(1, longest + 1)
+        )
+        run = words[end - 3 : end]
+        count += turn or (end >= 3 and run in seen)
+        seen.add(run)
+    return count / max(len(words), 1)
+
+
+# -- scores ----------------------------------------------------------------------------------------
+
+
+def score(
+    candidates: Sequence[Candidate],
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    fitted: Iterable[tuple[Any, Any]],
+    perplexities: Sequence[float | None],
+    level: str,
+    known: Sequence[str] = (),
+) -> list[Scores]:
+    """Measures candidates against the real rows.
+
+    Args:
+        texts, labels: the real rows.
+        fitted: classifiers and the rows that each has not seen, from `cross_fitted`. A candidate
+            is judged by the one that has not seen the row it began as; one that began as none, by
+            all of them.
+        perplexities: one for each candidate.
+        known: other texts that must not come again.
+    """
+    written = [candidate.text for candidate in candidates]
+    runs, shares, similar = (np.zeros(len(written)) for _ in range(3))
+    for cut in cuts(level):
+        words, rows = [cut(text) for text in written], [cut(text) for text in texts]
+        own = longest_runs(words, rows)
+        runs = np.maximum(runs, own)
+        shares = np.maximum(shares, own / np.maximum([len(w) for w in words], 1))
+        similar = np.maximum(similar, largest_jaccard(words, rows))
+    first = cuts(level)[0]
+    # Of a million texts the hashes take less room than the words.
+    real = {hash(first(text)) for text in (*texts, *known)}
+    pairs = {pair for text in texts for pair in _pairs(first(text))}
+    predicted, confidence = judged(candidates, list(fitted))
+    found = []
+    for i, text in enumerate(written):
+        words_of = first(text)
+        near = _pairs(words_of)
+        found.append(
+            Scores(
+                predicted=predicted[i],
+                confidence=float(confidence[i]),
+                words=len(words_of),
+                duplicate=hash(words_of) in real,
+                copied=int(runs[i]),
+                copied_share=float(shares[i]),
+                similarity=float(similar[i]),
+                loops=loops(words_of),
+                unseen=sum(pair not in pairs for pair in near) / max(len(near), 1),
+                perplexity=perplexities[i],
+            )
+        )
+    return found
+
+
+def _pairs(words: Words) -> list[Words]:
+    return [words[i : i + 2] for i in range(len(words) - 1)]
+
+
+def judged(
+    candidates: Sequence[Candidate], fitted: Sequence[tuple[Any, Any]]
+) -> tuple[list[str], np.ndarray]:
+    """The classifiers' labels, and their probabilities of the asked ones [N].
+
+    A classifier that has never seen the asked label (it has one row) leaves the judgement to the
+    others.
+    """
+    names = sorted({name for classifier, _ in fitted for name in classifier.labels})
+    column = {name: i for i, name in enumerate(names)}
+    known = np.array([[name in c.labels for name in names] for c, _ in fitted])
+    asked = np.array([column[c.label] for c in candidates], np.int64)
+    fold = {row: i for i, (_, held_out) in enumerate(fitted) for row in held_out}
+    own = np.array([fold.get(c.source, -1) if c.source is not None else -1 for c in candidates])
+    total, judges = np.zeros((len(candidates), len(names))), np.zeros(len(candidates))
+    for i, (classifier, _) in enumerate(fitted):
+        alone = (own < 0) | ~known[own, asked]
+        mine = np.flatnonzero(((own == i) | alone) & known[i, asked]).tolist()
+        if len(mine):
+            columns = [column[name] for name in classifier.labels]
+            found = classifier.probabilities([candidates[j].text for j in mine])
+            total[np.array(mine)[:, None], columns] += found
+            judges[mine] += 1
+    total /= np.maximum(judges, 1)[:, None]
+    return [names[i] for i in total.argmax(axis=1)], total[np.arange(len(asked)), asked]
+
+
+# -- choosing --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What became of the candidates.
+
+    Attributes:
+        kept: their numbers, label by label.
+        reasons: why each other one was not, by number.
+    """
+
+    kept: list[int]
+    reasons: dict[int, str]
+
+    def counts(self) -> dict[str, int]:
+        """Rejected candidates by reason, the most frequent first."""
+        return dict(Counter(self.reasons.values()).most_common())
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    scores: Sequence[Scores],
+    wanted: Mapping[str, int],
+    *,
+    lengths: Mapping[str, tuple[int, int]],
+    settings: FilterSettings,
+    level: str,
+    seed: int = 0,
+    unfinished: frozenset[int] = frozenset(),
+) -> Choice:
+    """Keeps for each label as many as are wanted of the candidates that pass, drawn by `seed`.
+
+    Not the most confident ones: these are the most like one another (docs/benchmarks.md).
+
+    Args:
+        wanted: how many, by label.
+        lengths: words of the shortest and the longest real row, by label.
+        unfinished: numbers of candidates that were cut.
+    """
+    written = [s.perplexity for s in scores if s.perplexity is not None]
+    median = float(np.median(written)) if written else 1.0
+    reasons: dict[int, str] = {}
+    passed: dict[str, list[int]] = {label: [] for label in wanted}
+    for i, (candidate, own) in enumerate(zip(candidates, scores, strict=True)):
+        why = "unfinished" if i in unfinished else None
+        why = why or _why_not(candidate, own, lengths, median, settings, level)
+        if why is None:
+            passed[candidate.label].append(i)
+        else:
+            reasons[i] = why
+    kept: list[int] = []
+    random = np.random.default_rng(seed)
+    others = _Kept(settings.max_similarity, cuts(level)[0])
+    for label, numbers in passed.items():
+        left = wanted[label]
+        for i in random.permutation(numbers).tolist():
+            if not left:
+                reasons[i] = "not needed"
+                continue
+            by_people = candidates[i].origin in BY_PEOPLE
+            why = others.why_not(candidates[i].text, by_people=by_people)
+            if why is None:
+                kept.append(i)
+                left -= 1
+            else:
+                reasons[i] = why
+    return Choice(kept=kept, reasons=reasons)
+
+
+def _why_not(
+    candidate: Candidate,
+    own: Scores,
+    lengths: Mapping[str, tuple[int, int]],
+    median: float,
+    settings: FilterSettings,
+    level: str,
+) -> str | None:
+    shortest, longest = lengths[candidate.label]
+    slack = settings.length_slack
+    by_people = candidate.origin in BY_PEOPLE
+    checks = (
+        ("empty", not own.words),
+        ("copy of a real row", own.duplicate),
+        ("copied run", not by_people and own.copied > settings.copied(level)),
+        ("copied share", not by_people and own.copied_share > settings.max_copied_share),
+        ("similar to a real row", not by_people and own.similarity > settings.max_similarity),
+        ("length", not shortest / (1 + slack) <= own.words <= longest * (1 + slack)),
+        ("loop", not by_people and own.loops > settings.max_loops),
+        ("unseen neighbours", not by_people and own.unseen > settings.max_unseen),
+        (
+            "perplexity",
+            own.perplexity is not None and own.perplexity > settings.max_perplexity * median,
+        ),
+        ("another label", own.predicted != candidate.label),
+        ("low confidence", own.confidence < settings.min_confidence),
+    )
+    return next((reason for reason, found in checks if found), None)
+
+
+class _Kept:
+    """The rows kept so far, asked for duplicates; near ones are found by MinHash (Broder 1997) and
+    compared."""
+
+    def __init__(self, most: float, cut: Callable[[str], Words]):
+        from datasketch import MinHashLSH
+
+        self._most, self._cut = most, cut
+        self._exact: set[Words] = set()
+        self._words: dict[str, Words] = {}
+        threshold = min(max(most, 0.1), 0.99)
+        self._near = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
+
+    def why_not(self, text: str, *, by_people: bool) -> str | None:
+        """The reason to reject a text; None takes it in."""
+        from datasketch import MinHash
+
+        words = self._cut(text)
+        if words in self._exact:
+            return "copy of a kept row"
+        if not by_people:
+            hashed = MinHash(num_perm=_PERMUTATIONS, seed=1)
+            hashed.update_batch([word.encode() for word in set(words)])
+            found = self._near.query(hashed)
+            if any(jaccard(words, self._words[name]) > self._most for name in found):
+                return "similar to a kept row"
+            name = str(len(self._words))
+            self._words[name] = words
+            self._near.insert(name, hashed)
+        self._exact.add(words)
+        return None

@@ -1,0 +1,205 @@
+"""Whether added rows help: the same classifier with and without them, on rows that neither saw.
+
+The real rows are cut into folds. Each fold is held out in turn; the others are augmented anew, by a
+function that sees nothing else, and both classifiers are trained on them. That is the honest way:
+rows made from all rows carry words of the held-out ones, and the gain would be too good. A language
+model so has to be trained once for each fold.
+
+The training parts of the folds overlap, so their gains are not independent: the interval is that of
+the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textmill.model.errors import SettingError, UsageError
+from textmill.pipeline.augment.classifiers import (
+    CLASSIFIERS,
+    Classifier,
+    folds_of,
+    needs_scikit_learn,
+)
+from textmill.pipeline.augment.edits import Candidate
+
+HELPS, NONE_SHOWN, HURTS = "helps", "no difference shown", "hurts"
+
+# Given texts, labels and a seed: the rows to add, whose `source` is an index of those texts.
+Augment = Callable[[Sequence[str], Sequence[str], int], Sequence[Candidate]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSettings:
+    """How it is measured.
+
+    Attributes:
+        classifiers: names of `CLASSIFIERS`.
+        folds: parts that the rows are cut into. seeds: how often they are cut anew. Rows are made
+            folds x seeds times.
+        confidence: of the interval.
+        seed: of the first cut; others follow it.
+    """
+
+    classifiers: tuple[str, ...] = ("tfidf",)
+    folds: int = 5
+    seeds: int = 3
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.classifiers:
+            if name not in CLASSIFIERS:
+                raise SettingError("classifiers", "of " + ", ".join(CLASSIFIERS), name)
+        if self.folds < 2:
+            raise SettingError("folds", "a whole number of at least 2", self.folds)
+        if self.seeds < 1:
+            raise SettingError("seeds", "a whole number of at least 1", self.seeds)
+        if not 0 < self.confidence < 1:
+            raise SettingError("confidence", "a number between 0 and 1", self.confidence)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What added rows did to one classifier. Accuracies and the gain are in points, 0 to 100.
+
+    Attributes:
+        classifier: its name.
+        without, augmented: mean accuracy on held-out rows.
+        gain: their difference. low, high: its confidence interval.
+        verdict: `HELPS`, `HURTS` or `NONE_SHOWN`: where the interval lies.
+    """
+
+    classifier: str
+    without: float
+    augmented: float
+    gain: float
+    low: float
+    high: float
+    verdict: str
+
+    def record(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        return {
+            "classifier": self.classifier,
+            "without": round(self.without, 2),
+            "with": round(self.augmented, 2),
+            "gain": round(self.gain, 2),
+            "low": round(self.low, 2),
+            "high": round(self.high, 2),
+            "verdict": self.verdict,
+        }
+
+    def sentence(self) -> str:
+        """What it means, in one line."""
+        found = (
+            f"{self.classifier}: {self.without:.1f} % without the added rows, "
+            f"{self.augmented:.1f} % with them: {self.gain:+.1f} points "
+            f"({self.low:+.1f} to {self.high:+.1f})"
+        )
+        said = {
+            HELPS: "they help",
+            HURTS: "they hurt: don't use them",
+            NONE_SHOWN: "no difference shown: there is no reason to use them",
+        }
+        return f"{found}; {said[self.verdict]}"
+
+
+def check(
+    texts: Sequence[str], labels: Sequence[str], augment: Augment, *, settings: CheckSettings
+) -> list[Gain]:
+    """The gain of each classifier.
+
+    Args:
+        texts, labels: the real rows.
+        augment: makes rows from the part that is not held out.
+
+    Raises:
+        UsageError: the rows are too few, or of one label.
+    """
+    needs_scikit_learn()
+    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in settings.classifiers}
+    ratios = []
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        fold = folds_of(labels, folds=settings.folds, seed=seed)
+        for number in range(settings.folds):
+            held_out = np.flatnonzero(fold == number).tolist()
+            rest = np.flatnonzero(fold != number).tolist()
+            if not held_out:
+                continue
+            ratios.append(len(held_out) / len(rest))
+            part = [texts[i] for i in rest], [labels[i] for i in rest]
+            added = augment(*part, seed)
+            tested = [texts[i] for i in held_out], [labels[i] for i in held_out]
+            for name in settings.classifiers:
+                pair = [
+                    accuracy(trained(name, *part, rows, seed=seed), *tested) for rows in ((), added)
+                ]
+                scores[name].append((pair[0], pair[1]))
+    if len(ratios) < 2:
+        raise UsageError(
+            "the gain cannot be measured on so few rows: two labels need two rows each at least"
+        )
+    ratio = float(np.mean(ratios))
+    return [_gain(name, scores[name], ratio, settings.confidence) for name in settings.classifiers]
+
+
+def trained(
+    name: str,
+    texts: Sequence[str],
+    labels: Sequence[str],
+    added: Sequence[Candidate],
+    *,
+    seed: int,
+) -> Classifier:
+    """A classifier of real and added rows."""
+    classifier: Classifier = CLASSIFIERS[name](seed=seed)
+    return classifier.fit(
+        [*texts, *(row.text for row in added)],
+        [*labels, *(row.label for row in added)],
+        sources=[row.source for row in added],
+    )
+
+
+def accuracy(classifier: Classifier, texts: Sequence[str], labels: Sequence[str]) -> float:
+    """Share of rows whose label is the most probable one, in points."""
+    best = classifier.probabilities(texts).argmax(axis=1)
+    right = [classifier.labels[i] == label for i, label in zip(best, labels, strict=True)]
+    return 100.0 * float(np.mean(right))
+
+
+def interval(
+    differences: Sequence[float], *, ratio: float, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean and confidence interval of paired differences over resampled folds.
+
+    The variance of the mean is (1 / J + ratio) times that of the J differences; 1 / J alone would
+    take the folds for independent (Nadeau and Bengio 2003).
+
+    Args:
+        ratio: held-out rows over rows trained on; 0 for independent differences.
+    """
+    from scipy.stats import t
+
+    d = np.asarray(differences, np.float64)
+    half = float(t.ppf((1 + confidence) / 2, len(d) - 1)) * math.sqrt(
+        (1 / len(d) + ratio) * float(d.var(ddof=1))
+    )
+    mean = float(d.mean())
+    return mean, mean - half, mean + half
+
+
+def verdict(low: float, high: float) -> str:
+    """What an interval of a gain shows."""
+    return HELPS if low > 0 else HURTS if high < 0 else NONE_SHOWN
+
+
+def _gain(name: str, scores: list[tuple[float, float]], ratio: float, confidence: float) -> Gain:
+    without, augmented = np.mean(scores, axis=0)
+    gain, low, high = interval([b - a for a, b in scores], ratio=ratio, confidence=confidence)
+    shown = CLASSIFIERS[name].name
+    return Gain(shown, float(without), float(augmented), gain, low, high, verdict(low, high))

@@ -1,0 +1,250 @@
+"""The small LSTM classifier: network, training, early stopping.
+
+Texts are cut at `MOST_WORDS` and padded on the right to the longest of their batch; the mean over
+time leaves the padding out. The kernels are those of `network.cpu_kernels`, compiled once for
+`BATCH` rows, whatever their length; the network of a number of labels is made once and given new
+weights for each training. Hundreds of trainings so cost one compilation.
+
+Shapes: B rows, T time steps, L labels, D width of word vectors, H hidden units.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from textmill.model.network.lstm import fast_kernels
+
+MOST_WORDS = 40  # of a text
+VOCABULARY = 8192  # rows of the embedding
+BATCH, READ = 32, 128  # rows in training; rows when only read
+STEPS = 400  # of a training, at most
+EVERY = 20  # steps from one look at the held-out rows to the next; divides `STEPS`
+PATIENCE = 6  # looks without a better one, until it stops
+HELD_OUT = 0.2  # of each label's real rows
+_PAD, _UNKNOWN = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LstmSettings:
+    """Sizes and rates; tuned on other seeds than those that are reported (docs/benchmarks.md)."""
+
+    embedding: int = 64
+    hidden: int = 64
+    dropout: float = 0.5
+    word_dropout: float = 0.1
+    spread: float = 0.2  # of the first word vectors
+    rate: float = 8e-3
+    decay: float = 0.01
+
+
+class Network(keras.Model):
+    """Word vectors, an LSTM, the mean of its states over time, a softmax.
+
+    Args:
+        labels: L.
+        seed: of the dropout masks.
+    """
+
+    def __init__(self, labels: int, settings: LstmSettings, *, seed: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.embedding = layers.Embedding(VOCABULARY, settings.embedding)
+        self.lstm = layers.LSTM(settings.hidden, return_sequences=True)
+        self.inputs_dropout = layers.SpatialDropout1D(settings.dropout, seed=seed)
+        self.dropout = layers.Dropout(settings.dropout, seed=seed + 1)
+        self.words = keras.random.SeedGenerator(seed + 2)
+        self.out = layers.Dense(labels)
+        self.embedding.build((None, None))
+        self.lstm.build((None, None, settings.embedding))
+        self.out.build((None, settings.hidden))
+        self.fast = fast_kernels()
+        self.fresh: list[np.ndarray] = []  # the optimizer's variables before the first step
+        self.built = True
+
+    def call(self, ids: Any, training: bool = False) -> Any:
+        """Logits [B, L] of ids, int32 [B, T]."""
+        there = ids != _PAD
+        if training and self.settings.word_dropout:
+            kept = keras.random.uniform(ops.shape(ids), seed=self.words)
+            ids = ops.where((kept < self.settings.word_dropout) & there, _UNKNOWN, ids)
+        x = self._vectors(ids)
+        x = self.inputs_dropout(x, training=training)
+        weights = ops.cast(there, x.dtype)[:, :, None]
+        mean = ops.sum(self._states(x) * weights, axis=1) / ops.sum(weights, axis=1)
+        return self.out(self.dropout(mean, training=training))
+
+    def _vectors(self, ids: Any) -> Any:
+        if self.fast is None:
+            return self.embedding(ids)
+        return self.fast.take_some(self.embedding.embeddings, ids)
+
+    def _states(self, x: Any) -> Any:
+        """h at each step, [B, T, H]."""
+        if self.fast is None:
+            return self.lstm(x)
+        zeros = ops.zeros((x.shape[0] or ops.shape(x)[0], self.settings.hidden))
+        cell = self.lstm.cell
+        return self.fast.lstm(x, zeros, zeros, cell.kernel, cell.recurrent_kernel, cell.bias)[0]
+
+    def start(self, seed: int) -> None:
+        """Gives all weights new values."""
+        random = np.random.default_rng(seed)
+        s = self.settings
+        self.embedding.embeddings.assign(random.normal(0, s.spread, (VOCABULARY, s.embedding)))
+        cell = self.lstm.cell
+        bound = np.sqrt(6 / (s.embedding + 4 * s.hidden))
+        cell.kernel.assign(random.uniform(-bound, bound, cell.kernel.shape))
+        gates = [np.linalg.qr(random.normal(size=(s.hidden, s.hidden)))[0] for _ in range(4)]
+        cell.recurrent_kernel.assign(np.concatenate(gates, axis=1))
+        bias = np.zeros(4 * s.hidden)
+        bias[s.hidden : 2 * s.hidden] = 1  # of the forget gate
+        cell.bias.assign(bias)
+        bound = np.sqrt(6 / sum(self.out.kernel.shape))
+        self.out.kernel.assign(random.uniform(-bound, bound, self.out.kernel.shape))
+        self.out.bias.assign(np.zeros(self.out.bias.shape))
+        dropouts = self.inputs_dropout, self.dropout
+        for generator in (self.words, *(each.seed_generator for each in dropouts)):
+            generator.state.assign(random.integers(0, 2**31, 2))
+
+
+@functools.lru_cache(maxsize=8)
+def _network(labels: int, settings: LstmSettings) -> Network:
+    """The one network of so many labels in this process."""
+    network = Network(labels, settings)
+    if network.fast is not None:
+        optimizer = network.fast.AdamW(settings.rate, decay=settings.decay, clip=1.0)
+    else:
+        optimizer = keras.optimizers.AdamW(
+            settings.rate, weight_decay=settings.decay, global_clipnorm=1.0
+        )
+    optimizer.build(network.trainable_variables)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+    network.fresh = [np.array(variable) for variable in optimizer.variables]
+    return network
+
+
+def _renew(network: Network, seed: int) -> None:
+    """New weights, and an optimizer that remembers nothing."""
+    network.start(seed)
+    for variable, value in zip(network.optimizer.variables, network.fresh, strict=True):
+        variable.assign(value)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier: its words and weights."""
+
+    ids: dict[str, int]
+    labels: int
+    settings: LstmSettings
+    weights: list[np.ndarray]
+    steps: int  # that the weights have behind them
+
+    def probabilities(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
+        """p(label | words), float64 [N, L]."""
+        network = _network(self.labels, self.settings)
+        network.set_weights(self.weights)
+        return _probabilities(network, [_encoded(row, self.ids) for row in rows])
+
+
+def train(
+    rows: Sequence[Sequence[str]],
+    labels: np.ndarray,
+    *,
+    sources: tuple[int | None, ...] = (),
+    seed: int = 0,
+    settings: LstmSettings | None = None,
+) -> Trained:
+    """Trains a classifier, and keeps the weights that judged the held-out rows best.
+
+    Args:
+        rows: words of the N texts, real rows first.
+        labels: int [N], from 0.
+        sources: of the added rows, as in `augment.classifiers.Classifier.fit`.
+        seed: see `LstmClassifier`.
+    """
+    settings = settings or LstmSettings()
+    random = np.random.default_rng(seed)
+    real = len(rows) - len(sources)
+    held_out = _held_out(labels[:real], random)
+    hidden = set(held_out.tolist())
+    used = [i for i in range(real) if i not in hidden]
+    used += [real + k for k, source in enumerate(sources) if source not in hidden]
+    ids = _vocabulary([rows[i] for i in used])
+    encoded = [_encoded(row, ids) for row in rows]
+    network = _network(int(labels.max()) + 1, settings)
+    _renew(network, seed)
+    best, risen, kept_at, kept = -1.0, 0, 0, network.get_weights()
+    order: list[int] = []
+    for step in range(1, STEPS + 1):
+        while len(order) < BATCH:
+            order += random.permutation(used).tolist()
+        batch, order = order[:BATCH], order[BATCH:]
+        network.train_on_batch(_padded([encoded[i] for i in batch]), labels[batch])
+        if step % EVERY:
+            continue
+        # By accuracy: the loss on held-out rows is lowest long before they are judged best, as
+        # confidence in what is wrong grows. Of equals the last, as few rows often judge equally.
+        p = _probabilities(network, [encoded[i] for i in held_out])
+        right = float((p.argmax(axis=1) == labels[held_out]).sum())
+        if right >= best:
+            kept_at, kept = step, network.get_weights()
+        if right > best:
+            best, risen = right, step
+        elif len(held_out) and step - risen >= PATIENCE * EVERY:
+            break
+    return Trained(ids, int(labels.max()) + 1, settings, kept, kept_at)
+
+
+def _held_out(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Indices of rows to stop by: a share of each label's, one at least where it has two."""
+    found = []
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        if len(rows) > 1:
+            found.append(rows[: max(1, round(HELD_OUT * len(rows)))])
+    return np.concatenate(found) if found else np.zeros(0, int)
+
+
+def _vocabulary(rows: Sequence[Sequence[str]]) -> dict[str, int]:
+    counts = Counter(word for row in rows for word in row)
+    ordered = sorted(counts, key=lambda word: (-counts[word], word))[: VOCABULARY - 2]
+    return {word: i for i, word in enumerate(ordered, start=2)}
+
+
+def _encoded(row: Sequence[str], ids: dict[str, int]) -> list[int]:
+    """Ids of a row's first words; a row without words is one unknown word."""
+    return [ids.get(word, _UNKNOWN) for word in row[:MOST_WORDS]] or [_UNKNOWN]
+
+
+def _padded(rows: Sequence[list[int]]) -> np.ndarray:
+    """int32 [B, T], padded on the right."""
+    found = np.full((len(rows), max(map(len, rows))), _PAD, np.int32)
+    for i, row in enumerate(rows):
+        found[i, : len(row)] = row
+    return found
+
+
+def _probabilities(network: Network, rows: Sequence[list[int]]) -> np.ndarray:
+    """float64 [N, L]; rows of like length side by side, always `READ` of them."""
+    if not rows:
+        return np.zeros((0, network.out.units))
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    found = np.zeros((len(rows), network.out.units))
+    for start in range(0, len(rows), READ):
+        some = order[start : start + READ]
+        ids = np.full((READ, len(rows[some[-1]])), _PAD, np.int32)
+        ids[: len(some)] = _padded([rows[i] for i in some])
+        logits = np.asarray(network.predict_on_batch(ids), np.float64)[: len(some)]
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        found[some] = weights / weights.sum(axis=1, keepdims=True)
+    return found

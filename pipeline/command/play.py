@@ -1,0 +1,345 @@
+"""`textmill play`: one page on this machine that shows what the model thinks of the next word.
+
+The server is for one person at their own machine: it listens on 127.0.0.1, answers only to that
+name (a page elsewhere could else reach it under a name of its own, DNS rebinding), and its page
+loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import numpy as np
+
+from textmill.model.errors import SettingError, TextmillError, UsageError
+from textmill.model.generation.check_settings import check_settings, never_ids
+from textmill.model.generation.generator import Generator
+from textmill.model.network.directory import SavedModel
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.prompt import Prompt
+from textmill.model.settings import GenerationSettings
+from textmill.model.text.vocabulary import EOS
+
+HOST = "127.0.0.1"
+PAGE = Path(__file__).with_name("play.html")
+_MOST_BYTES = 100_000  # of a request
+_MOST_PROMPT = 20_000  # characters
+_MOST_WORDS = 400  # of a text
+_SHOWN = 20  # bars
+_FIELDS = ("temperature", "top_k", "top_p", "seed", "label")  # of a request
+
+
+class Player:
+    """A model that answers the page's questions.
+
+    Args:
+        model: from `load_model`.
+    """
+
+    def __init__(self, model: SavedModel):
+        self.model = model
+        self._generator = Generator(model)
+        self._network = LanguageModel(model.network)
+        self._network.build()
+        self._network.assign_arrays(model.arrays)
+        self._last: tuple[list[int], str | None, Any] = ([], None, None)
+
+    def logits(self, text: str, label: str | None) -> np.ndarray:
+        """Of the word after a text, float64 [V]; minus infinity for what is never drawn.
+
+        Words go through the network one by one, and the state is kept: where the text goes on from
+        the one before it, only the new words do.
+        """
+        (words, _), *_ = self.model.vocabulary.encode_prompts([text])
+        ids = [EOS, *map(int, words)]
+        before, old, kept = self._last
+        if kept is None or old != label or ids[: len(before)] != before or len(ids) == len(before):
+            before, kept = [], (None, self._start(label))
+        state, context = kept[1], self._context(label)
+        for word in ids[len(before) :]:
+            logits, state = self._network(np.array([[word]], np.int32), state, context)
+        self._last = ids, label, (None, state)
+        found = np.array(logits, np.float64)[0, 0]
+        found[list(never_ids(self.model, GenerationSettings()))] = -np.inf
+        return found
+
+    def _start(self, label: str | None) -> Any:
+        return self._network.initial_state(1, self._context(label))
+
+    def _context(self, label: str | None) -> np.ndarray | None:
+        if not self.model.labels:
+            return None
+        context = np.zeros((1, len(self.model.labels)), np.float32)
+        context[0, self.model.labels.index(label)] = 1
+        return context
+
+    def next_words(self, text: str, settings: GenerationSettings) -> dict[str, Any]:
+        """The most probable next words: as the model has it, and as the settings make it."""
+        logits = self.logits(text, settings.label)
+        plain = probabilities(logits, temperature=1.0)
+        drawn = probabilities(
+            logits,
+            temperature=settings.temperatures[0],
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+        )
+        order = np.lexsort((np.arange(len(plain)), -plain))[:_SHOWN]
+        return {
+            "words": [
+                {"word": self._shown(int(i)), "before": float(plain[i]), "after": float(drawn[i])}
+                for i in order
+            ],
+            "rest": {
+                "before": float(np.delete(plain, order).sum()),
+                "after": float(np.delete(drawn, order).sum()),
+            },
+            "left": int(np.sum(drawn > 0)),
+            "vocabulary": len(plain),
+            "entropy": {"before": entropy(plain), "after": entropy(drawn)},
+        }
+
+    def _shown(self, word: int) -> str:
+        return "(end)" if word == EOS else self.model.vocabulary.decode([word]).strip()
+
+    def text(self, prompt: str, settings: GenerationSettings) -> dict[str, Any]:
+        """A continuation: the first n words are the same for every `max_words` of at least n."""
+        (found,) = self._generator.generate([Prompt(id=prompt, text=prompt)], settings)
+        return {"text": found.text, "words": found.words, "finish": found.finish}
+
+    def compare(self, prompt: str, settings: GenerationSettings, words: int) -> dict[str, Any]:
+        """A greedy text with the cycle that it ends in, and a sampled one; neither ends early."""
+        answers = {}
+        for name, temperatures in (("greedy", (0.0,)), ("sampled", settings.temperatures)):
+            own = replace(settings, temperatures=temperatures, min_words=words, max_words=words)
+            found = self.text(prompt, own)
+            (ids, _), *_ = self.model.vocabulary.encode_prompts([found["text"]])
+            words_of = [int(i) for i in ids]
+            if (cycle := find_cycle(words_of)) is not None:
+                begin, length = cycle
+                text = found["text"]
+                rest = self.model.vocabulary.decode(words_of[begin:])
+                found["cycle"] = {
+                    "word": begin + 1,
+                    "length": length,
+                    "character": max(len(text.rstrip()) - len(rest), 0),
+                }
+            answers[name] = found
+        return answers
+
+
+def probabilities(
+    logits: np.ndarray, *, temperature: float, top_k: int = 0, top_p: float = 1.0
+) -> np.ndarray:
+    """softmax(logits / T) after top-k and top-p, as the generator draws from it, float64 [V].
+
+    Args:
+        logits: float64 [V]. temperature: 0 is greedy. top_k: 0 is off. top_p: 1 is off.
+    """
+    import tensorflow as tf
+
+    from textmill.model.generation import sampling
+
+    if temperature == 0:
+        return np.asarray(np.arange(len(logits)) == np.argmax(logits), np.float64)
+    weights = np.exp((logits - logits.max()) / temperature)
+    kept = tf.constant(weights[None], tf.float32)
+    kept = sampling.keep_top_k(kept, tf.constant([top_k]))
+    kept = sampling.keep_top_p(kept, tf.constant([top_p], tf.float32))
+    weights = np.where(np.asarray(kept)[0] > 0, weights, 0.0)
+    return np.asarray(weights / weights.sum())
+
+
+def entropy(p: np.ndarray) -> float:
+    """In bits."""
+    some = p[p > 0]
+    return float(max(-np.sum(some * np.log2(some)), 0.0))
+
+
+def find_cycle(words: Sequence[int]) -> tuple[int, int] | None:
+    """First place and least length of the cycle that the words end in, of two rounds at least."""
+    for length in range(1, len(words) // 2 + 1):
+        start = len(words) - length
+        while start > 0 and words[start - 1] == words[start - 1 + length]:
+            start -= 1
+        if len(words) - start >= 2 * length:
+            return start, length
+    return None
+
+
+# -- the server ------------------------------------------------------------------------------------
+
+
+def page(model: SavedModel) -> tuple[bytes, str]:
+    """The page, and the policy that lets its own script and style run and nothing else."""
+    text = PAGE.read_text("utf-8")
+    hashes = {}
+    for kind in ("script", "style"):
+        (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+        hashes[kind] = f"{kind}-src 'sha256-{digest}'"
+    policy = (
+        f"default-src 'none'; {hashes['script']}; {hashes['style']}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return text.encode(), policy
+
+
+def app(player: Player, port: int) -> Any:
+    """The WSGI application.
+
+    Args:
+        port: that it is reached at; requests under other names are refused.
+    """
+    import bottle
+
+    web = bottle.Bottle()
+    body, policy = page(player.model)
+    names = {f"{name}:{port}" for name in (HOST, "localhost")}
+    if port == 80:
+        names |= {HOST, "localhost"}
+
+    @web.hook("before_request")
+    def own_name() -> None:
+        if bottle.request.get_header("Host") not in names:
+            bottle.abort(403, f"ask for http://{HOST}:{port}/")
+
+    @web.hook("after_request")
+    def headers() -> None:
+        bottle.response.set_header("Content-Security-Policy", policy)
+        bottle.response.set_header("X-Content-Type-Options", "nosniff")
+        bottle.response.set_header("Referrer-Policy", "no-referrer")
+        bottle.response.set_header("Cache-Control", "no-store")
+
+    @web.get("/")
+    def show() -> bytes:
+        bottle.response.content_type = "text/html; charset=utf-8"
+        return body
+
+    @web.get("/model")
+    def about() -> dict[str, Any]:
+        s = player.model.network
+        return {
+            "labels": list(player.model.labels),
+            "about": f"{s.vocabulary:,} words, {s.layers} x {s.hidden} units",
+        }
+
+    @web.post("/<what:re:next|text|compare>")
+    def ask(what: str) -> Any:
+        try:
+            return answer(player, what, _request(bottle.request))
+        except SettingError as error:
+            name = error.field.replace("_", "-")
+            said = f"{name} must be {error.allowed}. Received: {error.received}"
+        except TextmillError as error:
+            said = str(error)
+        bottle.response.status = 400
+        return {"error": said}
+
+    @web.error(403)
+    @web.error(404)
+    @web.error(405)
+    @web.error(500)
+    def plain(error: Any) -> str:
+        bottle.response.content_type = "text/plain; charset=utf-8"
+        return f"{error.status_line}\n"
+
+    return web
+
+
+def _request(request: Any) -> dict[str, Any]:
+    """The JSON object that a request holds.
+
+    Raises:
+        UsageError: it holds something else, or too much.
+    """
+    if request.content_length > _MOST_BYTES:
+        raise UsageError(f"a request has at most {_MOST_BYTES:,} bytes")
+    if not (request.content_type or "").startswith("application/json"):
+        raise UsageError("a request is of type application/json")
+    try:
+        found = json.loads(request.environ["wsgi.input"].read(max(request.content_length, 0)))
+    except (ValueError, RecursionError):
+        raise UsageError("a request is JSON") from None
+    if not isinstance(found, dict):
+        raise UsageError("a request is an object")
+    return found
+
+
+def answer(player: Player, what: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """What the page asked for.
+
+    Raises:
+        TextmillError: it may not be asked for.
+    """
+    prompt, words = asked.get("prompt", ""), asked.get("words", 1)
+    if not isinstance(prompt, str) or len(prompt) > _MOST_PROMPT:
+        raise SettingError("prompt", f"a text of at most {_MOST_PROMPT:,} characters", "another")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise SettingError("prompt", "a text in Unicode", "half a character") from None
+    if not isinstance(words, int) or isinstance(words, bool) or not 1 <= words <= _MOST_WORDS:
+        raise SettingError("words", f"a whole number from 1 to {_MOST_WORDS}", words)
+    given: dict[str, Any] = {}
+    for name in _FIELDS:
+        if asked.get(name) is not None:
+            given[name] = asked[name]
+    temperature = given.pop("temperature", 1.0)
+    settings = GenerationSettings(temperatures=(temperature,), max_words=words, **given)
+    check_settings(player.model, settings)
+    if what == "next":
+        return player.next_words(prompt, settings)
+    if what == "text":
+        return player.text(prompt, settings)
+    return player.compare(prompt, settings, words)
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass  # prompts are nobody's business
+
+
+class _Server(WSGIServer):
+    # wsgiref looks its own name up in the DNS, which may take long.
+    def server_bind(self) -> None:
+        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = HOST, int(self.server_address[1])
+        self.setup_environ()
+
+
+def server(model: SavedModel, *, port: int) -> WSGIServer:
+    """A server that is bound, and waits for `serve_forever`.
+
+    Args:
+        port: 0 for any that is free.
+
+    Raises:
+        TextmillError: the port is taken, or bottle is not installed.
+    """
+    try:
+        import bottle  # noqa: F401
+    except ImportError:
+        raise TextmillError(
+            "the page needs bottle, which is not installed: pip install 'textmill[lab]'"
+        ) from None
+    if not 0 <= port <= 65535:
+        raise SettingError("port", "a number from 0 (any that is free) to 65535", port)
+    try:
+        found = _Server((HOST, port), _Silent)
+    except OSError as error:
+        raise TextmillError(
+            f"port {port} of {HOST} cannot be had ({error.strerror}); give another --port, or 0"
+        ) from None
+    found.set_app(app(Player(model), found.server_port))
+    return found

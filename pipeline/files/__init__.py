@@ -1,0 +1,1 @@
+"""Files wherever they are, tables of labelled rows, and what failures mean."""

@@ -1,0 +1,272 @@
+"""Files that exist whole or not at all, on local disks and on Beam's file systems.
+
+A path that names a scheme (`gs://`, `s3://`) goes through Beam's FileSystems, any other to a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from textmill.model.errors import TextmillError
+from textmill.pipeline.files.explain import no_right, storage_refusal
+
+ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is on one of Beam's file systems."""
+    return "://" in path
+
+
+def absolute(path: str) -> str:
+    """A path that means the same in every process."""
+    return path.rstrip("/") if is_remote(path) else os.path.abspath(path)
+
+
+def join(folder: str, *names: str) -> str:
+    """The path of a file in a folder."""
+    if is_remote(folder):
+        return "/".join([folder.rstrip("/"), *names])
+    return str(Path(folder, *names))
+
+
+def open_read(path: str) -> BinaryIO:
+    """A file's bytes as they lie there, seekable.
+
+    Raises:
+        TextmillError: it cannot be opened.
+    """
+    with _telling("read", path):
+        if is_remote(path):
+            from apache_beam.io.filesystem import CompressionTypes
+
+            return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return open(path, "rb")
+
+
+def read(path: str) -> bytes:
+    """All of a file.
+
+    Raises:
+        TextmillError: it cannot be read.
+    """
+    with open_read(path) as file, _telling("read", path):
+        return file.read()
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file of that name."""
+    if is_remote(path):
+        with _telling("read", path):
+            return _beam().exists(path)
+    return os.path.exists(path)
+
+
+def names(folder: str) -> list[str]:
+    """Names of what is directly in a folder, sorted; none if there is no such folder."""
+    if not is_remote(folder):
+        try:
+            return sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    prefix = folder.rstrip("/") + "/"
+    with _telling("read", folder):
+        found = _beam().match([prefix + "*"])[0].metadata_list
+    inside = (file.path.removeprefix(prefix) for file in found)
+    return sorted(name for name in inside if name and "/" not in name)
+
+
+def matching(pattern: str) -> list[str]:
+    """Files on one of Beam's file systems that a pattern matches, sorted."""
+    with _telling("list", pattern):
+        return sorted(file.path for file in _beam().match([pattern])[0].metadata_list)
+
+
+def remove(path: str) -> None:
+    """Removes a file, if it is there."""
+    if is_remote(path):
+        if exists(path):
+            with _telling("remove", path):
+                _beam().delete([path])
+        return
+    with _telling("remove", path):
+        Path(path).unlink(missing_ok=True)
+
+
+def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
+    """Writes a file whole, under a name that is free.
+
+    Of several attempts at one file the first wins and the others leave no trace. On a disk the
+    file is written under a name of the attempt's own and linked to its own; on `gs://` the service
+    itself creates an object only if it is absent. Beam's other file systems offer neither: there an
+    attempt looks whether the name is free just before it takes it.
+
+    Returns:
+        Whether this attempt's file is the one that stands.
+
+    Raises:
+        TextmillError: it cannot be written; no part of it stands under `path`.
+    """
+    target = os.fspath(path)
+    if target.startswith("gs://"):
+        return _create_object(target, data)
+    if is_remote(target):
+        return _write_remote(target, data)
+    attempt = Path(target).parent / f"{ATTEMPT}{uuid.uuid4().hex}"
+    with _telling("write", target):
+        try:
+            with open(attempt, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            return _name(attempt, Path(target))
+        finally:
+            attempt.unlink(missing_ok=True)
+
+
+def make_directory(path: str | os.PathLike[str], *, parents: bool = True) -> None:
+    """Makes a directory, and those above it where they are missing; object stores need none.
+
+    Args:
+        parents: otherwise the folder it goes into must be there.
+
+    Raises:
+        TextmillError: it cannot be made.
+    """
+    path = os.fspath(path)
+    if is_remote(path):
+        return
+    with _telling("make", path):
+        if parents:
+            os.makedirs(path, exist_ok=True)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path)
+
+
+@contextlib.contextmanager
+def local_copy(folder: str) -> Iterator[str]:
+    """A local folder with the files of a folder: itself, if it is local."""
+    if not is_remote(folder):
+        yield folder
+        return
+    inside = names(folder)
+    if not inside:
+        raise TextmillError(f"{folder} holds no file")
+    with tempfile.TemporaryDirectory(prefix="textmill-") as scratch:
+        for name in inside:
+            Path(scratch, name).write_bytes(read(join(folder, name)))
+        yield scratch
+
+
+def _name(attempt: Path, target: Path) -> bool:
+    try:
+        os.link(attempt, target)  # fails if the target exists, unlike a rename
+    except FileExistsError:
+        return False
+    except PermissionError:  # a file system without hard links
+        if target.exists():
+            return False
+        attempt.rename(target)
+    return True
+
+
+def _create_object(target: str, data: bytes) -> bool:
+    """Creates an object of Cloud Storage if there is none: generation 0 means absence.
+
+    A retry after an answer that was lost finds its own object and takes it for another attempt's:
+    no harm, as the bytes that stand are the same.
+    """
+    bucket, _, name = target.removeprefix("gs://").partition("/")
+    with _telling("write", target):
+        client = _gcs_client()
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            client.bucket(bucket).blob(name).upload_from_string(
+                data, content_type="application/octet-stream", if_generation_match=0
+            )
+        except PreconditionFailed:
+            return False
+    return True
+
+
+def check_bucket(path: str) -> None:
+    """Asks whether objects can be created in the bucket of a `gs://` path.
+
+    Raises:
+        TextmillError: it is not there, or this account may not.
+    """
+    name = path.split("/")[2]
+    with _telling("write", path):
+        bucket = _gcs_client().get_bucket(name)
+        if not bucket.test_iam_permissions(["storage.objects.create"]):
+            raise TextmillError(f"cannot write {path}: {no_right(name)}")
+
+
+def bucket_location(bucket: str) -> str:
+    """A bucket's region, or several regions' name, as Cloud Storage writes it.
+
+    Raises:
+        Exception: it is not there, or this account may not ask.
+    """
+    return _gcs_client().get_bucket(bucket).location
+
+
+def _gcs_client() -> Any:
+    # By way of Beam's file system, which has the run's credentials, and says what to install where
+    # Google's packages are not.
+    return _beam().get_filesystem("gs://any/thing")._gcsIO().client
+
+
+def _write_remote(target: str, data: bytes) -> bool:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    folder, _, _ = target.rpartition("/")
+    attempt = f"{folder}/{ATTEMPT}{uuid.uuid4().hex}"
+    with _telling("write", target):
+        try:
+            with _beam().create(attempt, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                file.write(data)
+            if _beam().exists(target):
+                return False
+            _beam().rename([attempt], [target])
+            return True
+        finally:
+            if _beam().exists(attempt):
+                _beam().delete([attempt])
+
+
+def _beam() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+@contextlib.contextmanager
+def _telling(what: str, path: str) -> Iterator[None]:
+    """Turns what a file system raises into one line."""
+    try:
+        yield
+    except TextmillError:
+        raise
+    except Exception as error:  # each of Beam's file systems raises its own
+        reason = storage_refusal(error, path) if path.startswith("gs://") else None
+        if reason is not None:
+            raise TextmillError(f"cannot {what} {path}: {reason}") from None
+        if isinstance(error, OSError):
+            raise TextmillError(f"cannot {what} {path}: {error.strerror or error}") from None
+        reason = str(error).strip().split("\n")[0][:200]
+        raise TextmillError(f"cannot {what} {path}: {reason or type(error).__name__}") from None

@@ -1,0 +1,1 @@
+"""The bulk job: one run of Beam from prompts to an output directory."""

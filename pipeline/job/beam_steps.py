@@ -1,0 +1,139 @@
+"""The pipeline's steps: shards of prompt files in, files in the output; and their metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import MetricResults, MetricsFilter
+from apache_beam.ml.inference.base import RunInference
+
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.job.handler import TextModelHandler
+from textmill.pipeline.job.manifest import GeneratedShard, Output, ShardSummary, write_shard
+from textmill.pipeline.job.run_directory import note_done, note_working
+from textmill.pipeline.job.versions import versions
+from textmill.pipeline.prompts.planning import LoadedShard, Shard, read_shard
+from textmill.pipeline.prompts.reading import InputSettings
+from textmill.pipeline.prompts.rows import reason_class
+
+NAMESPACE = "textmill"
+_LOADED = "load_model_latency_milli_secs"  # RunInference's, one sample for each model loaded
+
+
+@beam.typehints.with_input_types(Shard)
+@beam.typehints.with_output_types(ShardSummary)
+class GenerateShards(beam.PTransform):
+    """Reads each shard's rows, generates its texts and writes its files, all on one worker.
+
+    Only shard descriptions and summaries travel between workers, never prompts or texts.
+
+    Args:
+        handler: the model. settings: what is drawn. reading: how prompt files are read.
+        output: where the files go. texts: of a shard, about.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_dir: str,
+        fingerprint: str,
+        settings: GenerationSettings,
+        texts: int,
+        reading: InputSettings,
+        output: Output,
+    ):
+        super().__init__()
+        self._settings, self._reading, self._output = settings, reading, output
+        self._handler = TextModelHandler(
+            model_dir=model_dir,
+            fingerprint=fingerprint,
+            settings=settings,
+            texts=texts,
+            versions=versions(),
+            note=functools.partial(_note, output.directory),
+        )
+
+    def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        """See `PTransform`."""
+        return (
+            shards
+            # Without it the plan and all that follows would be fused onto one worker.
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_Read(self._settings, self._reading, self._output.directory))
+            | "Generate" >> RunInference(self._handler.with_no_batching())
+            | "Count" >> beam.ParDo(CountGenerated())
+            | "Write" >> beam.ParDo(_Write(self._output))
+        )
+
+
+def _note(out: str, shard: Shard, counts: object) -> None:
+    note_working(shard, out, counts)  # type: ignore[arg-type]
+
+
+@beam.typehints.with_input_types(Shard)
+@beam.typehints.with_output_types(list[LoadedShard])
+class _Read(beam.DoFn):
+    def __init__(self, settings: GenerationSettings, reading: InputSettings, out: str):
+        self._settings, self._reading, self._out = settings, reading, out
+
+    def process(self, shard: Shard) -> Iterator[list[LoadedShard]]:
+        note_working(shard, self._out)
+        yield [read_shard(shard, self._settings, self._reading)]
+
+
+@beam.typehints.with_input_types(GeneratedShard)
+@beam.typehints.with_output_types(ShardSummary)
+class _Write(beam.DoFn):
+    def __init__(self, output: Output):
+        self._output = output
+
+    def process(self, done: GeneratedShard) -> Iterator[ShardSummary]:
+        summary = write_shard(done, self._output)
+        note_done(summary, done.shard, self._output.directory)
+        yield summary
+
+
+@beam.typehints.with_input_types(GeneratedShard)
+@beam.typehints.with_output_types(GeneratedShard)
+class CountGenerated(beam.DoFn):
+    """Beam metrics under the name `textmill`, beside RunInference's own (model load time, latency).
+
+    Counters prompts, samples, words, `rejected: REASON`; distributions words_a_sample and
+    generator_milliseconds (of a shard).
+    """
+
+    def process(self, done: GeneratedShard) -> Iterator[GeneratedShard]:
+        """Counts a shard and passes it on."""
+        counts = {
+            "prompts": done.prompts,
+            "samples": len(done.generations),
+            "words": sum(generation.words for generation in done.generations),
+        }
+        for name, count in counts.items():
+            Metrics.counter(NAMESPACE, name).inc(count)
+        for row in done.rejected:
+            Metrics.counter(NAMESPACE, f"rejected: {reason_class(row.reason)}").inc()
+        words = Metrics.distribution(NAMESPACE, "words_a_sample")
+        for generation in done.generations:
+            words.update(generation.words)
+        Metrics.distribution(NAMESPACE, "generator_milliseconds").update(round(1000 * done.seconds))
+        yield done
+
+
+def models_loaded(result: Any) -> int | None:
+    """How many workers loaded the model, by RunInference's metric; None if a runner has none.
+
+    Args:
+        result: of a pipeline that has ended.
+    """
+    # What a runner without metrics raises is its own.
+    with contextlib.suppress(Exception):
+        named = MetricsFilter().with_namespace(NAMESPACE).with_name(_LOADED)
+        found = result.metrics().query(named)[MetricResults.DISTRIBUTIONS]
+        return sum(each.committed.count for each in found) or None
+    return None

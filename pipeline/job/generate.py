@@ -1,0 +1,312 @@
+"""From prompt files and a model to a directory of generated text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.generation.check_settings import check_settings
+from textmill.model.network.directory import load_model
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.files.explain import first_cause
+from textmill.pipeline.files.filesystem import absolute, local_copy
+from textmill.pipeline.job.dataflow import (
+    RemoteJob,
+    check,
+    check_staging,
+    far_buckets,
+    fit,
+    is_dataflow,
+    is_template,
+    job_of,
+    preset_flags,
+)
+from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
+from textmill.pipeline.job.run_directory import Counts, RunDirectory
+from textmill.pipeline.job.versions import versions
+from textmill.pipeline.output.columns import columns_of
+from textmill.pipeline.output.formats import Format
+from textmill.pipeline.prompts.planning import Plan, plan
+from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
+
+# Is told what is done, of how many rows, about once a second.
+Progress = Callable[[Counts, int], None]
+
+JSONL = Format()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that a run is a function of, and where it goes."""
+
+    model_dir: str
+    fingerprint: str
+    settings: GenerationSettings
+    reading: InputSettings
+    plan: Plan
+    output: Output
+
+    def header(self) -> dict[str, Any]:
+        """The manifest's account of it."""
+        return {
+            "model": self.fingerprint,
+            "settings": asdict(self.settings),
+            "input": asdict(self.reading),
+            "output": asdict(self.output.form),
+            "prompts": [asdict(file) for file in self.plan.files],
+            "columns": [asdict(column) for column in self.output.columns],
+            "versions": versions(),
+            "shard_count": len(self.plan.shards),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run, or one that was only sent to its runner.
+
+    Attributes:
+        manifest: of all of it; empty if the run goes on, as nobody waited for its end.
+        seconds: that this call took. words: that it drew. job: the service's name for it.
+        models_loaded: by all workers together, one each; None where the runner does not tell.
+    """
+
+    manifest: dict[str, Any]
+    seconds: float
+    words: int
+    job: str | None = None
+    models_loaded: int | None = None
+
+    @property
+    def rejected_share(self) -> float:
+        """Rejected rows over all rows; 0 while that is not known."""
+        if not self.manifest:
+            return 0.0
+        counts = self.manifest["counts"]
+        return counts["rejected"] / counts["rows"]
+
+
+def generate(
+    model_dir: str,
+    *,
+    prompts: Sequence[str],
+    out: str,
+    settings: GenerationSettings,
+    reading: InputSettings = AS_USUAL,
+    form: Format = JSONL,
+    workers: int | None = None,
+    runner_flags: Sequence[str] = (),
+    dataflow: str | None = None,
+    wait: bool = True,
+    resume: bool = False,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Outcome:
+    """Generates texts for every prompt into a new directory, or goes on with a stopped run.
+
+    Args:
+        prompts: files or patterns. out: a directory. Both may be on Beam's file systems.
+        reading: how the prompt files are read. form: how the output is written.
+        workers: local worker processes; None means the cores, or one where there is a GPU.
+        runner_flags: Beam's, as after `--`.
+        dataflow: a preset of Dataflow's flags, which `runner_flags` override.
+        wait: for the run's end; a runner elsewhere goes on by itself.
+        resume: `out` may hold a stopped run of the same model, prompts and settings; only what is
+            missing of it is done.
+        progress: is told what is done. warn: is told what is worth knowing and no error.
+
+    Raises:
+        Interrupted: by Ctrl-C; what is finished stands.
+        TextmillError: model, prompts or output are of no use, or a worker failed.
+    """
+    from textmill.model.machine import cpu_kind
+    from textmill.pipeline.job.local_runner import (  # Beam loads only from here on
+        LocalRunner,
+        runner_of,
+    )
+
+    started = time.monotonic()
+    runner, options = runner_of([*preset_flags(dataflow), *runner_flags], workers=workers)
+    on_dataflow = is_dataflow(runner)
+    if on_dataflow:
+        check(options, model_dir=model_dir, prompts=prompts, out=out)
+        check_staging(options)
+        wait = wait and not is_template(options)
+    elif dataflow is not None:
+        raise UsageError(f"--dataflow {dataflow} does not go with another --runner")
+    elif not wait and isinstance(runner, LocalRunner):
+        raise UsageError("--no-wait is for runners elsewhere; a local run lives in this command")
+    pipeline = _pipeline(runner, options)
+    with local_copy(model_dir) as folder:
+        model = load_model(folder)
+    check_settings(model, settings)
+    if on_dataflow:
+        fit(options, model.network, preset=dataflow)
+        pipeline = _pipeline(runner, options)  # which has its own copy of them
+        far = far_buckets(options, [model_dir, *prompts, out])
+        if far:
+            warn(f"not in the job's region: {', '.join(far)}; what is read from there costs more")
+    planned = plan(prompts, settings, reading)
+    columns = columns_of(
+        planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
+    )
+    job = Job(
+        model_dir=absolute(model_dir),
+        fingerprint=model.fingerprint,
+        settings=settings,
+        reading=reading,
+        plan=planned,
+        output=Output(absolute(out), form, columns),
+    )
+    words, loaded = 0, None
+    sent: list[RemoteJob] = []
+
+    def tell(started: RemoteJob) -> None:
+        sent.append(started)
+        warn(f"job {started.id}: {started.page}")
+
+    directory = RunDirectory(job.output, job.header(), resume=resume, warn=warn)
+    try:
+        if not directory.finished:
+            # Workers elsewhere are of kinds that are not known here.
+            machine = None if on_dataflow else cpu_kind()
+            done = directory.done(job.plan.shards, machine=machine)
+            words = -sum(summary.words for summary in done)
+            build(pipeline, job, done)
+            with _watch(directory, planned.rows, progress):
+                loaded = _run(pipeline, directory, wait=wait, tell=tell)
+            if wait or directory.finished:
+                words += read_manifest(out)["counts"]["words"]
+        manifest = read_manifest(out) if wait or directory.finished else {}
+    except KeyboardInterrupt:
+        stand = f"{directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
+        if sent:
+            stand = (
+                f"job {sent[0].id} goes on without this command; {sent[0].stop} stops it. {stand}"
+            )
+        raise Interrupted(f"interrupted; {stand}") from None
+    except TextmillError as error:
+        raise TextmillError(f"{error}. {_GO_ON}") from error
+    finally:
+        directory.release(finished=directory.finished)
+    name = sent[0].id if sent else None
+    seconds = time.monotonic() - started
+    return Outcome(manifest, seconds, words if manifest else 0, name, loaded)
+
+
+_LOOK_SECONDS = 1.0
+_GO_ON = "The same command with --resume goes on"
+
+
+class Interrupted(TextmillError):
+    """The run was stopped from outside and can go on."""
+
+    status = 130
+
+
+def _pipeline(runner: Any, options: Any) -> Any:
+    import apache_beam as beam
+
+    try:
+        return beam.Pipeline(runner=runner, options=options)
+    except ValueError as error:  # options that do not go together
+        reason = " ".join(str(error).split())
+        raise UsageError(f"after --: {reason}") from None
+
+
+def _run(
+    pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
+) -> int | None:
+    from textmill.pipeline.job.beam_steps import models_loaded
+    from textmill.pipeline.job.local_runner import LocalRunner, WorkerDied, quiet_threads
+
+    dead: list[str] = []
+    if isinstance(pipeline.runner, LocalRunner):
+        pipeline.runner.on_death = lambda: dead.extend(directory.working_on())
+    try:
+        with quiet_threads():
+            result = pipeline.run()
+            remote = job_of(result, pipeline.options)
+            if remote is not None:
+                tell(remote)
+            if not wait:
+                return None
+            result.wait_until_finish()
+            return models_loaded(result)
+    except TextmillError:
+        raise
+    except WorkerDied as error:
+        shard = f" at {' or '.join(dead)}" if dead else ""
+        raise TextmillError(
+            f"a worker process died{shard} ({error}), perhaps for want of memory; try fewer "
+            "--workers"
+        ) from error
+    except Exception as error:  # whatever a runner wraps a worker's error in
+        if str(error).startswith("KeyboardInterrupt"):  # while a step ran in this process
+            raise KeyboardInterrupt from error
+        raise TextmillError(first_cause(error)) from error
+
+
+def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
+    """The pipeline: shards are spread over the workers, each read, generated and written there.
+
+    Args:
+        done: shards that a run before this one has finished.
+
+    """
+    import apache_beam as beam
+
+    from textmill.pipeline.job.beam_steps import GenerateShards
+
+    kept = list(done)
+    numbers = {summary.number for summary in kept}
+    missing = [shard for shard in job.plan.shards if shard.number not in numbers]
+    output, header, rows = job.output, job.header(), job.plan.rows
+
+    def finish(summaries: list[ShardSummary]) -> None:
+        write_manifest([*kept, *summaries], output=output, header=header, rows=rows)
+
+    _ = (
+        pipeline
+        | "Plan" >> beam.Create(missing, reshuffle=False)
+        | "Shards"
+        >> GenerateShards(
+            model_dir=job.model_dir,
+            fingerprint=job.fingerprint,
+            settings=job.settings,
+            texts=job.plan.rows * job.settings.texts // max(len(job.plan.shards), 1),
+            reading=job.reading,
+            output=output,
+        )
+        | "Collect" >> beam.combiners.ToList()
+        | "Manifest" >> beam.Map(finish)
+    )
+
+
+class _watch:
+    """Tells progress by the notes in the output directory: true of any runner."""
+
+    def __init__(self, directory: RunDirectory, rows: int, progress: Progress | None):
+        self._directory, self._rows, self._progress = directory, rows, progress
+
+    def __enter__(self) -> None:
+        import threading
+
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        over = False
+        while not over:
+            self._progress(self._directory.progress(), self._rows)
+            over = self._over.wait(_LOOK_SECONDS)
+        self._progress(self._directory.progress(), self._rows)

@@ -1,0 +1,371 @@
+"""A run's directory: one run at a time works in it, and a stopped run goes on where it was.
+
+run.json               what the run is; written first
+shard-*                finished shards, each with its note in .done/
+rejected/shard-*       rows that are no prompts
+.done/shard-*.json     a finished shard's counts and checksums
+.done/shard-*.started  how far a process is with a shard, and which process it is
+.lock                  held by the launcher while it lives
+stats.json, README.md  figures and data-set card
+manifest.json          written last; the dotted files go when it stands
+
+On Beam's file systems there are no locks and no notes on unfinished shards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from textmill.model.errors import TextmillError
+from textmill.model.network.directory import check_free
+from textmill.pipeline.files.filesystem import (
+    ATTEMPT,
+    is_remote,
+    join,
+    make_directory,
+    names,
+    read,
+    remove,
+    sha256,
+    write_once,
+)
+from textmill.pipeline.job.manifest import (
+    CARD,
+    DONE,
+    MANIFEST,
+    REJECTED,
+    RUN,
+    STATS,
+    Output,
+    ShardSummary,
+    read_manifest,
+)
+from textmill.pipeline.job.run_statistics import Statistics
+from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
+from textmill.pipeline.prompts.planning import Shard
+from textmill.pipeline.prompts.rows import reason_class
+
+# What reading a damaged file may raise.
+_DAMAGE = (TextmillError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is, or a shard."""
+
+    prompts: int = 0
+    samples: int = 0
+    words: int = 0
+    rejected: int = 0
+
+    @staticmethod
+    def total(parts: Iterable[Counts]) -> Counts:
+        """The sum."""
+        rows = [(part.prompts, part.samples, part.words, part.rejected) for part in parts]
+        return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
+
+
+class RunDirectory:
+    """A claim on an output directory, held until `release`.
+
+    Args:
+        output: where, and how files are written.
+        header: what the run is: model, settings, prompts, versions.
+        resume: go on with a run of that kind which stands there.
+        warn: is told what is worth knowing and no error.
+
+    Raises:
+        TextmillError: the place is taken, in use, or holds a run of another kind; the message
+            names the field that differs.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        header: dict[str, Any],
+        *,
+        resume: bool,
+        warn: Callable[[str], None] = lambda text: None,
+    ):
+        self.out, self._output, self._warn = output.directory, output, warn
+        self._notes = join(self.out, DONE)
+        self._finished: dict[str, Counts] = {}  # by name of the shard
+        self._header = json.loads(json.dumps(header))
+        inside = names(self.out)
+        holds_run = RUN in inside
+        if not (resume and holds_run):
+            if resume and any(name.startswith("shard-") for name in inside):
+                raise TextmillError(
+                    f"{self.out} holds shards but no {RUN}: there is no going on with it"
+                )
+            _check_free(self.out)
+        make_directory(self.out)
+        self._lock = self._acquire()
+        try:
+            if holds_run and resume:
+                self._compare()
+                if self.finished:
+                    self._reopen()
+                if not self.finished:
+                    self._sweep()
+            else:
+                text = json.dumps(header, indent=2, ensure_ascii=False) + "\n"
+                if not write_once(join(self.out, RUN), text.encode()):
+                    raise TextmillError(f"{self.out} is in use by another run; name another place")
+            make_directory(self._notes)
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether the manifest stands."""
+        return MANIFEST in names(self.out)
+
+    def done(self, shards: Sequence[Shard], *, machine: str | None) -> list[ShardSummary]:
+        """Summaries of the shards that are finished and whole; damaged ones are removed.
+
+        Args:
+            machine: the workers' kind of CPU, if it is known; texts of another kind may differ in
+                the last bit.
+        """
+        noted = set(names(self._notes))
+        checked = (self._check(s) for s in shards if f"{s.file_name}.json" in noted)
+        whole = [summary for summary in checked if summary is not None]
+        others = {summary.machine for summary in whole} - {machine}
+        if others and machine is not None:
+            self._warn(
+                f"some shards were made on another CPU ({', '.join(sorted(others))}); equal bytes "
+                "are promised on one kind only"
+            )
+        return whole
+
+    def count(self) -> int:
+        """Shards that are finished."""
+        return sum(name.endswith(".json") for name in names(self._notes))
+
+    def progress(self) -> Counts:
+        """What all workers have done so far, unfinished shards included on local disks."""
+        working: dict[str, Counts] = {}
+        for name in names(self._notes):
+            shard, ending = os.path.splitext(name)
+            if ending == ".json" and shard not in self._finished:
+                with contextlib.suppress(*_DAMAGE):
+                    done = ShardSummary.from_json(read(join(self._notes, name)).decode())
+                    self._finished[shard] = Counts(
+                        done.prompts, done.records, done.words, done.rejected
+                    )
+            elif ending == ".started":
+                with contextlib.suppress(*_DAMAGE):
+                    note = json.loads(read(join(self._notes, name)))
+                    working[shard] = Counts(**note["counts"])
+        return Counts.total([*self._finished.values(), *(
+            counts for shard, counts in working.items() if shard not in self._finished
+        )])  # fmt: skip
+
+    def working_on(self) -> list[str]:
+        """Shards whose process is gone before they were finished."""
+        dead, inside = [], names(self._notes)
+        for name in inside:
+            shard, ending = os.path.splitext(name)
+            if ending == ".started" and f"{shard}.json" not in inside:
+                with contextlib.suppress(*_DAMAGE):
+                    if not _alive(json.loads(read(join(self._notes, name)))["pid"]):
+                        dead.append(shard)
+        return dead
+
+    def release(self, *, finished: bool = False) -> None:
+        """Lets go of the directory; of a finished run nothing but its result stays."""
+        if finished and is_remote(self.out):
+            for name in names(self._notes):
+                remove(join(self._notes, name))
+        elif finished:
+            shutil.rmtree(self._notes, ignore_errors=True)
+            remove(join(self.out, ".lock"))
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _acquire(self) -> int | None:
+        if fcntl is None or is_remote(self.out):
+            return None
+        lock = os.open(join(self.out, ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise TextmillError(f"{self.out} is in use by another run; wait for it") from None
+        except OSError:  # a file system without locks
+            pass
+        return lock
+
+    def _compare(self) -> None:
+        """Refuses to go on with a run that would give other texts."""
+        path = join(self.out, RUN)
+        try:
+            stands = json.loads(read(path).decode())
+            if not isinstance(stands, dict) or not isinstance(stands.get("versions"), dict):
+                raise ValueError("it tells of no run")
+        except (ValueError, RecursionError) as error:
+            raise TextmillError(f"{path} is damaged, so there is no going on: {error}") from None
+        for run in (stands, wanted := dict(self._header)):
+            versions = run.get("versions", {})
+            run["versions"] = {"tensorflow": versions.get("tensorflow")}
+        difference = _difference(stands, wanted)
+        if difference is not None:
+            field, was, now = difference
+            raise TextmillError(
+                f"{self.out} holds another run: {field} was {was}, is now {now}. Go on with what "
+                "it was, or name another place"
+            )
+
+    def _sweep(self) -> None:
+        """Removes what killed attempts left, and what the run writes anew.
+
+        A shard without a note is among it: nobody knows whether it is whole. Where there is no lock
+        another run may be about to note it.
+        """
+        noted = {name.removesuffix(".json") for name in names(self._notes)}
+        for folder in (self.out, join(self.out, REJECTED), self._notes):
+            for name in names(folder):
+                unknown = name.startswith("shard-") and name.partition(".")[0] not in noted
+                left = name.startswith(ATTEMPT) or name.endswith(".started")
+                if left or (unknown and self._lock is not None):
+                    remove(join(folder, name))
+        for name in (STATS, CARD):
+            remove(join(self.out, name))
+
+    def _reopen(self) -> None:
+        """Turns a finished run in which something is damaged into one that is not finished.
+
+        Shards that are whole get their notes back, except in text files, which do not tell enough.
+        """
+        manifest = read_manifest(self.out)
+        form, columns = self._output.form, self._output.columns
+        broken, notes = [], {}
+        for number, shard in enumerate(manifest["shards"]):
+            try:
+                rows, rejected = [], []
+                data = read(join(self.out, shard["name"]))
+                whole = sha256(data) == shard["sha256"]
+                if shard["rejected"]:
+                    other = read(join(self.out, REJECTED, shard["name"]))
+                    whole &= sha256(other) == shard["rejected_sha256"]
+                    rejected = form.decode(other, REJECTED_COLUMNS)
+                if whole and form.name != "text":
+                    rows = form.decode(data, columns)
+            except (TextmillError, KeyError):
+                whole = False
+            if not whole:
+                broken.append(shard["name"])
+            elif form.name != "text":
+                notes[shard["name"].partition(".")[0]] = ShardSummary(
+                    number=number,
+                    machine=", ".join(manifest["machines"]),
+                    tensorflow=", ".join(manifest["tensorflow"]),
+                    statistics=Statistics.of(
+                        rows, [reason_class(row["reason"]) for row in rejected], seconds=0.0
+                    ),
+                    **shard,
+                )
+        for name in (STATS, CARD):
+            if name not in names(self.out):
+                broken.append(name)
+        if not broken:
+            return
+        self._warn(f"{', '.join(broken[:5])} of the finished run is damaged and is made again")
+        make_directory(self._notes)
+        for name, summary in notes.items():
+            write_once(join(self._notes, f"{name}.json"), _note(summary))
+        remove(join(self.out, MANIFEST))
+
+    def _check(self, shard: Shard) -> ShardSummary | None:
+        note = join(self._notes, f"{shard.file_name}.json")
+        paths = (self._output.path(shard), self._output.rejected_path(shard))
+        try:
+            summary = ShardSummary.from_json(read(note).decode())
+            ours = (summary.number, summary.rows) == (shard.number, shard.rows)
+            if (
+                ours
+                and sha256(read(paths[0])) == summary.sha256
+                and (
+                    summary.rejected_sha256 is None
+                    or sha256(read(paths[1])) == summary.rejected_sha256
+                )
+            ):
+                return summary
+        except _DAMAGE:
+            pass
+        self._warn(f"{shard.file_name} is damaged and is made again")
+        for path in (*paths, note):
+            remove(path)
+        return None
+
+
+def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:
+    """Says how far this process is with a shard: for the progress, and should it die."""
+    if is_remote(out):
+        return
+    with contextlib.suppress(OSError):
+        note = Path(out) / DONE / f"{shard.file_name}.started"
+        note.write_text(json.dumps({"pid": os.getpid(), "counts": asdict(counts)}))
+
+
+def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
+    """Says that a shard is finished, which a resume goes by."""
+    write_once(join(out, DONE, f"{shard.file_name}.json"), _note(summary))
+    if not is_remote(out):
+        with contextlib.suppress(TextmillError):
+            remove(join(out, DONE, f"{shard.file_name}.started"))
+
+
+def _note(summary: ShardSummary) -> bytes:
+    return (json.dumps(asdict(summary)) + "\n").encode()
+
+
+def _check_free(out: str) -> None:
+    if is_remote(out):
+        if names(out):
+            raise TextmillError(f"{out} already exists; name another place or remove it first")
+        return
+    check_free(out)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    # A killed child that nobody has waited for is a zombie: dead, but there.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True
+
+
+def _difference(was: Any, now: Any, field: str = "") -> tuple[str, Any, Any] | None:
+    """The first field in which two JSON values differ: its dotted name and both values."""
+    if isinstance(was, list) and all(isinstance(x, dict) and "name" in x for x in [*was, *now]):
+        was, now = ({row["name"]: row for row in rows} for rows in (was, now))
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in [*was, *(key for key in now if key not in was)]:
+            if key not in was or key not in now:
+                return f"{field}{key}", was.get(key, "absent"), now.get(key, "absent")
+            found = _difference(was[key], now[key], f"{field}{key}.")
+            if found is not None:
+                return found
+        return None
+    return None if was == now else (field.rstrip("."), was, now)

@@ -1,0 +1,215 @@
+"""`textmill verify`: an output directory against its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textmill.model.errors import SettingError, TextmillError
+from textmill.pipeline.files.filesystem import join, names, read, sha256
+from textmill.pipeline.job.manifest import (
+    CARD,
+    DONE,
+    MANIFEST,
+    REJECTED,
+    REPORT,
+    RUN,
+    STATS,
+    read_manifest,
+)
+from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
+from textmill.pipeline.output.columns import Column
+from textmill.pipeline.output.formats import Format
+
+_BUCKETS = 64  # ids are compared a bucket at a time: memory is that of a 64th of them
+_MOST_SHOWN = 20
+
+
+@dataclass
+class Verdict:
+    """What was found.
+
+    Attributes:
+        problems: one line each; none means that the output is whole.
+        counts: of rows, prompts, rejected, records and words, as counted.
+        duplicate_ids: records whose id another record has, as rows of the input had one id.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    duplicate_ids: int = 0
+
+
+def verify(out: str) -> Verdict:
+    """Reads every file of an output and compares checksums and counts with the manifest.
+
+    Raises:
+        TextmillError: there is no manifest, or it cannot be read.
+    """
+    manifest, verdict = read_manifest(out), Verdict()
+    try:
+        return _verify(out, manifest, verdict)
+    except (KeyError, TypeError, AttributeError, SettingError) as error:
+        verdict.problems.append(f"{MANIFEST} is damaged: {type(error).__name__} {error}")
+        return verdict
+
+
+def _verify(out: str, manifest: dict[str, Any], verdict: Verdict) -> Verdict:
+    form = Format(**manifest["output"])
+    columns = tuple(Column(**column) for column in manifest["columns"])
+    totals = dict.fromkeys(manifest["counts"], 0)
+    with tempfile.TemporaryDirectory() as scratch:
+        ids, places = _Ids(Path(scratch, "ids")), _Ids(Path(scratch, "places"))
+        for shard in manifest["shards"]:
+            for name, count in _shard(out, shard, form, columns, ids, places, verdict).items():
+                totals[name] += count
+        verdict.duplicate_ids = ids.duplicates()
+        twice = places.duplicates()
+    verdict.counts = totals
+    for name, count in manifest["counts"].items():
+        if totals[name] != count:
+            verdict.problems.append(
+                f"{MANIFEST} says {count} {name}, the files hold {totals[name]}"
+            )
+    if twice:
+        verdict.problems.append(f"{twice} records are there twice")
+    verdict.problems += _strangers(out, manifest)
+    return verdict
+
+
+def _shard(
+    out: str,
+    shard: dict[str, Any],
+    form: Format,
+    columns: tuple[Column, ...],
+    ids: _Ids,
+    places: _Ids,
+    verdict: Verdict,
+) -> dict[str, int]:
+    """Counts of a shard as its files have them."""
+    found = {"rows": shard["rows"], "prompts": shard["prompts"], "rejected": 0}
+    records = read_rows(join(out, shard["name"]), shard["sha256"], form, columns, verdict)
+    found["records"] = len(records)
+    has_rows = any(column.name == "row" and column.source is None for column in columns)
+    if form.name == "text":  # which holds the texts alone
+        found["words"] = shard["words"]
+    else:
+        found["words"] = sum(row["words"] for row in records)
+        for row in records:
+            name = str(row["id"])
+            ids.add(name)
+            places.add(f"{row['row']}#{name.rpartition('#')[2]}" if has_rows else name)
+    if shard["rejected"]:
+        path, digest = join(out, REJECTED, shard["name"]), shard["rejected_sha256"]
+        found["rejected"] = len(read_rows(path, digest, form, REJECTED_COLUMNS, verdict))
+    for name, count in found.items():
+        if count != shard[name]:
+            verdict.problems.append(f"{shard['name']}: {count} {name} instead of {shard[name]}")
+    return found
+
+
+def read_rows(
+    path: str, digest: str, form: Format, columns: tuple[Column, ...], verdict: Verdict
+) -> list[dict[str, Any]]:
+    """The rows of a file of a run; what is wrong with it goes to the verdict."""
+    try:
+        data = read(path)
+    except TextmillError as error:
+        verdict.problems.append(str(error))
+        return []
+    if sha256(data) != digest:
+        verdict.problems.append(f"{path}: the checksum is not that of the manifest")
+    try:
+        rows = form.decode(data, columns)
+    except TextmillError as error:
+        verdict.problems.append(f"{path}: {error}")
+        return []
+    wanted = {column.name for column in columns}
+    if form.name != "text" and not all(
+        row.keys() == wanted and isinstance(row.get("words", 0), int) for row in rows
+    ):
+        verdict.problems.append(f"{path}: a row has other columns than the run")
+        return []
+    return rows
+
+
+def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
+    known = {shard["name"] for shard in manifest["shards"]}
+    rejected = {shard["name"] for shard in manifest["shards"] if shard["rejected"]}
+    # A launcher killed after the manifest leaves its notes; a resume would tidy them away.
+    own = {MANIFEST, RUN, STATS, CARD, REJECTED, DONE, ".lock", *REPORT}
+    inside = set(names(out))
+    for place, found, allowed in (
+        (out, inside, known | own),
+        (join(out, REJECTED), set(names(join(out, REJECTED))), rejected),
+    ):
+        for name in sorted(found - allowed)[:_MOST_SHOWN]:
+            yield f"{name} in {place} is no file of this run"
+    for name in (RUN, STATS, CARD):
+        if name not in inside:
+            yield f"{name} is missing"
+        elif name != STATS and sha256(read(join(out, name))) != manifest["files"][name]:
+            yield f"{name}: the checksum is not that of the manifest"
+    with contextlib.suppress(TextmillError):  # told above
+        yield from _contradictions(out, manifest)
+
+
+def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
+    """Where run.json or stats.json say something else than the manifest."""
+    for name, says in (
+        (RUN, lambda found: all(manifest.get(key) == value for key, value in found.items())),
+        (STATS, lambda found: found["samples"] == manifest["counts"]["records"]),
+    ):
+        try:
+            agrees = says(json.loads(read(join(out, name))))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            agrees = False
+        if not agrees:
+            yield f"{name} does not go with {MANIFEST}"
+
+
+class _Ids:
+    """Counts repeated ids with little memory: 64-bit hashes in files, a bucket at a time.
+
+    Two of 10 million different ids share a hash with a probability of 3 in a million.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir()
+        self._paths = [folder / str(i) for i in range(_BUCKETS)]
+        self._pending: list[list[int]] = [[] for _ in range(_BUCKETS)]
+        self._waiting = 0
+
+    def add(self, name: str) -> None:
+        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+        value = int.from_bytes(digest, "little")
+        self._pending[value % _BUCKETS].append(value)
+        self._waiting += 1
+        if self._waiting >= 1 << 18:
+            self._flush()
+
+    def duplicates(self) -> int:
+        self._flush()
+        repeated = 0
+        for path in self._paths:
+            if path.exists():
+                values = np.fromfile(path, np.uint64)
+                _, counts = np.unique(values, return_counts=True)
+                repeated += int(counts[counts > 1].sum())
+        return repeated
+
+    def _flush(self) -> None:
+        for path, values in zip(self._paths, self._pending, strict=True):
+            if values:
+                with open(path, "ab") as file:
+                    np.array(values, np.uint64).tofile(file)
+                values.clear()
+        self._waiting = 0

@@ -1,0 +1,45 @@
+"""Versions that a run depends on: the launcher's, and whether a worker's are the same."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+
+from textmill.model.errors import TextmillError
+
+_PACKAGES = ("textmill", "apache-beam", "tensorflow", "tensorflow-text", "numpy", "pyarrow")
+# Workers must have the launcher's. TensorFlow's products and tensorflow-text's tokens are the bits
+# of the texts; of Beam and textmill the two sides unpickle each other's objects.
+_MUST_EQUAL = ("textmill", "apache-beam", "tensorflow", "tensorflow-text")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this interpreter and of the packages that texts depend on, by name."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return found | {"python": platform.python_version()}
+
+
+def check_worker(launcher: Mapping[str, str]) -> None:
+    """Refuses to work where other versions are installed than at the launcher.
+
+    Args:
+        launcher: its `versions`.
+
+    Raises:
+        TextmillError: names what differs. Of Python the minor version counts.
+    """
+    here = versions()
+    differ = [name for name in _MUST_EQUAL if here[name] != launcher[name]]
+    if _minor(here["python"]) != _minor(launcher["python"]):
+        differ.append("python")
+    if differ:
+        pairs = ", ".join(f"{name} {here[name]} not {launcher[name]}" for name in differ)
+        raise TextmillError(
+            f"the worker has {pairs} as the launcher has: give both the same, for workers by "
+            "another image (docker/Dockerfile)"
+        )
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])

@@ -1,0 +1,1 @@
+"""Prompt files: planned into shards, read back, each row checked."""

@@ -1,0 +1,380 @@
+"""Prompt files as bytes and records: text, JSON Lines, tables and Parquet, plain or compressed.
+
+Offsets count decompressed bytes, in Parquet rows. Planning and reading cut records by the same
+code, so they agree on every byte, however odd the file.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textmill.model.errors import SettingError, TextmillError
+from textmill.pipeline.files.filesystem import open_read
+
+# A record of more bytes is rejected; the longest paragraph of a book is a tenth of it.
+MOST_BYTES = 65_536
+BLOCK = 1 << 20
+
+_COMPRESSIONS = (".gz", ".bz2", ".zst")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSettings:
+    """How prompt files are read.
+
+    Attributes:
+        delimiter: between the cells of a .csv.
+        strict: a field that is neither the prompt, its id nor a setting is an error, and not
+            carried through.
+    """
+
+    delimiter: str = ","
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise SettingError("delimiter", "one character, no quote or line end", self.delimiter)
+        if ord(self.delimiter) > 127:
+            raise SettingError("delimiter", "an ASCII character", self.delimiter)
+
+
+AS_USUAL = InputSettings()
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a prompt file is cut into records: `text`, `jsonl`, `table` or `parquet`.
+
+    In a table cells may be quoted, or a quote is a character like any other.
+    """
+
+    kind: str
+    delimiter: str = ""
+    quoted: bool = False
+
+
+def form_of(path: str, settings: InputSettings) -> Form:
+    """The form of a file, by its name."""
+    name = path.lower()
+    for ending in _COMPRESSIONS:
+        name = name.removesuffix(ending)
+    if path.lower().endswith(".parquet"):
+        return Form("parquet")
+    if name.endswith((".json", ".parquet")):
+        raise TextmillError(
+            f"{path}: a packed Parquet file or one JSON value is no prompt file; unpack it, or "
+            "write an object a line into a .jsonl"
+        )
+    if name.endswith((".jsonl", ".ndjson")):
+        return Form("jsonl")
+    if name.endswith(".csv"):
+        return Form("table", settings.delimiter, quoted=True)
+    return Form("table", "\t") if name.endswith(".tsv") else Form("text")
+
+
+class Input:
+    """A prompt file opened for reading, decompressed by its name's ending.
+
+    Attributes:
+        position: offset of the next byte.
+
+    Raises:
+        TextmillError: it cannot be read, or is not what its ending says.
+    """
+
+    def __init__(self, path: str, *, start: int = 0):
+        self._path, self.position = path, 0
+        self._raw = open_read(path)
+        self._file = _decompressed(path, self._raw)
+        if not self._raw.seekable():
+            raise TextmillError(f"{path} is no file that can be read twice; save it as one first")
+        if self._file is self._raw:
+            self._raw.seek(start)
+            self.position = start
+        while self.position < start and self.read(min(BLOCK, start - self.position)):
+            pass
+
+    def __enter__(self) -> Input:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes, none at the end."""
+        return self._advance(lambda: self._file.read(size))
+
+    def line(self, limit: int) -> bytes:
+        """Bytes up to and with the next newline, `limit` at most."""
+        return self._advance(lambda: self._file.readline(limit))
+
+    def _advance(self, get: Callable[[], bytes]) -> bytes:
+        try:
+            data = get()
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise TextmillError(f"cannot read {self._path}: {reason}") from None
+        self.position += len(data)
+        return data
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file as it lies there."""
+    digest = hashlib.sha256()
+    with open_read(path) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
+    if path.lower().endswith(".gz"):
+        return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
+    if path.lower().endswith(".bz2"):
+        return bz2.BZ2File(raw, mode="rb")  # type: ignore[return-value]
+    if path.lower().endswith(".zst"):
+        import pyarrow
+
+        # The zstandard package takes a file that is cut off for one that ends.
+        return io.BufferedReader(pyarrow.CompressedInputStream(raw, "zstd"), BLOCK)
+    return raw
+
+
+def line_starts(file: Input) -> Iterator[np.ndarray]:
+    """Offsets of the lines from the file's position on, int64, some at a time."""
+    open_row = False  # whether the bytes so far end inside a row
+    while True:
+        at = file.position
+        block = file.read(BLOCK)
+        if not block:
+            return
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
+        starts = ends if open_row else np.concatenate([[0], ends])
+        open_row = not block.endswith(b"\n")
+        # What starts after the last byte is not there yet.
+        yield at + (starts if open_row else starts[:-1])
+
+
+def _line(file: Input, end: int | None) -> tuple[bytes, bool]:
+    """A line with its end, and whether it is whole: of a longer one than allowed only the start."""
+    left = MOST_BYTES + 2 if end is None else min(end - file.position, MOST_BYTES + 2)
+    line = file.line(left) if left > 0 else b""
+    if len(line) < MOST_BYTES + 2 or line.endswith(b"\n"):
+        return line, True
+    while end is None or file.position < end:
+        more = file.line(BLOCK if end is None else min(BLOCK, end - file.position))
+        if not more or more.endswith(b"\n"):
+            break
+    return line, False
+
+
+def records(
+    file: Input, form: Form, end: int | None = None
+) -> Iterator[tuple[int, bytes, str | None]]:
+    """Records up to an offset: where each starts, its bytes without line end or byte-order mark,
+    and what is wrong with its form, or None."""
+    if form.kind == "table":
+        yield from csv_records(file, form, end)
+        return
+    while end is None or file.position < end:
+        start = file.position
+        row, whole = _line(file, end)
+        if not row:
+            return
+        if start == 0:
+            row = row.removeprefix(codecs.BOM_UTF8)
+        row = row.removesuffix(b"\n").removesuffix(b"\r")
+        long = not whole or len(row) > MOST_BYTES
+        yield start, row, f"longer than {MOST_BYTES:,} bytes" if long else None
+
+
+def csv_records(
+    file: Input, form: Form, end: int | None = None
+) -> Iterator[tuple[int, bytes, str | None]]:
+    """Records of a table: offset, bytes, and what is wrong with its form, or None.
+
+    A quoted cell may hold newlines. A quote that nothing closes, within `MOST_BYTES` or before what
+    cannot follow a closing quote, costs its line only: the next line starts the next record. Blank
+    lines are no records.
+    """
+    # Lines read beyond the record at hand. A quote that is open before them is open after all of
+    # them, or at a dead end, where nothing closes it: so no line is looked at twice.
+    ahead: deque[tuple[int, bytes, bool]] = deque()
+    dead_end = False
+
+    def read() -> tuple[int, bytes, bool] | None:
+        start = file.position
+        line, whole = _line(file, end)
+        return (start, line, whole) if line else None
+
+    while (first := ahead.popleft() if ahead else read()) is not None:
+        start, data, whole = first
+        dead_end &= bool(ahead)
+        is_open = whole and _quote_open(data, form, is_open=False)
+        while is_open and not dead_end and file.position - start <= MOST_BYTES:
+            more = read()
+            still = None
+            if more is not None:
+                ahead.append(more)
+                still = _quote_open(more[1], form, is_open=True) if more[2] else None
+            dead_end = still is None
+            if still is False:
+                data += b"".join(line for _, line, _ in ahead)
+                ahead.clear()
+                is_open = False
+        data = data.removesuffix(b"\n").removesuffix(b"\r")
+        if not whole or len(data) > MOST_BYTES:
+            yield start, data, f"longer than {MOST_BYTES:,} bytes"
+        elif data:
+            yield start, data, "a quote is not closed" if is_open else None
+
+
+# What stands in a quoted cell, a doubled quote included; the bytes after it start with its end.
+_QUOTED = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
+
+
+def _quote_open(line: bytes, form: Form, *, is_open: bool) -> bool | None:
+    """Whether a quoted cell is open at the end of a line, as the csv module has it.
+
+    None if one that was open before it is not rightly closed in it. Each byte is looked at once.
+    """
+    if not form.quoted or (not is_open and b'"' not in line):
+        return False
+    delimiter, at, from_before = form.delimiter.encode(), 0, is_open
+    while True:
+        if is_open or line.startswith(b'"', at):
+            quoted = _QUOTED.match(line, at + (not is_open))
+            assert quoted is not None
+            at = quoted.end()
+            if at == len(line):
+                return True
+            at += 1
+            if from_before and line[at : at + 1] not in (b"", delimiter, b"\r", b"\n"):
+                return None
+            is_open = from_before = False
+        at = line.find(delimiter, at) + 1
+        if at == 0:
+            return False
+
+
+def csv_fields(record: str, form: Form) -> list[str]:
+    """The cells of one record.
+
+    Raises:
+        csv.Error: it is not one record.
+    """
+    if not form.quoted:
+        return record.split(form.delimiter)
+    rows = list(csv.reader(io.StringIO(record, newline=""), delimiter=form.delimiter))
+    if len(rows) != 1:
+        raise csv.Error(f"{len(rows)} records in one")
+    return rows[0]
+
+
+class ParquetInput:
+    """A Parquet file's schema and rows.
+
+    Raises:
+        TextmillError: it is none, or damaged.
+    """
+
+    def __init__(self, path: str):
+        import pyarrow.parquet
+
+        self._path, self._raw = path, open_read(path)
+        self._file = self._try(lambda: pyarrow.parquet.ParquetFile(self._raw))
+        self.rows: int = self._file.metadata.num_rows
+        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
+
+    def __enter__(self) -> ParquetInput:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    def kinds(self) -> dict[str, str]:
+        """The kind of each column, as in `records.Column`."""
+        from pyarrow import types
+
+        def kind(dtype: Any) -> str:
+            if types.is_dictionary(dtype):
+                dtype = dtype.value_type
+            if types.is_boolean(dtype):
+                return "bool"
+            if types.is_int64(dtype) or types.is_uint32(dtype):
+                return "long"
+            if types.is_integer(dtype) and not types.is_uint64(dtype):
+                return "int"
+            if types.is_floating(dtype):
+                return "float"
+            return "json" if types.is_nested(dtype) or types.is_uint64(dtype) else "text"
+
+        return {field.name: kind(field.type) for field in self._file.schema_arrow}
+
+    def records(
+        self, start: int, end: int, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[dict[str, Any], str | None]]:
+        """Rows of a range, counted from 0, each with what is wrong with it, or None.
+
+        Only the row groups that hold some are read, and only `columns`, if given.
+        """
+        groups, at, skipped = [], 0, 0
+        for i in range(self._file.num_row_groups):
+            rows = self._file.metadata.row_group(i).num_rows
+            if at + rows <= start:
+                skipped += rows
+            elif at < end:
+                groups.append(i)
+            at += rows
+        batches = self._file.iter_batches(
+            1024, row_groups=groups, columns=columns, use_threads=False
+        )
+        at = skipped
+        while at < end and (batch := self._try(lambda: next(batches, None))) is not None:
+            first, last = max(start - at, 0), min(end - at, batch.num_rows)
+            if first < last:
+                yield from _rows_of(batch.slice(first, last - first))
+            at += batch.num_rows
+
+    def _try(self, get: Callable[[], Any]) -> Any:
+        import pyarrow
+
+        try:
+            return get()
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            reason = str(error).split("\n")[0]
+            raise TextmillError(f"cannot read {self._path}: {reason}") from None
+
+
+def _rows_of(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
+    import pyarrow
+
+    cannot = (UnicodeDecodeError, OverflowError, ValueError, pyarrow.ArrowException)
+    try:
+        yield from ((row, None) for row in batch.to_pylist())
+        return
+    except cannot:
+        pass
+    for i in range(batch.num_rows):
+        row: dict[str, Any] = {}
+        wrong = None
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                row[name] = column[i].as_py()
+            except cannot as error:
+                reason = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else "no value"
+                wrong = f"{reason} in a column: {name[:100]}"
+        yield row, wrong

@@ -1,0 +1,281 @@
+"""A record of a prompt file as a prompt, or the reason why it is none."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from textmill.model.errors import SettingError
+from textmill.model.prompt import Prompt
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.output.columns import plain
+from textmill.pipeline.prompts.reading import MOST_BYTES, Form, InputSettings, csv_fields
+
+# Fields of a JSON object or columns of a table that override the command's settings.
+NUMBERS = {
+    "samples": int,
+    "temperature": float,
+    "top_k": int,
+    "top_p": float,
+    "min_p": float,
+    "min_words": int,
+    "max_words": int,
+}
+SETTINGS = (*NUMBERS, "stop", "label")
+FIELDS = ("prompt", "id", *SETTINGS)
+_BLANK = "".join(chr(c) for c in range(0x3001) if chr(c).isspace() or c < 32) + "\u200b\ufeff"
+_MOST_ID = 500  # characters
+_MOST_DEPTH = 64  # of nested values: readers of data sets give up not far above it
+
+
+class BadRow(Exception):
+    """Why a record is no prompt."""
+
+
+def reason_class(reason: str) -> str:
+    """A reason without what is particular to its row, so that like ones can be counted."""
+    return re.split(r": |\. Received| at (?:byte|character) ", reason, maxsplit=1)[0]
+
+
+def text_prompt(raw: bytes, *, row_id: str) -> Prompt:
+    """A line as a prompt.
+
+    Raises:
+        BadRow: as said.
+    """
+    return Prompt(row_id, _not_blank(_decoded(raw)), row=row_id)
+
+
+def json_row(raw: bytes) -> dict[str, Any]:
+    """A line as a JSON object.
+
+    Raises:
+        BadRow: as said.
+    """
+    text = _decoded(raw)
+    if not text.strip():
+        raise BadRow("empty")
+    try:
+        row = _JSON.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRow(f"not valid JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise BadRow("not a JSON object")
+    return row
+
+
+def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, Any]:
+    """A record of a table by its columns; the blank cell of a setting is as if it were not there.
+
+    Raises:
+        BadRow: as said.
+    """
+    try:
+        cells = csv_fields(_decoded(raw), form)
+    except csv.Error as error:
+        raise BadRow(f"not valid csv: {error}") from None
+    if len(cells) != len(columns):
+        raise BadRow(f"wrong number of columns: {len(cells)} instead of {len(columns)}")
+    row: dict[str, Any] = {}
+    for name, cell in zip(columns, cells, strict=True):
+        if name in (*SETTINGS, "id") and not cell.strip():
+            continue
+        row[name] = _number(name, cell.strip()) if name in NUMBERS else cell
+    return row
+
+
+def value_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of Python values as JSON could say it; whole numbers may come as floats, as pandas
+    writes them.
+
+    Raises:
+        BadRow: as said.
+    """
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        if not isinstance(name, str):
+            raise BadRow(f"the name of a field must be a text. Received: {_shown(name)}")
+        if name == "prompt" and isinstance(value, bytes):
+            value = _decoded(value)
+        if name in NUMBERS and isinstance(value, Decimal):
+            value = float(value)
+        infinite = name in NUMBERS and isinstance(value, float) and math.isinf(value)
+        try:
+            values[name] = value if infinite else plain(value)
+        except RecursionError:
+            raise BadRow(_DEEP) from None
+        if NUMBERS.get(name) is int and isinstance(value, float) and value.is_integer():
+            values[name] = int(value)
+    text = values.get("prompt")
+    if isinstance(text, str) and len(text.encode("utf-8", "replace")) > MOST_BYTES:
+        raise BadRow(f"longer than {MOST_BYTES:,} bytes")
+    return values
+
+
+def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dict[str, Any]:
+    """The fields of a row that are carried through.
+
+    Raises:
+        BadRow: one of them cannot be, or with `strict` may not be.
+    """
+    extra = {name: value for name, value in row.items() if name not in FIELDS}
+    if reading is not None and reading.strict:
+        for name, value in extra.items():
+            if value is not None:
+                raise BadRow(f"unknown field: {_shown(name)}")
+        return {}
+    # What most rows hold needs no closer look; planning goes through all of them.
+    if all(_is_simple(value) for value in extra.values()) and "".join(extra).isascii():
+        return extra
+    if not _is_flat_enough(extra):
+        raise BadRow(_DEEP)
+    try:
+        _whole_unicode(json.dumps(extra, ensure_ascii=False, allow_nan=False))
+    except ValueError:  # 1e999 is valid JSON
+        raise BadRow("a number that is not finite, or too long") from None
+    return {name: _within_64_bits(value) for name, value in extra.items()}
+
+
+def prompt_of(
+    row: Mapping[str, Any],
+    *,
+    row_id: str,
+    settings: GenerationSettings,
+    reading: InputSettings | None = None,
+) -> Prompt:
+    """A row's fields as a prompt; a null field is as if it were not there.
+
+    Args:
+        row_id: names the prompt where the row has no `id`.
+        settings: the run's, which fields of the row override.
+
+    Raises:
+        BadRow: as said.
+    """
+    row = {name: value for name, value in row.items() if value is not None}
+    extra = carried(row, reading)
+    if "prompt" not in row:
+        raise BadRow("no field 'prompt'")
+    own = {name: row[name] for name in SETTINGS if name in row}
+    if "temperature" in own:
+        value = own.pop("temperature")
+        own["temperatures"] = tuple(value) if isinstance(value, list) else (value,)
+    if "stop" in own:
+        own["stop"] = tuple(own["stop"]) if isinstance(own["stop"], list) else (own["stop"],)
+    try:
+        merged = replace(settings, **own) if own else None
+        hash(merged)
+    except SettingError as error:
+        raise BadRow(setting_reason(error)) from None
+    except TypeError as error:
+        raise BadRow(str(error)) from None
+    name = row.get("id", row_id)
+    if isinstance(name, int) and not isinstance(name, bool) and abs(name) < 2**64:
+        name = str(name)
+    return checked(Prompt(name, row["prompt"], merged, extra, row_id))
+
+
+def checked(prompt: Prompt) -> Prompt:
+    """A prompt whose id and text are of use.
+
+    Raises:
+        BadRow: they are not.
+    """
+    if not isinstance(prompt.text, str):
+        raise BadRow(f"prompt must be a text. Received: {_shown(prompt.text)}")
+    if not isinstance(prompt.id, str) or not 0 < len(prompt.id) <= _MOST_ID:
+        raise BadRow(
+            f"id must be a text of 1 to {_MOST_ID} characters. Received: {_shown(prompt.id)}"
+        )
+    _whole_unicode(prompt.id)
+    _whole_unicode(prompt.text)
+    if len(prompt.text.encode()) > MOST_BYTES:
+        raise BadRow(f"longer than {MOST_BYTES:,} bytes")
+    _not_blank(prompt.text)
+    return prompt
+
+
+def setting_reason(error: SettingError) -> str:
+    """Why a row's setting is refused."""
+    return f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
+
+
+def _is_simple(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return value.isascii()
+    return value is None or kind is bool or (kind is int and -(2**63) <= value < 2**63)
+
+
+_DEEP = f"values nested more than {_MOST_DEPTH} deep"
+
+
+def _is_flat_enough(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MOST_DEPTH + 2):
+        inner = [list(v.values()) if isinstance(v, dict) else v for v in level]
+        level = [v for values in inner if isinstance(values, list) for v in values]
+        if not level:
+            return True
+    return False
+
+
+def _within_64_bits(value: Any) -> Any:
+    """Larger whole numbers as texts: most readers of JSON have no place for them."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    if isinstance(value, dict):
+        return {name: _within_64_bits(inner) for name, inner in value.items()}
+    return [_within_64_bits(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _number(name: str, cell: str) -> int | float:
+    if re.fullmatch(r"[-+]?[0-9]{1,18}(?:\.0*)?", cell) and NUMBERS[name] is int:
+        return int(float(cell)) if "." in cell else int(cell)
+    if NUMBERS[name] is float and cell.isascii() and "_" not in cell:
+        with contextlib.suppress(ValueError):
+            return float(cell)
+    raise BadRow(f"{name} must be a number. Received: {_shown(cell)}")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRow(f"not valid UTF-8 at byte {error.start}") from None
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip(_BLANK):
+        raise BadRow("empty")
+    return text
+
+
+def _whole_unicode(text: str) -> None:
+    # JSON can say half of a surrogate pair, which no file can hold.
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRow(f"half a surrogate pair at character {error.start}") from None
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists without end
+        text = f"a very long {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."

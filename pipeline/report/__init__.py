@@ -1,0 +1,1 @@
+"""The report: figures and pictures of an output on one page."""

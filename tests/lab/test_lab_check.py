@@ -1,0 +1,360 @@
+"""The lab's checks: they pass what is right, and say what is wrong with what is not."""
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab import check, grade
+from lab.checks import EXERCISES, Wrong, _unlikely, equal
+from lab.run import FAILED, NOT_STARTED, PASSED, _cause, load, results
+
+ROOT = Path(__file__).resolve().parents[2]
+SOLUTION = ROOT / "tests" / "lab" / "lab_solution.py"
+
+# Exercise, what is changed in the solution, into what, what the hint says.
+WRONG = [
+    ("0", "Counter(tokens)", "Counter(t.lower() for t in tokens)", "do not change the case"),
+    ("0", "Counter(tokens)", "Counter(set(tokens))", "each time it stands there"),
+    ("0", "/ total", "/ total * 0 + size / len(counts)", "share of the vocabulary"),
+    ("0", "counts.most_common(size)", "list(counts.items())[:size]", "most frequent words"),
+    ("1", "_TOKEN.finditer(text)", "re.finditer(r'[A-Za-z]+|[^A-Za-z ]', text)", "apostrophe"),
+    ("1", "_TOKEN.finditer(text)", "re.finditer(r'\\S+', text)", "punctuation marks are tokens"),
+    ("1", "_TOKEN.finditer(text)", "re.finditer(r\"[A-Za-z']+|[^\\w\\s]\", text)", "any script"),
+    ("1", "['’]", "'", "the curly one"),
+    ("1", "[^\\w\\s]|_", "[^\\w\\s]+|_", "where several follow each other"),
+    ("1", '"■" if', '"" if', "punctuation marks are tokens"),
+    ("1", '" " + token', "token", "after one space"),
+    ("1", "[UNKNOWN, *sorted", "[*sorted", "comes first"),
+    ("1", ">= min_count", "> min_count", "exactly so often is enough"),
+    ("1", "(-counts[word], word)", "-counts[word]", "alphabetical"),
+    ("1", "ids.get(token, 0)", "ids.get(token, len(ids))", "0 if it has none"),
+    ("2", "len(ids) - n + 1):\n        table", "len(ids) - n):\n        table", "last n-gram"),
+    ("2", "parts.append(parts[-1])", "parts.append(np.zeros(size))", "add up to"),
+    ("2", "p / p.sum()", "p", "divide by the sum of the counts"),
+    ("2", "parts.append(parts[-1])", "parts.append(parts[0])", "the order below, not 1 / V"),
+    ("2", "np.exp(-np.mean(np.log(probabilities)))", "1 / np.mean(probabilities)", "of logarithms"),
+    ("2", "range(50)", "range(0)", "go on until"),
+    ("2", ".mean(axis=0)", ".sum(axis=0)", "add up to 1"),
+    ("3", "rows[:, 1 : windows * steps + 1]", "rows[:, : windows * steps]", "shift them by one"),
+    ("3", "(len(ids) // batch - 1) // steps", "len(ids) // batch // steps - 1", "windows"),
+    ("3", ".reshape(batch, windows, steps).swapaxes(0, 1)\n    targets",
+     ".reshape(windows, batch, steps)\n    targets", "stands after|goes on in it"),
+    ("3", "    length = len(ids) // batch\n    rows = np.asarray(ids, np.int32)",
+     "    length = (len(ids) - 1) // batch\n    windows = length // steps\n    ids, following = ids[:-1], "
+     "ids[1:]\n    cut = [x[: length * batch].reshape(batch, length)[:, : windows * steps].reshape(batch, "
+     "windows, steps).swapaxes(0, 1) for x in (ids, following)]\n    return cut[0], cut[1]\n"
+     "    rows = np.asarray(ids, np.int32)", "41 // 2 = 20 words"),
+    ("3", "return inputs, targets", "return inputs.swapaxes(0, 1), targets.swapaxes(0, 1)", "swap the"),
+    ("3", "return inputs, targets", "return inputs.tolist(), targets.tolist()", "arrays of int32"),
+    ("3", "np.asarray(ids, np.int32)", "np.asarray(ids, np.int64)", "arrays of int32"),
+    ("4", "keras.layers.Dense(size)(x)", "keras.layers.Dense(size, 'softmax')(x)", "without a soft"),
+    ("4", "keras.layers.Dense(size)(x)", "keras.layers.Dense(size, 'relu')(x)", "without an activation"),
+    ("4", "x, initial_state=[h, c]\n", "x, initial_state=[h, c], mask=keras.ops.not_equal(ids, 0)\n",
+     "no mask"),
+    ("4", "initial_state=[h, c]\n    )\n    x = keras.layers.SpatialDropout1D(0.4)(x)\n    return",
+     "initial_state=[h * 0, c * 0]\n    )\n    x = keras.layers.SpatialDropout1D(0.4)(x)\n    return",
+     "initial_state"),
+    ("4", "from_logits=True", "from_logits=False", "from_logits"),
+    ("4", "ops.mean(ops", "ops.sum(ops", "take the mean"),
+    ("4", "[keras.layers.Dense(size)(x), after_h, after_c]", "keras.layers.Dense(size)(x)",
+     "return_state"),
+    ("4", "keras.layers.Embedding(size, embedding)",
+     "keras.layers.Embedding(size, embedding, trainable=False, embeddings_initializer='zeros')",
+     "trained"),
+    ("5", "[], first, None\n", "[], first, None\n    _, state = step(word, state)\n", "went through twice"),
+    ("5", "np.argmax", "np.argmin", "largest logit|every word goes"),
+    ("5", ">= 2 * length", ">= length + 1", "two whole rounds"),
+    ("5", "for length in range(1, len(words) // 2 + 1)",
+     "for length in range(len(words) // 2, 0, -1)", "least length"),
+    ("5", "while start > 0 and", "while start > len(words) - 2 * length and", "begins earlier"),
+    ("6", "/ temperature", "* temperature", "divide"),
+    ("6", "/ temperature", "/ 1", "no effect"),
+    ("6", "weights = np.exp((logits - logits.max()) / temperature)",
+     "weights = np.exp(logits - logits.max())\n    weights /= weights.sum() * temperature\n"
+     "    return min(int(np.searchsorted(np.cumsum(weights), uniform, side='right')), len(logits) - 1)",
+     "comes after the softmax"),
+    ("6", "weights = np.exp((logits - logits.max()) / temperature)",
+     "p = np.exp(logits - logits.max())\n    weights = np.exp(p / p.sum() / temperature)",
+     "comes after the softmax"),
+    ("6", "return int(np.searchsorted(sums, uniform * sums[-1], side=\"right\"))",
+     "order = np.argsort(-weights)\n    sums = np.cumsum(weights[order])\n"
+     "    return int(order[np.searchsorted(sums, uniform * sums[-1], side='right')])",
+     "as they stand"),
+    ("6", "(logits - logits.max())", "logits", "take the largest logit off"),
+    ("6", "uniform * sums", "np.random.rand() * sums", "draw nothing of your own"),
+    ("6", "temperature == 0", "temperature >= 0", "always the same word"),
+    ("6", 'side="right"', 'side="left"', "never drawn"),
+    ("7", "for word in prompt:", "for word in [*prompt, prompt[-1]]:", "last word went through twice"),
+    ("7", "for word in prompt:", "for word in prompt[1:]:", "every word goes"),
+    ("7", "found.append(sample(logits, temperature, uniform))", "found.append(int(np.argmax(logits)))",
+     "draw it with `sample`"),
+    ("7", "found.append(sample(logits, temperature, uniform))",
+     "found.append(sample(logits, temperature, np.random.default_rng(len(found) + 1).random()))",
+     "the uniforms in their order"),
+    ("7", "words.append(sample(run(words)[-1], temperature, uniform))",
+     "words.append(sample(run(words)[-1], temperature, np.random.default_rng(len(words) + 1).random()))",
+     "the uniforms in their"),
+    ("7", "            logits, state = step(found[-1], state)\n    return found",
+     "            logits, state = step(found[-1], state)\n    return list(prompt) + found",
+     "prompt is not in the list"),
+    ("7", "return words[len(prompt) :]", "return words", "prompt is not in the list"),
+    ("7", "logits, state = step(found[-1], state)",
+     "state = None\n            for word in [*prompt, *found]: logits, state = step(word, state)",
+     "keep the state"),
+    ("7", "run(words)[-1]", "run(words[-1:])[-1]", "last row|all words before"),
+    ("8", "[gram for text in texts for gram in _grams(text, n)]",
+     "_grams([word for text in texts for word in text], n)", "spans two texts"),
+    ("8", "float(copied.mean())", "np.mean([g in known for g in _grams(text, n)])", "lie in one"),
+    ("8", "1 - len(set(grams)) / len(grams)", "len(set(grams)) / len(grams)", "its first time"),
+    ("many-to-one", ", mask_zero=True", "", "mask_zero"),
+    ("many-to-one", ', activation="sigmoid"', "", "sigmoid"),
+    ("one-to-many", "x = keras.layers.LSTM(units, return_sequences=True)(x, initial_state=[h, c])\n"
+     "    return keras.Model([start", "x = keras.layers.LSTM(units, return_sequences=True)(x)\n"
+     "    return keras.Model([start", "initial_state"),
+    ("one-to-many", "return keras.Model([start, ids], keras.layers.Dense(size)(x))",
+     "return keras.Model([start, ids], keras.layers.Dense(size)(x[:, -1]))", "at each step"),
+    ("one-to-many", "return keras.Model([start, ids], keras.layers.Dense(size)(x))",
+     "return keras.Model([start, ids], keras.layers.Dense(size, 'softmax')(x))", "without a softmax"),
+    ("many-to-many", "keras.layers.Dense(target)(x)", "keras.layers.Dense(target, 'softmax')(x)",
+     "without a softmax"),
+    ("many-to-many", "_, h, c = keras.layers.LSTM(units, return_state=True)(x)",
+     "_, h, c = keras.layers.LSTM(units, return_state=True)(x * 0)", "initial_state"),
+    ("many-to-many", "x = keras.layers.Embedding(target, embedding)(ids)\n    x = keras.layers.LSTM("
+     "units, return_sequences=True)(x, initial_state=[h, c])",
+     "x = keras.layers.Embedding(target, embedding)(ids)\n    x = keras.layers.Bidirectional(keras."
+     "layers.LSTM(units, return_sequences=True))(x, initial_state=[h, c, h, c])", "Bidirectional"),
+]  # fmt: skip
+
+
+def module(tmp_path, text):
+    file = tmp_path / "exercises.py"
+    file.write_text(text, encoding="utf-8")
+    return load(file)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", [name for name in EXERCISES if not EXERCISES[name][3]])
+def test_the_solution_passes(name, seed):
+    EXERCISES[name][1](load(SOLUTION), np.random.default_rng(seed))
+
+
+@pytest.mark.lab  # `test_the_command` trains each once, which is enough for every day
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", [name for name in EXERCISES if EXERCISES[name][3]])
+def test_the_solution_passes_where_it_trains(name, seed):
+    EXERCISES[name][1](load(SOLUTION), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_nothing_is_passed_before_it_is_started(name):
+    with pytest.raises(NotImplementedError):
+        EXERCISES[name][1](load(ROOT / "lab" / "exercises.py"), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "hint"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)]
+)
+def test_what_is_wrong_is_told(tmp_path, name, right, wrong, hint):
+    text = SOLUTION.read_text("utf-8")
+    assert right in text
+    with pytest.raises(Wrong) as told:
+        EXERCISES[name][1](
+            module(tmp_path, text.replace(right, wrong, 1)), np.random.default_rng(0)
+        )
+    assert any(part in told.value.hint for part in hint.split("|")), told.value.hint
+
+
+def test_each_exercise_has_two_wrong_versions():
+    for name in EXERCISES:
+        assert sum(wrong[0] == name for wrong in WRONG) >= 2, name
+
+
+def test_chi_square_bound_is_one_in_a_million():
+    from scipy import stats
+
+    random, p = np.random.default_rng(0), np.full(12, 1 / 12)
+    assert sum(_unlikely(random.multinomial(3000, p), p) for _ in range(2000)) == 0
+    for freedom in (1, 5, 11, 50):
+        bound = freedom * (1 - 2 / (9 * freedom) + 4.75 * np.sqrt(2 / (9 * freedom))) ** 3
+        assert 1e-7 < stats.chi2.sf(bound, freedom) < 5e-6
+
+
+def statuses(file, names=("0", "5", "8"), **more):
+    return {r.name: r for r in results(file, names, **more)}
+
+
+@pytest.mark.parametrize(
+    ("code", "received", "hint"),
+    [
+        ("while True: pass", "none", "a loop that never ends"),
+        ("import os; os._exit(3)", "exit status 3", "end the process"),
+        ("import os; os.kill(os.getpid(), 11)", "signal 11", "end the process"),
+        ("raise SystemExit", "SystemExit", "in line 24"),
+        ("import no_such_library", "No module named 'no_such_library'", "do without it"),
+        ("bytearray(1 << 40)", "MemoryError", "more memory"),
+        ("print('x' * 10_000_000)", "None", "every token counts"),
+        ("open('big', 'w').write('x' * 200_000_000)", "OSError", "in line 24"),
+    ],
+    ids=["hangs", "exits", "crashes", "quits", "imports", "memory", "prints", "writes"],
+)
+def test_one_bad_exercise_stops_no_other(tmp_path, code, received, hint):
+    stub = "    raise NotImplementedError\n"
+    text = (ROOT / "lab" / "exercises.py").read_text("utf-8").replace(stub, f"    {code}\n", 1)
+    line = text[: text.index(code)].count("\n") + 1
+    file = tmp_path / "exercises.py"
+    file.write_text(text, encoding="utf-8")
+    # The others end by themselves, on a busy machine late.
+    found = statuses(file, seconds=3 if code.startswith("while") else 30)
+    assert found["0"].status == FAILED
+    assert received in found["0"].received or code.startswith("print")
+    assert hint.replace("24", str(line)) in found["0"].hint or code.startswith("print")
+    assert [found[name].status for name in "58"] == [NOT_STARTED] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("def f(:\n", "SyntaxError"), ("import nothing_here", "nothing_here"), ("1 / 0", "division")],
+)
+def test_a_file_that_cannot_be_loaded(tmp_path, text, said):
+    file = tmp_path / "exercises.py"
+    file.write_text(text)
+    found = statuses(file)
+    assert len(found) == 3
+    for result in found.values():
+        assert result.status == FAILED
+        assert said in result.received
+        assert "line 1" in result.hint
+
+
+def test_a_file_that_hangs_when_it_loads(tmp_path, monkeypatch):
+    monkeypatch.setattr("lab.run._LOAD_SECONDS", 2.0)
+    file = tmp_path / "exercises.py"
+    file.write_text("while True: pass")
+    started = time.monotonic()
+    assert {r.what for r in statuses(file).values()} == {"the file takes too long to load"}
+    assert time.monotonic() - started < 10
+
+
+def test_the_command(capsys):
+    assert check.main(["--file", str(SOLUTION)]) == 0  # all of it, each in its turn
+    out = capsys.readouterr().out
+    assert out.count("passed") == len(EXERCISES)
+    assert "85 of 85 points; the report has the other 15" in out
+    assert check.main(["0"]) == 0
+    out = capsys.readouterr().out
+    assert "not started 0  look at the book: count_words is to be written" in out
+    assert "0 of 5 points\n" in out
+
+
+def test_the_tour_is_one_name_for_three(capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        check, "results", lambda file, names, **more: asked.extend(names) or iter(())
+    )
+    assert check.main(["tour", "5"]) == 0
+    assert asked == ["5", "many-to-one", "one-to-many", "many-to-many"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("99", "there is no exercise 99; give some of 0, 1,"), ("9", "not checked by machine")],
+)
+def test_an_exercise_without_a_check_is_one_line(capsys, name, said):
+    with pytest.raises(SystemExit) as stop:
+        check.main([name])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_not_started_names_the_function_and_is_told_by_its_own_line_only(tmp_path):
+    stub, solved = "raise NotImplementedError", SOLUTION.read_text("utf-8")
+    file = tmp_path / "exercises.py"
+    total = "    total = sum(counts.values())"
+    file.write_text(solved.replace(total, f"    {stub}\n{total}"), encoding="utf-8")
+    found = statuses(file, ("0",))["0"]
+    assert (found.status, found.what) == (NOT_STARTED, "coverage")
+    # As TensorFlow raises it where NumPy meets a tensor without a value.
+    other = "    collections = __import__('abc'); raise NotImplementedError('no array')"
+    file.write_text(solved.replace(total, f"{other}\n{total}"), encoding="utf-8")
+    found = statuses(file, ("0",))["0"]
+    assert found.status == FAILED
+    assert found.received == "NotImplementedError: no array"
+
+
+def test_a_function_that_is_missing_is_named(tmp_path):
+    file = tmp_path / "exercises.py"
+    file.write_text(SOLUTION.read_text("utf-8").replace("def tokenize", "def tokenise"), "utf-8")
+    found = statuses(file, ("1",))["1"]
+    assert (found.status, found.received) == (FAILED, "AttributeError: tokenize")
+    assert "no function tokenize" in found.hint
+
+
+def test_what_keras_writes_around_a_cause_is_left_out():
+    keras = (
+        "Exception encountered when calling LSTMCell.call().\n\n\x1b[1mDimensions must be equal, "
+        "but are 10 and 20\x1b[0m\n\nArguments received by LSTMCell.call():\n  - training=False"
+    )
+    assert _cause(keras) == "Dimensions must be equal, but are 10 and 20"
+    compiled = (
+        'in user code:\n\n    File "/x/exercises.py", line 9, in loss  *\n        np.array(logits)'
+        "\n\n    NotImplementedError: Cannot convert a symbolic tensor\n"
+    )
+    assert _cause(compiled) == "NotImplementedError: Cannot convert a symbolic tensor"
+
+
+def test_the_first_difference_in_a_long_answer_is_shown():
+    with pytest.raises(Wrong) as told:
+        equal("words", [4] * 100, [4] * 70 + [5] + [4] * 29, "look")
+    assert (told.value.expected, told.value.received) == ("5 at place [70]", "4 there")
+    with pytest.raises(Wrong) as told:
+        equal("rows", [[1, 2] * 20, [3] * 9], [[1, 2] * 20, [3] * 10], "look")
+    assert (told.value.expected, told.value.received) == ("3 at place [1][9]", "'nothing' there")
+
+
+def test_grading(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(grade, "EXERCISES", {name: EXERCISES[name] for name in ("0", "5", "6")})
+    folder = tmp_path / "class"
+    (folder / "ada").mkdir(parents=True)
+    solution = SOLUTION.read_text("utf-8")
+    (folder / "ada" / "exercises.py").write_text(solution, encoding="utf-8")
+    (folder / "=bob.py").write_text(
+        solution.replace("Counter(tokens)", "Counter(['<script>'])"), encoding="utf-8"
+    )
+    (folder / "carl.py").write_text("def broken(:", encoding="utf-8")
+    assert grade.main([str(folder), "--seed", "7"]) == 0
+    with open(tmp_path / "class-grades.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["'=bob", "ada", "carl"]
+    assert [row["points"] for row in rows] == ["15", "20", "0"]
+    assert rows[0]["0"] == FAILED
+    assert rows[1]["0"] == PASSED
+    page = (tmp_path / "class-grades.html").read_text("utf-8")
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert page.count("SyntaxError") == 1  # not once for each exercise
+    assert "<tr><th>name<th>points<th>0" in page
+    assert "<tr><th>ada<td class=n>20<td>" in page
+    with pytest.raises(SystemExit):
+        grade.main([str(tmp_path / "nothing")])
+
+
+def test_a_student_s_copy_has_no_solution():
+    files = subprocess.run(
+        ["git", "ls-files", "lab"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    for name in files:
+        assert "solution" not in name
+    assert "lab_solution" not in (ROOT / "lab" / "exercises.py").read_text("utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", "import lab.exercises, sys; print('tensorflow' in sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False\n"

@@ -1,0 +1,74 @@
+"""The notebook runs: in full with a solution, to the first exercise without."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lab import notebook
+
+ROOT = Path(__file__).resolve().parents[2]
+SOLUTION = str(ROOT / "tests" / "lab" / "lab_solution.py")
+
+
+def printed(run) -> str:
+    return "".join(
+        str(output.get("text", "")) for cell in run.cells for output in cell.get("outputs", [])
+    )
+
+
+def pictures(run) -> int:
+    return sum(
+        "image/png" in output.get("data", {})
+        for cell in run.cells
+        for output in cell.get("outputs", [])
+    )
+
+
+def test_the_notebook_is_the_one_that_its_source_makes():
+    assert notebook.NOTEBOOK.read_text("utf-8") == notebook.as_text()
+    for cell in notebook.made().cells:
+        assert not cell.get("outputs")
+
+
+def test_it_runs_with_a_solution(monkeypatch, tmp_path):
+    text = "\n\n".join(
+        f"The {a} cat sat on the {b} mat. “Stop {c}!” said the {d} dog."
+        for a in ("old", "red", "big", "odd", "wet") for b in ("green", "red", "soft")
+        for c in ("it", "that", "him", "now") for d in ("lazy", "odd", "old", "big")
+    )  # fmt: skip
+    (tmp_path / "book.txt").write_text(text, encoding="utf-8")
+    for name, value in (
+        ("EXERCISES", SOLUTION), ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
+        ("LEAST", "2"),        ("UNITS", "32"), ("TEXTS", "1"), ("EPOCHS", "1"), ("DATES", "400"),
+    ):  # fmt: skip
+        monkeypatch.setenv(f"LAB_{name}", value)
+    run = notebook.run(notebook.made())
+    assert pictures(run) == 5
+    said = printed(run)
+    for each in ("trigram  perplexity", "every", "T = 1.5", "bits a character", "right:"):
+        assert each in said, each
+
+
+def test_as_the_starter_it_runs_to_the_first_exercise(monkeypatch):
+    monkeypatch.delenv("LAB_EXERCISES", raising=False)
+    made = notebook.made()
+    # What comes after the first error would be errors, too.
+    first = next(i for i, cell in enumerate(made.cells) if "ex.count_words" in cell.source)
+    made.cells = made.cells[: first + 1]
+    run = notebook.run(made, allow_errors=True)
+    errors = [o for cell in run.cells for o in cell.get("outputs", []) if o.output_type == "error"]
+    assert [error.ename for error in errors] == ["NotImplementedError"]
+    assert errors[0] in run.cells[first].outputs
+
+
+@pytest.mark.lab
+def test_on_a_book_the_lstm_beats_the_trigram(shared, monkeypatch):
+    monkeypatch.setenv("LAB_EXERCISES", SOLUTION)
+    monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "sherlock.txt"))
+    said = printed(notebook.run(notebook.made()))
+    lstm, trigram = re.search(r"LSTM +perplexity +([\d.]+) .* trigram ([\d.]+)", said).groups()
+    assert float(lstm) < float(trigram)
+    assert int(re.search(r"right: (\d+)% of 200 dates", said)[1]) >= 50

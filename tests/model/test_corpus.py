@@ -1,0 +1,217 @@
+"""Any text in, clean paragraphs or lines out."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.text.corpus import (
+    built_in_corpus,
+    clean,
+    decode,
+    find_files,
+    read_corpus,
+    read_table,
+    strip_gutenberg,
+    unwrap_paragraphs,
+)
+
+BOOK = "Chapter I\n\nIt was a dark night.\nIt rained.\n\nThe end of it."
+
+
+def test_utf8_with_and_without_bom():
+    assert decode(b"\xef\xbb\xbfna\xc3\xafve", path="x") == "naïve"
+    assert decode(b"na\xc3\xafve", path="x") == "naïve"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_wide_encodings_by_their_bom(encoding):
+    assert decode("Ünï 猫".encode(encoding), path="x") == "Ünï 猫"
+
+
+def test_named_encoding():
+    assert decode("Käfer".encode("latin-1"), path="x", encoding="latin-1") == "Käfer"
+
+
+def test_invalid_bytes_name_file_offset_and_option():
+    with pytest.raises(TextmillError, match=r"book.txt is not valid utf-8 at byte 3.*--encoding"):
+        decode(b"abc\xe4def", path="book.txt")
+
+
+@pytest.mark.parametrize("name", ["no-such-code", "hex", "base64"])
+def test_unknown_encoding(name):
+    with pytest.raises(UsageError, match="--encoding"):
+        decode(b"616263", path="x", encoding=name)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [bytes(range(256)) * 9, b"\x89PNG\r\n\x1a\n" + bytes(99), "text".encode("utf-16-le") * 99],
+)
+def test_binary_files_are_refused(raw):
+    with pytest.raises(TextmillError, match=r"binary|not valid utf-8"):
+        decode(raw, path="x.bin")
+
+
+def test_clean():
+    assert clean("a\r\nb\rc\fd\x00\ufeff\u200be\vf") == "a\nb\nc\n\nde\nf"
+    assert clean("می\u200cخواهم 👩\u200d💻") == "می\u200cخواهم 👩\u200d💻"
+
+
+HEADERS = {
+    "old": "Some header\nCharacter set: ISO-8859-1\n\n"
+    "*** START OF THIS PROJECT GUTENBERG EBOOK ALICE’S ADVENTURES ***\n\n\n"
+    "Produced by A. Volunteer and\nthe Online Team at http://example.org\n\n\n",
+    "new": "The Project Gutenberg eBook of X\n\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n",
+    "no space": "***START OF THE PROJECT GUTENBERG EBOOK X***\n\n",
+    "two lines": "*** START OF THIS PROJECT GUTENBERG EBOOK A VERY\nLONG TITLE ***\n\n",
+    "1994": "Licence text\n*** START: FULL LICENSE ***\n"
+    "*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n\n",
+    "2002": "Licence\n*END THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*\n\n",
+}
+FOOTERS = {
+    "none": "",
+    "old": "\n\n\n\nEnd of Project Gutenberg’s Alice, by L. C.\n\n"
+    "*** END OF THIS PROJECT GUTENBERG EBOOK ALICE ***\n\n***** This file *****\n"
+    "*** START: FULL LICENSE ***\nlicence, *END*THE SMALL PRINT! again*END*\n",
+    "new": "\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\nlicence\n",
+    "line only": "\n\nEnd of the Project Gutenberg Etext of X\n",
+}
+
+
+@pytest.mark.parametrize("footer", FOOTERS)
+@pytest.mark.parametrize("header", HEADERS)
+def test_gutenberg_shapes(header, footer):
+    assert strip_gutenberg(HEADERS[header] + BOOK + FOOTERS[footer]).strip() == BOOK
+
+
+def test_other_texts_are_left_alone():
+    text = "Produced by nobody.\n\n*** not a marker ***\n\nEnd of Project Gutenberg jokes"
+    assert strip_gutenberg(text) == text
+
+
+def test_several_books_in_one_file():
+    one, two = (HEADERS[h] + BOOK + FOOTERS[f] for h, f in (("old", "old"), ("new", "new")))
+    assert strip_gutenberg(one + two).split() == (BOOK + "\n\n" + BOOK).split()
+
+
+def test_unwrap():
+    assert unwrap_paragraphs(BOOK) == [
+        "Chapter I", "It was a dark night. It rained.", "The end of it."
+    ]  # fmt: skip
+
+
+def test_modes(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\r\ntwo\r\n\r\nthree\r\n")
+    assert read_corpus([str(path)], mode="stream").texts == ["one two", "three"]
+    assert read_corpus([str(path)], mode="lines").texts == ["one", "two", "three"]
+    unwrapped = read_corpus([str(path)], mode="stream", unwrap=False)
+    assert unwrapped.texts == ["one", "two", "", "three"]
+    assert unwrapped.sources[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_files_and_patterns(tmp_path):
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / name).write_text("x")
+    a, b = str(tmp_path / "a.txt"), str(tmp_path / "b.txt")
+    assert find_files([b, str(tmp_path / "*.txt")]) == [b, a]
+    assert find_files([b, f"{tmp_path}/./b.txt"]) == [b]
+    with pytest.raises(TextmillError, match="no file matches"):
+        find_files([str(tmp_path / "*.md")])
+    with pytest.raises(TextmillError, match="there is no file"):
+        find_files([str(tmp_path / "c.txt")])
+    with pytest.raises(TextmillError, match="is a folder"):
+        find_files([str(tmp_path)])
+
+
+def test_empty_corpus(tmp_path):
+    path = tmp_path / "empty.txt"
+    path.write_text(" \n\n\ufeff\n")
+    with pytest.raises(TextmillError, match="corpus is empty"):
+        read_corpus([str(path)], mode="stream")
+
+
+TABLES = {
+    "a.tsv": ("1", "2", 'x\tShe said "no\ny\t\tskipped? no\n'),
+    "b.csv": ("label", "text", 'text,label\n"two\nlines",x\n,x\n"q ""u"" q",y\n'),
+    "c.jsonl": (
+        "label",
+        "text",
+        '{"text": "a\u2028b", "label": 3}\n\n{"text": null, "label": 3}\n'
+        '{"text": "cut \\ud83d", "label": 4}\n',
+    ),
+}
+
+
+def test_tables(tmp_path):
+    found = {}
+    for name, (label, text, content) in TABLES.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        corpus = read_table([str(tmp_path / name)], text=text, label=label)
+        found[name] = (corpus.texts, corpus.labels, corpus.skipped)
+    assert found["a.tsv"] == (['She said "no'], ["x"], 1)
+    assert found["b.csv"] == (["two lines", 'q "u" q'], ["x", "y"], 1)
+    assert found["c.jsonl"] == (["a b", "cut ?"], ["3", "4"], 1)
+
+
+def test_a_table_without_labels(tmp_path):
+    (tmp_path / "a.csv").write_text("n,text\n,one\n2,two\n")
+    corpus = read_table([str(tmp_path / "a.csv")], text="text")
+    assert (corpus.texts, corpus.labels) == (["one", "two"], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "text,other\na,b\n", "has no column 'label'"),
+        ("a.csv", "text,label\nonly\n", "a.csv:2 has 1 columns"),
+        ("a.jsonl", '{"text": 1}\n', "a.jsonl:1 has no fields"),
+        ("a.jsonl", "[]\n", "a.jsonl:1 has no fields"),
+        ("a.jsonl", "{\n", "a.jsonl:1 is not valid JSON"),
+        ("a.jsonl", "[" * 99999 + "\n", "a.jsonl:1 is not valid JSON"),
+        ("a.jsonl", "9" * 9999 + "\n", "a.jsonl:1 is not valid JSON"),
+        ("a.txt", "x\n", "no table of a known kind"),
+    ],
+)
+def test_bad_tables(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(TextmillError, match=message):
+        read_table([str(tmp_path / name)], text="text", label="label")
+
+
+def test_built_in_text_is_prose():
+    corpus = built_in_corpus()
+    words = sum(len(text.split()) for text in corpus.texts)
+    assert words > 40_000
+    assert len(set(corpus.texts)) == len(corpus.texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last", "words"),
+    [
+        ("alice", "ALICE’S ADVENTURES IN WONDERLAND", "THE END", 26_460),
+        ("alice_ascii", "ALICE'S ADVENTURES IN WONDERLAND", "THE END", 26_460),
+        ("alice_2025", "[Illustration]", "THE END", 26_525),
+        ("sherlock", "THE ADVENTURES OF SHERLOCK HOLMES", None, 104_519),
+        ("verwandlung", "DIE VERWANDLUNG", None, 19_340),
+    ],
+)
+def test_real_books(shared, name, first, last, words):
+    texts = read_corpus([str(shared / "books" / f"{name}.txt")], mode="stream").texts
+    assert texts[0].startswith(first)
+    assert last is None or texts[-1] == last
+    assert not any("Gutenberg" in text for text in (*texts[:3], *texts[-3:]))
+    assert sum(len(text.split()) for text in texts) == pytest.approx(words, rel=0.003)
+
+
+def test_real_latin1(shared):
+    path = shared / "books" / "verwandlung_latin1.txt"
+    with pytest.raises(TextmillError, match=r"verwandlung_latin1.txt is not valid utf-8 at byte"):
+        read_corpus([str(path)], mode="stream")
+    utf8 = read_corpus([str(shared / "books" / "verwandlung.txt")], mode="stream").texts
+    latin1 = read_corpus([str(path)], mode="stream", encoding="latin-1").texts
+    assert "Käfer" in " ".join(utf8) or "Ungeziefer" in " ".join(utf8)
+    assert len(latin1) == pytest.approx(len(utf8), rel=0.05)

@@ -1,0 +1,42 @@
+"""The whole path on real books and corpora, where the shared data folder is present."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from textmill.pipeline.command.cli import main
+
+CORPORA = {
+    "German": ("books/verwandlung.txt", []),
+    "latin-1": ("books/verwandlung_latin1.txt", ["--encoding", "latin-1"]),
+    "plays by character": (
+        "corpora/tinyshakespeare.txt", ["--mode", "lines", "--level", "char", "--dropout", "0.1"],
+    ),
+    "tokenised": ("corpora/wikitext-2/valid.txt", ["--level", "whitespace"]),
+    "labelled": ("labelled/trec/train.tsv", ["--labels", "1", "--text", "2"]),
+    "quoted csv": ("labelled/ag_news/dev.csv", ["--labels", "2", "--text", "1"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_from_corpus_to_shards(shared, tmp_path, capsys, name):
+    path, options = CORPORA[name]
+    corpus, model, out = str(shared / path), str(tmp_path / "m"), str(tmp_path / "o")
+    train = ["train", corpus, "--out", model, "--minutes", "0.08", "--preset", "tiny", *options]
+    assert main([*train, "--json", "--quiet"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["test_perplexity"] < metrics["vocabulary"]
+    assert main(["evaluate", model, corpus, "--json", "--baselines"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["own_corpus"]
+    assert result["perplexity"] == pytest.approx(metrics["test_perplexity"], rel=1e-3)
+    prompts = (shared / "prompts" / "headlines.txt").read_text("utf-8").splitlines()[:20]
+    (tmp_path / "p.txt").write_text("\n".join(prompts) + "\n", encoding="utf-8")
+    ask = ["generate", model, "--prompts", str(tmp_path / "p.txt"), "--out", out, "--quiet"]
+    label = (
+        ["--label", {"labelled": "DESC", "quoted csv": "3"}[name]] if "--labels" in options else []
+    )
+    assert main([*ask, "--max-words", "8", *label, "--", "--runner=FnApiRunner"]) == 0
+    assert main(["verify", out]) == 0

@@ -1,0 +1,578 @@
+"""Training: it learns, keeps its budget, stops early, leaves a complete directory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import reference
+
+from textmill.model.errors import SettingError, TextmillError
+from textmill.model.network.directory import load_model
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.settings import NetworkSettings, TrainSettings, VocabularySettings
+from textmill.model.text.corpus import read_corpus
+from textmill.model.text.dataset import StreamBatches
+from textmill.model.text.split import Part, split
+from textmill.model.text.vocabulary import EOS
+from textmill.model.training.baselines import KneserNey, kneser_ney, unigram
+from textmill.model.training.checkpoint import Checkpoint
+from textmill.model.training.fit import _rate, fit
+from textmill.model.training.likelihood import Evaluator, one_hot
+from textmill.model.training.train import CorpusSettings, make_feeder, tokenized_part, train_model
+
+IDS = np.tile(np.arange(3, 11), 200).astype(np.int32)
+
+
+def small_network(**sizes) -> LanguageModel:
+    net = LanguageModel(
+        NetworkSettings(vocabulary=11, **{"embedding": 8, "hidden": 8, "dropout": 0.0, **sizes})
+    )
+    net.build()
+    return net
+
+
+def run(validate, silent, *, net=None, started=None, **settings):
+    net = net or small_network()
+    feeder = StreamBatches(IDS, batch=4, steps=10, seed=0)
+    return net, fit(
+        net,
+        feeder,
+        validate,
+        TrainSettings(**settings),
+        started=time.monotonic() if started is None else started,
+        report=silent,
+        use_tf_data=True,
+    )
+
+
+def test_it_learns(model_dir):
+    metrics = load_model(model_dir).training["metrics"]
+    history = load_model(model_dir).training["history"]
+    assert metrics["test_perplexity"] < 6 < history[0]["valid_perplexity"]
+    assert metrics["valid_perplexity"] == min(row["valid_perplexity"] for row in history)
+
+
+def test_the_same_seed_gives_the_same_model(book, tmp_path, silent):
+    fingerprints = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        model = train_model(
+            str(tmp_path / name),
+            corpus=CorpusSettings(paths=(str(book),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=1, batch=8, steps=16, seed=seed),
+            report=silent,
+        )
+        fingerprints.append(model.fingerprint)
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+
+
+def test_it_ends_where_the_perplexity_is_enough(silent):
+    results = iter([9.0, 5.1, 5.0, 1.0])
+    _, history = run(lambda: next(results), silent, epochs=4, enough=5.0)
+    assert history.stopped == "enough"
+    assert len(history.validations) == 3
+
+
+def test_best_weights_are_kept_and_patience_ends_it(silent):
+    results = iter([9.0, 5.0, 7.0, 8.0, 6.0])
+    states = []
+    net = small_network()
+
+    def validate():
+        states.append(net.arrays())
+        return next(results)
+
+    _, history = run(validate, silent, net=net, epochs=40, patience=3)
+    assert history.stopped == "patience"
+    assert len(history.validations) == 5
+    for name, array in net.arrays().items():
+        np.testing.assert_array_equal(array, states[1][name])
+
+
+def test_minutes_are_kept(silent):
+    started = time.monotonic()
+    _, history = run(lambda: 1.0, silent, minutes=0.1, started=started, patience=10**6)
+    assert history.stopped == "minutes"
+    assert 4 < history.seconds < 8
+    # A budget that is over when training starts still gives one step and one validation.
+    _, history = run(lambda: 1.0, silent, minutes=0.001, started=started)
+    assert len(history.validations) == 1
+
+
+@pytest.mark.parametrize(("cost", "most"), [(0.2, 8), (1.0, 3), (3.0, 2)])
+def test_slow_validation_does_not_eat_the_budget(silent, cost, most):
+    def validate():
+        time.sleep(cost)
+        return 1.0
+
+    _, history = run(validate, silent, minutes=0.15, started=time.monotonic())
+    assert 1 <= len(history.validations) <= most
+
+
+def test_weights_that_are_no_numbers_are_not_kept(silent):
+    results = itertools.chain([9.0], itertools.repeat(math.nan))
+    _, history = run(lambda: next(results), silent, epochs=40)
+    assert history.stopped == "diverged"
+    assert history.best_perplexity == 9.0
+    assert len(history.validations) == 1
+    assert history.restarts == 5
+
+
+def test_divergence_is_told(silent):
+    with pytest.raises(TextmillError, match=r"training diverged.*--learning-rate"):
+        run(lambda: 1.0, silent, epochs=2, learning_rate=1e38, clip=1e30)
+
+
+def test_interruption_keeps_the_best(silent):
+    calls = []
+
+    def validate():
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 10.0 - len(calls)
+
+    _, history = run(validate, silent, epochs=40)
+    assert history.stopped == "interrupted"
+    assert history.best_perplexity == 8.0
+
+
+class Killed(Exception):
+    pass
+
+
+REGULAR = {
+    "epochs": 4, "weight_drop": 0.3, "word_dropout": 0.2, "activation_penalty": 2.0,
+    "slowness_penalty": 1.0, "vary": True, "checkpoint_minutes": 0.0,
+}  # fmt: skip
+
+
+def regular_run(silent, path, *, dies_at=None, resume=False, **settings):
+    """A run of all parts that writes a checkpoint at each step.
+
+    Args:
+        dies_at: the step after which it is killed; "fixed": as soon as its length is.
+
+    """
+    wanted = TrainSettings(**{**REGULAR, **settings})
+    net = LanguageModel(
+        NetworkSettings(vocabulary=11, embedding=8, hidden=12, layers=2, dropout=0.3),
+        seed=1, weight_drop=wanted.weight_drop, word_dropout=wanted.word_dropout,
+    )  # fmt: skip
+    net.build()
+    random = np.random.default_rng(0)
+    feeder = StreamBatches(random.integers(3, 11, 900).astype(np.int32), batch=4, steps=16, seed=0,
+        vary=wanted.vary)  # fmt: skip
+
+    class Saved(Checkpoint):
+        def save(self, state):
+            super().save(state)
+            place = state[1]["place"]
+            if place["step"] == dies_at or (dies_at == "fixed" and place["total"] is not None):
+                raise Killed
+
+    def validate():
+        return float(np.exp(np.mean(np.abs(net.arrays()["lstm_0_recurrent"]))))
+
+    history = fit(
+        net, feeder, validate, wanted, started=time.monotonic(), report=silent, use_tf_data=True,
+        checkpoint=Saved(path, "a run"), resume=resume,
+    )  # fmt: skip
+    return net.arrays(), history
+
+
+@pytest.mark.parametrize("dies_at", [1, 13, 27])
+def test_a_resumed_run_is_bit_equal(silent, tmp_path, dies_at):
+    expected, whole_history = regular_run(silent, tmp_path / "a.npz")
+    with pytest.raises(Killed):
+        regular_run(silent, tmp_path / "b.npz", dies_at=dies_at)
+    found, history = regular_run(silent, tmp_path / "b.npz", resume=True)
+    assert history.words == whole_history.words
+    assert [row["valid_perplexity"] for row in history.validations] == [
+        row["valid_perplexity"] for row in whole_history.validations
+    ]
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_minutes_are_fixed_before_a_run_is_resumed(silent, tmp_path):
+    path = tmp_path / "a.npz"
+    with pytest.raises(Killed):
+        regular_run(silent, path, dies_at="fixed", minutes=0.05, epochs=None)
+    _, record = Checkpoint(path, "a run").load()
+    _, history = regular_run(silent, path, resume=True, minutes=0.05, epochs=None)
+    window = 24 * 4
+    assert record["place"]["total"] <= history.words < record["place"]["total"] + window
+
+
+def test_checkpoints_of_no_use(silent, tmp_path):
+    path = tmp_path / "a.npz"
+    with pytest.raises(TextmillError, match="nothing to resume"):
+        Checkpoint(path, "x").load()
+    Checkpoint(path, "x").save(({"a": np.ones(3)}, {"b": 1}))
+    arrays, record = Checkpoint(path, "x").load()
+    assert record == {"b": 1}
+    np.testing.assert_array_equal(arrays["a"], np.ones(3))
+    with pytest.raises(TextmillError, match="another corpus or other settings"):
+        Checkpoint(path, "y").load()
+    whole = path.read_bytes()
+    for damaged in (whole[:-30], whole[: len(whole) // 2], b"", b"PK\x03\x04"):
+        path.write_bytes(damaged)
+        with pytest.raises(TextmillError, match="damaged"):
+            Checkpoint(path, "x").load()
+    with pytest.raises(TextmillError, match="cannot write the checkpoint"):
+        Checkpoint(path / "file" / "a.npz", "x").save(({}, {}))
+
+
+def test_an_interrupted_training_is_resumed_into_its_model(book, tmp_path, silent):
+    class Interrupting:
+        def __getattr__(self, name):
+            return getattr(silent, name)
+
+        def validated(self, epoch, **_):
+            if epoch == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def train(name, report=silent, **more):
+        return train_model(
+            str(tmp_path / name),
+            corpus=CorpusSettings(paths=(str(book),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=4, batch=8, steps=16, weight_drop=0.2),
+            report=report,
+            **more,
+        )
+
+    expected = train("whole")
+    stopped = train("a", Interrupting())
+    assert stopped.training["metrics"]["stopped"] == "interrupted"
+    assert stopped.training["metrics"]["epochs"] == 2
+    with pytest.raises(TextmillError, match="already exists"):
+        train("a")
+    (tmp_path / "a").rename(tmp_path / "elsewhere")
+    with pytest.raises(TextmillError, match="go on with --resume"):
+        train("a")
+    (tmp_path / "elsewhere").rename(tmp_path / "a")
+    found = train("a", resume=True)
+    assert found.fingerprint == expected.fingerprint
+    assert len(found.training["history"]) == 4
+    assert not (tmp_path / "a.training").exists()
+    with pytest.raises(TextmillError, match="nothing to resume"):
+        train("a", resume=True)
+
+
+def test_divergence_goes_on_from_the_last_good_point(silent):
+    net, told, steps = small_network(), [], itertools.count()
+
+    class Loud:
+        def __getattr__(self, name):
+            return getattr(silent, name)
+
+        def message(self, text):
+            told.append(text)
+
+        def progress(self, *_, **__):
+            if next(steps) == 60:  # weights far astray, as after a step much too large
+                noise = np.random.default_rng(0).normal(size=(11, 8)).astype(np.float32)
+                net.assign_arrays({**net.arrays(), "embedding": 100 * noise})
+
+    results = iter([9.0, 8.0, 7.0, 6.0])
+    _, history = run(lambda: next(results), Loud(), net=net, epochs=4, average=False)
+    assert told == ["training diverged at step 61; on from step 38 with the rate 0.002"]
+    assert (history.restarts, history.stopped, len(history.validations)) == (1, "epochs", 4)
+    assert history.validations[1]["step"] == 76
+    assert history.validations[1]["learning_rate"] < 2e-3 < history.validations[0]["learning_rate"]
+    assert history.validations[-1]["train_perplexity"] < 11
+
+
+def test_averaged_weights_against_numpy(silent, tmp_path):
+    """Running means over about the last tenth of the steps; they are what is judged and kept."""
+    net, raw, means, judged = small_network(), {}, {}, []
+
+    class Spy(Checkpoint):
+        def save(self, state):
+            step = state[1]["place"]["step"]
+            raw[step] = net.arrays()["lstm_0_kernel"]
+            means[step] = state[0].get("average/lstm_0_kernel")
+
+    def validate():
+        judged.append(net.arrays()["lstm_0_kernel"])
+        return 9.0 - len(judged)
+
+    settings = TrainSettings(epochs=16, checkpoint_minutes=0.0)
+    feeder = StreamBatches(IDS, batch=4, steps=10, seed=0)
+    fit(
+        net, feeder, validate, settings, started=time.monotonic(), report=silent, use_tf_data=True,
+        checkpoint=Spy(tmp_path / "a.npz", ""),
+    )  # fmt: skip
+    expected = raw[20].astype(np.float64)
+    for step in range(40, max(raw), 20):
+        expected += min(1.0, 20 / (0.1 * step)) * (raw[step] - expected)
+        np.testing.assert_allclose(means[step], expected, rtol=1e-5, atol=1e-6)
+    assert 20 / (0.1 * step) < 1
+    assert np.abs(means[step] - raw[step]).max() > 0
+    np.testing.assert_array_equal(judged[-1], net.arrays()["lstm_0_kernel"])
+    np.testing.assert_array_equal(judged[-1], means[max(means)])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_rate_warms_up_and_falls_to_nearly_zero(schedule):
+    shares = np.linspace(0, 1, 101)
+    rates = [_rate(share, schedule) for share in shares]
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert np.argmax(rates) == 3
+    assert rates[0] == 0.05
+    assert rates[-1] == pytest.approx(0.01)
+    assert all(a >= b for a, b in itertools.pairwise(rates[3:]))
+    middle = 0.03 + 0.97 / 4  # a quarter of the way down, where the two differ
+    left = 0.75 if schedule == "linear" else (1 + math.cos(math.pi / 4)) / 2
+    assert _rate(middle, schedule) == pytest.approx(0.01 + 0.99 * left)
+
+
+def test_a_constant_rate_only_warms_up():
+    assert [_rate(share, "constant") for share in (0.0, 0.03, 0.5, 1.0)] == [0.05, 1, 1, 1]
+
+
+def test_the_schedule_is_the_one_that_was_asked_for(silent):
+    last = {}
+    for schedule in ("cosine", "constant"):
+        _, history = run(lambda: 1.0, silent, epochs=4, patience=9, schedule=schedule)
+        last[schedule] = history.validations[-1]["learning_rate"]
+    assert last["constant"] == 4e-3 > 20 * last["cosine"]
+
+
+def test_a_corpus_of_less_than_a_batch(book, tmp_path, silent):
+    (tmp_path / "short.txt").write_text("word " * 600)
+    with pytest.raises(TextmillError, match="one batch of 32 x 32 needs at least"):
+        train_model(
+            str(tmp_path / "m"),
+            corpus=CorpusSettings(paths=(str(tmp_path / "short.txt"),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=1),
+            report=silent,
+        )
+    assert not (tmp_path / "m").exists()
+
+
+def test_tensorboard_logs(book, tmp_path, silent):
+    train_model(
+        str(tmp_path / "m"),
+        corpus=CorpusSettings(paths=(str(book),)),
+        vocabulary=VocabularySettings(),
+        preset="tiny",
+        train=TrainSettings(epochs=1, batch=8, steps=16),
+        report=silent,
+        tensorboard=str(tmp_path / "logs"),
+    )
+    (events,) = (tmp_path / "logs").iterdir()
+    for tag in (b"valid_perplexity", b"sample/temperature_0.8", b"log2_rank"):
+        assert tag in events.read_bytes()
+
+
+def test_the_page_is_in_the_model_directory(model_dir):
+    page = (model_dir / "training.html").read_text("utf-8")
+    # Perplexity over epochs and over seconds, and the learning rate.
+    points = 3 * len(load_model(model_dir).training["history"])
+    assert page.count('<circle class="valid"') == points
+    assert "<h1>How this model was trained</h1>" in page
+
+
+def test_labels_set_the_texts(labelled_dir):
+    model = load_model(labelled_dir)
+    assert model.labels == ("cats", "dogs")
+    assert model.training["metrics"]["test_perplexity"] < 6
+    assert model.training["corpus"]["labels"] == "1"
+    assert "paths" not in json.dumps(model.training)
+
+
+def test_settings_are_checked():
+    for bad in ({"minutes": 0}, {"epochs": 0}, {"mode": "x"}, {"seed": -1}, {"learning_rate": "a"}):
+        with pytest.raises(SettingError, match="must be"):
+            TrainSettings(**bad)
+    assert TrainSettings().epochs == 40
+    assert TrainSettings(minutes=1).epochs is None
+
+
+# -- evaluation ------------------------------------------------------------------------------------
+
+
+def reference_nats(model, ids, lines=None, labels=None):
+    total = 0.0
+    for number, line in enumerate(lines if lines is not None else [ids]):
+        state, token, label = reference.zeros(model.network), EOS, None
+        if labels is not None:
+            label = labels[number]
+            state = reference.start(model.arrays, model.network, label)
+        for target in line:
+            logits, state = reference.step(model.arrays, model.network.layers, token, state, label)
+            total -= reference.log_softmax(logits)[target]
+            token = target
+    return total
+
+
+def test_perplexity_by_its_definition(make_model):
+    model = make_model([f"w{i}" for i in range(20)], layers=2, embedding=5)
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    evaluator = Evaluator(network, model.vocabulary)
+    words = [f"w{i}" for i in range(25)]  # five are unknown
+    ids = np.random.default_rng(0).integers(-1, 25, 150).astype(np.int32)
+    part = Part(ids, None, None, words)
+    encoded = part.encode(model.vocabulary)
+    expected = math.exp(reference_nats(model, encoded) / 150)
+    assert evaluator(part).perplexity == pytest.approx(expected, rel=1e-5)
+    assert evaluator(part).bits_a_character(100) == pytest.approx(
+        math.log2(expected) * 150 / 100, rel=1e-5
+    )
+    lengths = np.array([1, 70, 9, 20])  # one of them longer than a window
+    lines = Part(np.abs(ids[:100]), lengths, None, words)
+    rows = np.split(lines.encode(model.vocabulary), np.cumsum(lengths)[:-1])
+    nats = reference_nats(model, None, [[*row.tolist(), EOS] for row in rows])
+    assert evaluator(lines).tokens == 104
+    assert evaluator(lines).nats == pytest.approx(nats, rel=1e-5)
+
+
+def test_perplexity_of_labelled_lines(make_model):
+    model = make_model([f"w{i}" for i in range(6)], labels=("x", "y"))
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    ids, lengths = np.random.default_rng(0).integers(0, 6, 80), np.array([1, 70, 9])
+    part = Part(ids.astype(np.int32), lengths, ["y", "x", "y"], [f"w{i}" for i in range(6)])
+    rows = np.split(part.encode(model.vocabulary), np.cumsum(lengths)[:-1])
+    lines = [[*row.tolist(), EOS] for row in rows]
+    nats = reference_nats(model, None, lines, labels=[1, 0, 1])
+    found = Evaluator(network, model.vocabulary, model.labels)(part)
+    assert found.nats == pytest.approx(nats, rel=1e-5)
+
+
+def test_long_texts_run_as_streams_side_by_side(make_model):
+    model = make_model(["a", "b"])
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    ids = np.random.default_rng(0).integers(0, 2, 4100).astype(np.int32)
+    part = Part(ids, None, None, ["a", "b"])
+    encoded = part.encode(model.vocabulary)
+    expected = sum(reference_nats(model, half) for half in (encoded[:2050], encoded[2050:]))
+    found = Evaluator(network, model.vocabulary)(part)
+    assert (found.nats, found.tokens) == (pytest.approx(expected, rel=1e-5), 4100)
+
+
+def test_one_hot():
+    assert one_hot(["b", "a"], ["a", "b"]).tolist() == [[0, 1], [1, 0]]
+
+
+# -- baselines -------------------------------------------------------------------------------------
+
+
+def brute_kneser_ney(train, order, vocabulary, *, lines):
+    """The model again with dictionaries, from the paper's recursion."""
+    grams = [{} for _ in range(order + 1)]
+    for i in range(len(train)):
+        for n in range(1, order + 1):
+            if i - n + 1 < 0:
+                break
+            gram = tuple(train[i - n + 1 : i + 1])
+            if lines and EOS in gram[1:-1]:
+                continue
+            grams[n][gram] = grams[n].get(gram, 0) + 1
+    counts = [None, *({} for _ in range(order))]
+    counts[order] = grams[order]
+    for n in range(1, order):
+        left = {}
+        for gram in grams[n + 1]:
+            left[gram[1:]] = left.get(gram[1:], 0) + 1
+        counts[n] = {gram: left.get(gram, count) for gram, count in grams[n].items()}
+    discounts = [None]
+    for n in range(1, order + 1):
+        of = [max(sum(c == k for c in counts[n].values()), 1) for k in range(5)]
+        y = of[1] / (of[1] + 2 * of[2])
+        raw = [k - (k + 1) * y * of[k + 1] / of[k] for k in (1, 2, 3)]
+        discounts.append([0, *(min(max(d, 0.05 * k), 0.95 * k) for k, d in enumerate(raw, 1))])
+
+    def probability(word, history):
+        p = 1 / (vocabulary - 1)
+        for n in range(1, order + 1):
+            if n - 1 > len(history):
+                break
+            context = tuple(history[len(history) - n + 1 :])
+            if lines and EOS in context[1:]:
+                break
+            rows = {g: c for g, c in counts[n].items() if g[:-1] == context}
+            if not rows:
+                break
+            total = sum(rows.values())
+            cut = {g: discounts[n][min(c, 3)] for g, c in rows.items()}
+            gram = (*context, word)
+            p = (rows.get(gram, 0) - cut.get(gram, 0)) / total + sum(cut.values()) / total * p
+        return p
+
+    return probability
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_kneser_ney_against_brute_force(lines):
+    random = np.random.default_rng(0)
+    train = np.concatenate(
+        [[EOS], random.choice(np.arange(1, 8), 400, p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05])]
+    )
+    test = np.concatenate([[EOS], random.integers(1, 9, 60)])
+    model = KneserNey(train, vocabulary=9, order=4, lines=lines)
+    brute = brute_kneser_ney(train.tolist(), 4, 9, lines=lines)
+    found = model.probabilities(test)
+    for i in range(1, len(test)):
+        history = test[max(0, i - 3) : i].tolist()
+        assert found[i] == pytest.approx(brute(int(test[i]), history), rel=1e-9), i
+
+
+def test_kneser_ney_of_lines_too_short_for_its_order():
+    train = np.array([EOS, 3, EOS, 4, EOS, 3, EOS])
+    found = KneserNey(train, vocabulary=6, order=5, lines=True).probabilities(train)
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_kneser_ney_sums_to_one():
+    train = np.concatenate([[EOS], np.random.default_rng(1).integers(1, 7, 300)])
+    model = KneserNey(train, vocabulary=7, order=5)
+    for history in ([EOS, 3, 4, 5], [EOS, 1, 1, 1], [EOS]):
+        total = sum(model.probabilities(np.array([*history, word]))[-1] for word in range(1, 7))
+        assert total == pytest.approx(1.0, rel=1e-9)
+
+
+def test_unigram(make_model):
+    model = make_model(["a", "b"])
+    words = ["a", "b", "c"]
+    train = Part(np.array([0, 0, 1, END_ID], np.int32), None, None, words)
+    test = Part(np.array([0, 2], np.int32), None, None, words)
+    # counts with one added, and the <eos> before the text: unk 1, eos 3, a 3, b 2
+    assert train.ends == 1
+    found = unigram(train, test, model.vocabulary)
+    assert found.nats == pytest.approx(-math.log(3 / 9) - math.log(1 / 9))
+
+
+END_ID = -1
+
+
+@pytest.mark.parametrize("name", ["alice"])
+def test_kneser_ney_on_a_book(shared, name):
+    corpus = read_corpus([str(shared / "books" / f"{name}.txt")], mode="stream")
+    parts = split(tokenized_part(corpus, level="word", mode="stream"))
+    from textmill.model.text.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.build(
+        parts["train"].words, parts["train"].counts(), VocabularySettings()
+    )
+    assert 60 < kneser_ney(parts["train"], parts["test"], vocabulary).perplexity < 80
+    assert make_feeder(parts["train"], vocabulary, TrainSettings(), ()).windows > 20

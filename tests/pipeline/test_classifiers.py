@@ -1,0 +1,189 @@
+"""Classifiers: what they learn, what they may not see, and that the same seed gives the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textmill.model.errors import UsageError
+from textmill.pipeline.augment.classifiers import (
+    LstmClassifier,
+    TfidfClassifier,
+    cross_fitted,
+    folds_of,
+    words_of,
+)
+
+ANIMALS = ("cat", "dog", "owl")
+
+
+def rows(count):
+    """Labels told by one word among others, and by the order of two words."""
+    random = np.random.default_rng(0)
+    labels = [ANIMALS[i % 3] for i in range(count)]
+    texts = []
+    for label in labels:
+        words = [f"w{i}" for i in random.integers(0, 20, random.integers(2, 9))]
+        words.insert(random.integers(len(words) + 1), label + "like")
+        texts.append(" ".join(words))
+    return texts, labels
+
+
+def right(classifier, texts, labels):
+    best = classifier.probabilities(texts).argmax(axis=1)
+    return np.mean([classifier.labels[i] == label for i, label in zip(best, labels, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def lstm():
+    texts, labels = rows(120)
+    return LstmClassifier(seed=3).fit(texts, labels)
+
+
+def test_words():
+    assert words_of("Don't STOP, Élan 42!") == ["don't", "stop", ",", "élan", "42", "!"]
+    assert words_of("我爱Python") == ["我", "爱", "python"]
+    assert words_of(" \n") == []
+
+
+def test_tfidf_learns_and_gives_probabilities():
+    texts, labels = rows(60)
+    found = TfidfClassifier().fit(texts, labels)
+    assert found.labels == ANIMALS
+    p = found.probabilities(["catlike", "nothing known", ""])
+    assert p.shape == (3, 3)
+    assert p.sum(axis=1) == pytest.approx(1)
+    assert p[0].argmax() == 0
+    assert right(found, *rows(60)) == 1
+
+
+def test_tfidf_knows_pairs_of_words():
+    texts = ["not good but bad", "not bad but good"] * 20
+    found = TfidfClassifier().fit(texts, ["minus", "plus"] * 20)
+    assert right(found, texts[:2], ["minus", "plus"]) == 1
+
+
+def test_rows_that_are_there_twice_change_nothing():
+    texts, labels = rows(30)
+    once = TfidfClassifier().fit(texts, labels).probabilities(texts)
+    twice = TfidfClassifier().fit(texts * 2, labels * 2).probabilities(texts)
+    assert twice == pytest.approx(once, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", [TfidfClassifier, LstmClassifier])
+def test_rows_of_no_use_are_refused(kind):
+    with pytest.raises(UsageError, match=r"two labels at least\. Received: only 'a'"):
+        kind().fit(["x", "y"], ["a", "a"])
+    with pytest.raises(UsageError, match="Received: no row"):
+        kind().fit([], [])
+    with pytest.raises(UsageError, match="no row holds a word"):
+        kind().fit([" ", ""], ["a", "b"])
+
+
+def test_lstm_learns(lstm):
+    assert lstm.labels == ANIMALS
+    p = lstm.probabilities(["w1 catlike w2", "w3 doglike", "owllike", ""])
+    assert p.shape == (4, 3)
+    assert p.sum(axis=1) == pytest.approx(1)
+    assert p[:3].argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_lstm_of_a_seed_is_the_same_whatever_was_trained_between(lstm):
+    texts, labels = rows(120)
+    again = LstmClassifier(seed=3).fit(texts, labels)
+    assert np.array_equal(again.probabilities(texts), lstm.probabilities(texts))
+    assert again._trained.steps == lstm._trained.steps
+
+
+def test_lstm_does_not_see_padding(lstm):
+    alone = lstm.probabilities(["w1 catlike"])
+    beside = lstm.probabilities(["w1 catlike", " ".join(["w2"] * 30)])
+    assert beside[0] == pytest.approx(alone[0], abs=1e-6)
+
+
+def test_lstm_holds_out_real_rows_and_all_that_came_from_them(monkeypatch):
+    from textmill.pipeline.augment import lstm_classifier as module
+
+    seen = []
+    monkeypatch.setattr(module, "_vocabulary", lambda rows: seen.extend(rows) or {})
+    monkeypatch.setattr(module, "STEPS", 1)
+    real = [[f"real{i}"] for i in range(20)]
+    added = [[f"from{i}"] for i in range(20)] + [["from none"]]
+    labels = np.array([i % 2 for i in range(20)] * 2 + [0])
+    module.train(real + added, labels, sources=(*range(20), None))
+    words = {word for row in seen for word in row}
+    hidden = {i for i in range(20) if f"real{i}" not in words}
+    assert len(hidden) == 4
+    assert Counter(i % 2 for i in hidden) == {0: 2, 1: 2}
+    assert {i for i in range(20) if f"from{i}" not in words} == hidden
+    assert "from none" in words
+
+
+def test_lstm_stops_early_and_keeps_the_last_of_the_best(monkeypatch):
+    from textmill.pipeline.augment import lstm_classifier as module
+
+    right = iter([3, 5, 4, 5, 5, 4, 2, 9])  # of ten held-out rows, look by look
+    steps = []
+
+    def probabilities(network, rows):
+        wrong = np.arange(10) >= next(right)
+        return np.eye(2)[np.where(wrong, 1 - truth, truth)]
+
+    labels = np.array([0, 1] * 25)
+    truth = np.array([0] * 5 + [1] * 5)  # as the held-out rows come, label by label
+    train = module.Network.train_on_batch
+    monkeypatch.setattr(module, "PATIENCE", 4)
+    monkeypatch.setattr(module, "_probabilities", probabilities)
+    monkeypatch.setattr(
+        module.Network, "train_on_batch", lambda *args: steps.append(1) or train(*args)
+    )
+    found = module.train([["a", "b"]] * 50, labels)
+    assert len(steps) == 6 * module.EVERY < module.STEPS
+    assert found.steps == 5 * module.EVERY
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=40),
+    st.integers(2, 6),
+    st.integers(0, 99),
+)
+def test_folds_share_out_each_label(labels, folds, seed):
+    fold = folds_of(labels, folds=folds, seed=seed)
+    for label in set(labels):
+        own = [f for f, name in zip(fold, labels, strict=True) if name == label]
+        if len(own) == 1:
+            assert own == [-1]
+        else:
+            sizes = [own.count(i) for i in range(folds)]
+            assert sum(sizes) == len(own)
+            assert max(sizes) - min(sizes) <= 1
+    sizes = [int(np.sum(fold == i)) for i in range(folds)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_with_characters_a_word_is_judged_by_its_parts():
+    texts = [f"{part}{i}" for i in range(6) for part in ("purr", "bark")]
+    labels = ["cat", "dog"] * 6
+    unseen = ["purrs", "barks"]
+    words = TfidfClassifier().fit(texts, labels).probabilities(unseen)
+    assert words[0] == pytest.approx(words[1])
+    both = TfidfClassifier(characters=True).fit(texts, labels)
+    assert [both.labels[i] for i in both.probabilities(unseen).argmax(axis=1)] == ["cat", "dog"]
+
+
+def test_a_row_is_judged_by_a_classifier_that_has_not_seen_it():
+    """A word of the row's own tells its label only to who has seen it."""
+    texts = [chr(0x4E00 + i) for i in range(30)]
+    labels = ["a", "b", "b"] * 10
+    judged = []
+    for classifier, held_out in cross_fitted(texts, labels, folds=3, seed=1):
+        p = classifier.probabilities([texts[i] for i in held_out])
+        assert p == pytest.approx(np.tile(p[0], (len(p), 1)))
+        judged += held_out.tolist()
+    assert sorted(judged) == list(range(30))
+    others = [held.tolist() for _, held in cross_fitted(texts, labels, folds=3, seed=2)]
+    assert [i for held in others for i in held] != judged

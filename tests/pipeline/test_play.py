@@ -1,0 +1,300 @@
+"""The playground: its answers against NumPy, its doors, and the page in a browser."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+import shutil
+import threading
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import reference
+
+from textmill.model.errors import TextmillError
+from textmill.model.generation.generator import Generator
+from textmill.model.network.directory import load_model
+from textmill.model.prompt import Prompt
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.command import play
+from textmill.pipeline.command.play import (
+    PAGE,
+    Player,
+    app,
+    entropy,
+    find_cycle,
+    page,
+    probabilities,
+    server,
+)
+
+EOS = 2
+
+
+@pytest.fixture(scope="module")
+def player(model_dir) -> Player:
+    return Player(load_model(model_dir))
+
+
+def ask(web, path="/next", *, method="POST", host="127.0.0.1:8000", **asked):
+    raw = asked.pop("raw", None)
+    body = json.dumps(asked).encode() if raw is None else raw
+    environ = {
+        "REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host, "QUERY_STRING": "",
+        "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body), "wsgi.errors": io.StringIO(), "wsgi.url_scheme": "http",
+        "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8000",
+    }  # fmt: skip
+    got = {}
+
+    def start(status, headers, exc_info=None):
+        got["status"], got["headers"] = int(status.split()[0]), dict(headers)
+
+    text = b"".join(web(environ, start)).decode()
+    return got["status"], got["headers"], text
+
+
+def test_probabilities_against_numpy():
+    logits = np.random.default_rng(0).normal(size=50) * 3
+    logits[[0, 1]] = -np.inf
+    for temperature, top_k, top_p in ((1.0, 0, 1.0), (0.3, 0, 1.0), (2.0, 7, 1.0), (1.3, 9, 0.6)):
+        p = np.exp(logits / temperature)
+        p /= p.sum()
+        order = np.argsort(-p)
+        keep = np.ones(50, bool)
+        if top_k:
+            keep[order[top_k:]] = False
+        p = np.where(keep, p, 0) / p[keep].sum()
+        if top_p < 1:
+            before = np.cumsum(p[order]) - p[order]
+            keep[order[before >= top_p]] = False
+        p = np.where(keep, p, 0) / p[keep].sum()
+        found = probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+        np.testing.assert_allclose(found, p, atol=1e-12)
+    greedy = probabilities(logits, temperature=0)
+    assert greedy[np.argmax(logits)] == greedy.sum() == 1
+    assert entropy(np.full(8, 1 / 8)) == pytest.approx(3)
+    assert entropy(greedy) == 0
+
+
+def test_logits_follow_the_equations_and_the_state_is_kept(player):
+    arrays, layers = player.model.arrays, player.model.network.layers
+
+    def expected(text):
+        (words, _), *_ = player.model.vocabulary.encode_prompts([text])
+        state = reference.zeros(player.model.network)
+        for word in (EOS, *words):
+            logits, state = reference.step(arrays, layers, int(word), state)
+        return logits
+
+    for text in ("The old", "The old cat sat", "The old cat sat", "The", ""):
+        found = player.logits(text, None)
+        assert list(np.flatnonzero(np.isneginf(found))) == [0, 1]
+        np.testing.assert_allclose(found[2:], expected(text)[2:], atol=1e-4)
+
+
+def test_word_by_word_is_the_text_of_all_at_once(player):
+    settings = GenerationSettings(max_words=8, seed=3)
+    (whole,) = Generator(player.model).generate([Prompt(id="The old", text="The old")], settings)
+    web = app(player, 8000)
+    texts = [
+        json.loads(ask(web, "/text", prompt="The old", words=n, seed=3)[2])["text"]
+        for n in range(1, 9)
+    ]
+    assert texts[-1] == whole.text
+    for shorter, longer in itertools.pairwise(texts):
+        assert longer.startswith(shorter)
+
+
+def test_next_words(player):
+    status, _, text = ask(app(player, 8000), prompt="The old cat sat on the", temperature=0.5)
+    found = json.loads(text)
+    assert status == 200
+    p = np.array([[row["before"], row["after"]] for row in found["words"]])
+    assert (np.diff(p[:, 0]) <= 0).all()
+    rest = np.array([found["rest"]["before"], found["rest"]["after"]])
+    np.testing.assert_allclose(p.sum(axis=0) + rest, 1, atol=1e-9)
+    assert p[0, 1] > p[0, 0]
+    assert found["entropy"]["after"] < found["entropy"]["before"]
+    assert "<unk>" not in text
+
+
+def test_greedy_beside_sampling(player):
+    found = json.loads(ask(app(player, 8000), "/compare", prompt="The", words=60)[2])
+    for each in found.values():
+        assert each["words"] == 60
+    text, cycle = found["greedy"]["text"], found["greedy"]["cycle"]
+    (ids, _), *_ = player.model.vocabulary.encode_prompts([text])
+    begin = cycle["word"] - 1
+    rest = player.model.vocabulary.decode([int(i) for i in ids[begin:]])
+    assert text[cycle["character"] :] == rest
+    assert not text[cycle["character"] - 1].isalnum()
+
+
+def test_find_cycle_against_brute_force():
+    def brute(words):
+        for length in range(1, len(words) + 1):
+            for start in range(len(words) - 2 * length + 1):
+                rest = words[start:]
+                if all(a == b for a, b in zip(rest, rest[length:], strict=False)):
+                    return start, length
+        return None
+
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        words = random.integers(0, 3, int(random.integers(0, 14))).tolist()
+        assert find_cycle(words) == brute(words), words
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"temperature": -1}, "temperature must be 0 .greedy."),
+        ({"temperature": "hot"}, "temperature must be"),
+        ({"temperature": True}, "temperature must be"),
+        ({"top_k": 1.5}, "top-k must be"),
+        ({"top_p": 0}, "top-p must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"words": 100_000}, "words must be a whole number from 1 to 400"),
+        ({"words": True}, "words must be"),
+        ({"prompt": ["x"]}, "prompt must be a text"),
+        ({"prompt": "x" * 30_000}, "prompt must be a text of at most 20,000"),
+        ({"prompt": "\ud800"}, "prompt must be a text in Unicode"),
+        ({"label": "x"}, "label must be left out"),
+        ({"raw": b"{"}, "is JSON"),
+        ({"raw": b"[" * 50_000}, "is JSON"),
+        ({"raw": b"[1]"}, "is an object"),
+        ({"raw": b" " * 200_000}, "at most 100,000 bytes"),
+    ],
+)
+def test_what_may_not_be_asked_is_one_sentence(player, asked, said):
+    for path in ("/next", "/text", "/compare"):
+        status, _, text = ask(app(player, 8000), path, **asked)
+        assert status == 400
+        assert re.search(said, json.loads(text)["error"])
+        assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1:9", "127.0.0.1", "", "a.127.0.0.1:8000"]
+)
+def test_other_names_are_refused(player, host):
+    for path, method in (("/", "GET"), ("/model", "GET"), ("/next", "POST")):
+        status, _, text = ask(app(player, 8000), path, method=method, host=host)
+        assert status == 403
+        assert "<" not in text
+    assert ask(app(player, 8000), "/", method="GET", host="localhost:8000")[0] == 200
+
+
+def test_other_paths_and_kinds_are_refused(player):
+    web = app(player, 8000)
+    assert ask(web, "/../etc/passwd", method="GET")[0] == 404
+    assert ask(web, "/next", method="GET")[0] == 405
+
+
+def test_the_page_loads_nothing_from_elsewhere(player):
+    body, policy = page(player.model)
+    text = body.decode()
+    assert not re.search(r"(src|href)\s*=", text)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    for risky in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert risky not in text
+    assert "default-src 'none'" in policy
+    assert policy.count("sha256-") == 2
+    assert "unsafe" not in policy
+    headers = ask(app(player, 8000), "/", method="GET")[1]
+    assert headers["Content-Security-Policy"] == policy
+
+
+@pytest.fixture
+def running(model_dir):
+    with server(load_model(model_dir), port=0) as found:
+        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_port}/"
+        found.shutdown()
+        thread.join()
+
+
+def test_the_server_listens_on_this_machine_only(running, model_dir):
+    with urllib.request.urlopen(running) as got:
+        assert b"textmill playground" in got.read()
+    port = int(running.rstrip("/").rpartition(":")[2])
+    with pytest.raises(TextmillError, match=f"port {port} of 127.0.0.1 cannot be had"):
+        server(load_model(model_dir), port=port)
+    with pytest.raises(TextmillError, match="port"):
+        server(load_model(model_dir), port=70_000)
+    with server(load_model(model_dir), port=0) as other:
+        assert other.socket.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.skipif(
+    shutil.which("chromium") is None or shutil.which("chromedriver") is None,
+    reason="needs a browser: apt-get install chromium chromium-driver",
+)
+def test_in_a_browser(running):
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as browser:
+        wait = WebDriverWait(browser, 60)
+
+        def at(name):
+            return browser.find_element(By.ID, name)
+
+        def rows():
+            # In one go: the page may draw them anew between two questions.
+            return browser.execute_script(
+                "return [...document.querySelectorAll('#bars tr')].map(row => row.innerText)"
+            )
+
+        browser.get(running)
+        wait.until(lambda _: rows())
+        before = rows()
+        at("text").send_keys("The <b>old</b> cat")
+        wait.until(lambda _: rows() != before)
+        before = rows()
+        browser.execute_script(
+            "const t = document.getElementById('temperature'); t.value = 0.3;"
+            "t.dispatchEvent(new Event('input'))"
+        )
+        wait.until(lambda _: rows() != before)
+        assert at("temperature-now").text == "0.3"
+        start = at("text").get_property("value")
+        at("next").click()
+        wait.until(lambda _: len(at("text").get_property("value")) > len(start))
+        one = at("text").get_property("value")
+        at("all").click()
+        wait.until(lambda _: len(at("text").get_property("value")) > len(one))
+        assert at("text").get_property("value").startswith(one)
+        at("both").click()
+        wait.until(lambda _: "repeats itself every" in at("greedy-cycle").text)
+        assert browser.find_elements(By.CSS_SELECTOR, "#greedy mark")
+        assert not browser.find_elements(By.CSS_SELECTOR, "#greedy b")  # the prompt is text
+        assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+        asked = re.findall(r'"url":"(https?://[^"]+)"', json.dumps(
+            [json.loads(line["message"]) for line in browser.get_log("performance")]
+        ).replace(": ", ":"))  # fmt: skip
+        assert asked
+        assert all(url.startswith(running) for url in asked)
+
+
+def test_without_bottle_the_way_to_get_it_is_told(model_dir, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "bottle", None)
+    with pytest.raises(TextmillError, match=r"pip install 'textmill\[lab\]'"):
+        server(load_model(model_dir), port=0)
+
+
+def test_the_page_is_in_the_wheel():
+    assert PAGE.exists()
+    assert play.PAGE.parent.name == "pipeline"

@@ -1,0 +1,356 @@
+"""A stopped run goes on, and ends with the bytes of one that never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from textmill.model.errors import TextmillError
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.command.cli import main
+from textmill.pipeline.job.generate import Interrupted, generate
+from textmill.pipeline.job.manifest import Output
+from textmill.pipeline.job.run_directory import RunDirectory
+from textmill.pipeline.job.verify import verify
+from textmill.pipeline.output.formats import Format
+
+SETTINGS = GenerationSettings(temperatures=(0.5, 1.0), max_words=30)
+
+
+@pytest.fixture(scope="module")
+def prompt_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("prompts") / "p.txt"
+    path.write_text("the old\na dog\n\nzzz\n" * 200)
+    return path
+
+
+def run(model_dir, prompt_file, out, *, settings=SETTINGS, **more):
+    return generate(
+        str(model_dir),
+        prompts=[str(prompt_file)],
+        out=str(out),
+        settings=settings,
+        runner_flags=["--runner=FnApiRunner"],
+        **more,
+    )
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and path.name != "stats.json"  # tells of seconds
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(model_dir, prompt_file, tmp_path_factory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("whole") / "o"
+    run(model_dir, prompt_file, out)
+    return contents(out)
+
+
+@pytest.fixture
+def stopped(model_dir, prompt_file, tmp_path, monkeypatch) -> Path:
+    """A run that was stopped after some shards."""
+    import textmill.pipeline.job.beam_steps
+
+    real, calls = textmill.pipeline.job.beam_steps.write_shard, []
+
+    def write(done, output):
+        calls.append(done)
+        if len(calls) > 9:
+            raise KeyboardInterrupt
+        return real(done, output)
+
+    monkeypatch.setattr(textmill.pipeline.job.beam_steps, "write_shard", write)
+    with pytest.raises(Interrupted, match=r"9 of 40 shards stand.*--resume goes on"):
+        run(model_dir, prompt_file, tmp_path / "o")
+    monkeypatch.undo()
+    return tmp_path / "o"
+
+
+def test_a_stopped_run_goes_on(stopped, whole, model_dir, prompt_file):
+    (stopped / ".attempt-left").write_text("half a shar")
+    standing = {path: path.stat().st_mtime_ns for path in stopped.glob("shard-*")}
+    assert len(standing) == 9
+    with pytest.raises(TextmillError, match="already exists"):
+        run(model_dir, prompt_file, stopped)
+    run(model_dir, prompt_file, stopped, resume=True)
+    assert contents(stopped) == whole
+    assert {path: path.stat().st_mtime_ns for path in standing} == standing
+
+
+def test_a_finished_run_is_left_alone(stopped, whole, model_dir, prompt_file):
+    run(model_dir, prompt_file, stopped, resume=True)
+    outcome = run(model_dir, prompt_file, stopped, resume=True)
+    assert outcome.manifest["counts"]["rows"] == 800
+    assert contents(stopped) == whole
+
+
+def test_a_finished_run_that_was_damaged_is_made_whole(stopped, whole, model_dir, prompt_file):
+    run(model_dir, prompt_file, stopped, resume=True)
+    shards = sorted(stopped.glob("shard-*"))
+    standing = shards[5].stat().st_mtime_ns
+    shards[0].unlink()
+    shards[1].write_bytes(shards[1].read_bytes()[:-30])
+    (stopped / "README.md").unlink()
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert shards[5].stat().st_mtime_ns == standing
+    assert "of the finished run is damaged and is made again" in said[0]
+    assert verify(str(stopped)).problems == []
+
+
+def test_a_shard_without_a_note_is_not_trusted(stopped, whole, model_dir, prompt_file):
+    """Cut at a line's end it would look whole."""
+    run(model_dir, prompt_file, stopped, resume=True)
+    (stopped / "manifest.json").unlink()
+    shard = sorted(stopped.glob("shard-*"))[3]
+    shard.write_bytes(b"".join(shard.read_bytes().splitlines(keepends=True)[:-1]))
+    run(model_dir, prompt_file, stopped, resume=True)
+    assert contents(stopped) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"words": None}, {"rows": "2"}, {"records": 2.5}, {"number": 7},
+        {"statistics": {"finish": 5}},
+        {"statistics": {"finish": {}, "reasons": {}, "words": {"zz": 1}, "logprobs": {},
+                        "seconds": 1}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_notes_cost_their_shard(stopped, whole, model_dir, prompt_file, change):
+    note = sorted((stopped / ".done").glob("*.json"))[2]
+    note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '{"versions": []}', "[" * 90_000])
+def test_damaged_descriptions_of_the_run(stopped, model_dir, prompt_file, text):
+    (stopped / "run.json").write_text(text)
+    with pytest.raises(TextmillError, match=r"run\.json is damaged, so there is no going on"):
+        run(model_dir, prompt_file, stopped, resume=True)
+
+
+def test_resume_starts_what_was_never_started(whole, model_dir, prompt_file, tmp_path):
+    run(model_dir, prompt_file, tmp_path / "o", resume=True)
+    assert contents(tmp_path / "o") == whole
+
+
+def test_damaged_shards_are_made_again(stopped, whole, model_dir, prompt_file):
+    shards = sorted(stopped.glob("shard-*"))
+    shards[0].write_bytes(shards[0].read_bytes()[:-9])
+    shards[1].unlink()
+    (stopped / "rejected" / shards[2].name).write_text("other")
+    notes = sorted((stopped / ".done").glob("*.json"))
+    notes[3].write_text("{")
+    notes[4].unlink()  # killed between the shard and its note
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert len([text for text in said if "is damaged and is made again" in text]) == 4
+
+
+DIFFERENCES = {
+    "seed": ({"seed": 1}, "settings.seed was 0, is now 1"),
+    "temperatures": ({"temperatures": (0.5,)}, r"settings.temperatures was \[0.5, 1.0\], is now"),
+    "max words": ({"max_words": 29}, "settings.max_words was 30, is now 29"),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_other_settings_are_refused(stopped, model_dir, prompt_file, name):
+    before = contents(stopped)
+    change, message = DIFFERENCES[name]
+    from dataclasses import replace
+
+    with pytest.raises(TextmillError, match=message):
+        run(model_dir, prompt_file, stopped, settings=replace(SETTINGS, **change), resume=True)
+    assert contents(stopped) == before
+
+
+def test_other_prompts_models_and_versions_are_refused(
+    stopped, model_dir, labelled_dir, prompt_file, tmp_path, monkeypatch
+):
+    changed = tmp_path / "p.txt"
+    changed.write_bytes(prompt_file.read_bytes().replace(b"dog", b"cat", 1))
+    with pytest.raises(TextmillError, match=r"prompts\.p\.txt\.sha256 was"):
+        run(model_dir, changed, stopped, resume=True)
+    with pytest.raises(TextmillError, match="holds another run: model was"):
+        run(
+            labelled_dir, prompt_file, stopped, resume=True,
+            settings=GenerationSettings(label="cats"),
+        )  # fmt: skip
+    record = json.loads((stopped / "run.json").read_text())
+    record["versions"]["tensorflow"] = "1.0"
+    (stopped / "run.json").write_text(json.dumps(record))
+    with pytest.raises(TextmillError, match=r"versions\.tensorflow was 1\.0"):
+        run(model_dir, prompt_file, stopped, resume=True)
+
+
+def test_another_cpu_is_told(stopped, model_dir, prompt_file):
+    note = sorted((stopped / ".done").glob("*.json"))[0]
+    note.write_text(json.dumps({**json.loads(note.read_text()), "machine": "abacus"}))
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert any("another CPU (abacus)" in text for text in said)
+
+
+def test_a_directory_without_a_run_is_no_place_to_resume(model_dir, prompt_file, tmp_path):
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(TextmillError, match="already exists"):
+        run(model_dir, prompt_file, tmp_path, resume=True)
+
+
+def test_one_run_at_a_time(stopped):
+    header = json.loads((stopped / "run.json").read_text())
+    output = Output(str(stopped), Format(), ())
+    first = RunDirectory(output, header, resume=True)
+    with pytest.raises(TextmillError, match="in use by another run"):
+        RunDirectory(output, header, resume=True)
+    first.release()
+    RunDirectory(output, header, resume=True).release()
+
+
+# -- verify ----------------------------------------------------------------------------------------
+
+
+def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
+    out = tmp_path / "o"
+    run(model_dir, prompt_file, out)
+    assert main(["verify", str(out), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["records"], result["rejected"], result["problems"]) == (1200, 200, [])
+    shards = sorted(out.glob("shard-*"))
+    rows = shards[0].read_text("utf-8").splitlines()
+    shards[0].write_text("\n".join([*rows[:-1], rows[0]]) + "\n", encoding="utf-8")
+    shards[1].write_text("no json\n")
+    shards[2].unlink()
+    (out / "rejected" / shards[3].name).unlink()
+    (out / "stranger").mkdir()
+    (out / "dangling").symlink_to("nowhere")
+    assert main(["verify", str(out)]) == 1
+    said = capsys.readouterr().err
+    for problem in (
+        f"{shards[0].name}: the checksum",
+        f"{shards[1].name}: not readable as jsonl",
+        f"{shards[2]}: No such file",
+        f"{shards[3].name}: 0 rejected instead of",
+        "2 records are there twice",
+        "stranger in",
+        "dangling in",
+        "is not what its manifest says",
+    ):
+        assert problem in said
+    (out / "README.md").write_text("broken")
+    (out / "stats.json").write_text("{}")
+    described = json.loads((out / "run.json").read_text())
+    described["settings"]["seed"] = 1
+    (out / "run.json").write_text(json.dumps(described))
+    (out / "rejected" / shards[4].name).write_text("[" * 90_000 + "\n")
+    problems = "\n".join(verify(str(out)).problems)
+    for problem in (
+        "README.md: the checksum",
+        "run.json: the checksum",
+        "run.json does not go with manifest.json",
+        "stats.json does not go with manifest.json",
+        f"{shards[4].name}: not readable as jsonl",
+    ):
+        assert problem in problems
+    with pytest.raises(TextmillError, match="no finished run"):
+        verify(str(tmp_path))
+    for damaged in ("{}", '{"counts": {}, "shards": [{}]}', '{"counts": 3, "shards": 4}'):
+        (out / "manifest.json").write_text(damaged)
+        assert any("manifest.json is damaged" in problem for problem in verify(str(out)).problems)
+    (out / "manifest.json").write_text("[]")
+    with pytest.raises(TextmillError, match="no JSON object"):
+        verify(str(out))
+
+
+# -- kills -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long_run(model_dir, tmp_path_factory):
+    """Arguments of a run of some seconds with two workers, and its output."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "p.txt").write_text("the old\na dog\n\n" * 400)
+    arguments = [
+        sys.executable, "-m", "textmill", "generate", str(model_dir), "--prompts",
+        str(folder / "p.txt"), "--samples", "20", "--max-words", "60", "--min-words", "50",
+        "--workers", "2", "--quiet", "--max-rejected", "1",
+    ]  # fmt: skip
+    started = time.monotonic()
+    subprocess.run([*arguments, "--out", str(folder / "whole")], check=True, capture_output=True)
+    return arguments, contents(folder / "whole"), time.monotonic() - started
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("trial", range(20))
+def test_killed_at_a_random_moment(long_run, tmp_path, trial):
+    arguments, whole, seconds = long_run
+    chance = random.Random(trial)
+    process = subprocess.Popen(
+        [*arguments, "--out", str(tmp_path / "o"), "--resume"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(chance.uniform(0.2, 0.95) * seconds)
+    victim = process.pid
+    if trial % 2:
+        children = Path(f"/proc/{victim}/task/{victim}/children")
+        tasks = Path(f"/proc/{victim}/task").glob("*/children")
+        found = [int(pid) for path in [children, *tasks] for pid in path.read_text().split()]
+        victim = chance.choice(found or [victim])
+    os.kill(victim, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    if process.returncode == 1:
+        assert said.startswith("textmill: error: a worker process died"), said
+        assert "--resume goes on" in said
+    assert process.returncode in (0, 1, -signal.SIGKILL)
+    done = subprocess.run(
+        [*arguments, "--out", str(tmp_path / "o"), "--resume"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "o") == whole
+    shutil.rmtree(tmp_path / "o")
+
+
+def test_sigterm_ends_cleanly(model_dir, tmp_path):
+    (tmp_path / "p.txt").write_text("the old\n" * 4000)
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "textmill", "generate", str(model_dir), "--prompts",
+            str(tmp_path / "p.txt"), "--out", str(tmp_path / "o"), "--workers", "1",
+            "--samples", "50", "--max-words", "200", "--min-words", "200",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("o/.done/*.started")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "shards stand. The same command with --resume goes on" in said
+    assert "Traceback" not in said

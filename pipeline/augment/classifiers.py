@@ -24,8 +24,8 @@ UNSPACED = (
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’][^\W{UNSPACED}]+)*|[^\w\s]")
 
 
-def words_of(text: str) -> list[str]:
-    """Words and punctuation marks in small letters."""
+def words_and_marks(text: str) -> list[str]:
+    """Words and punctuation marks in small letters: a classifier may learn from both."""
     return _WORD.findall(text.lower())
 
 
@@ -104,7 +104,7 @@ class TfidfClassifier:
 
         self.labels, ids = label_ids(labels)
         words = TfidfVectorizer(
-            analyzer="word", ngram_range=(1, 2), tokenizer=words_of, token_pattern=None,
+            analyzer="word", ngram_range=(1, 2), tokenizer=words_and_marks, token_pattern=None,
             lowercase=False, sublinear_tf=True, dtype=np.float64,
         )  # fmt: skip
         parts = [words]
@@ -155,7 +155,7 @@ class LstmClassifier:
         from textmill.pipeline.augment.lstm_classifier import train
 
         self.labels, ids = label_ids(labels)
-        rows = [words_of(text) for text in texts]
+        rows = [words_and_marks(text) for text in texts]
         if not any(rows):
             raise UsageError("no row holds a word to learn from")
         self._trained = train(
@@ -165,7 +165,7 @@ class LstmClassifier:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """See `Classifier.probabilities`."""
-        return np.asarray(self._trained.probabilities([words_of(text) for text in texts]))
+        return np.asarray(self._trained.probabilities([words_and_marks(text) for text in texts]))
 
 
 CLASSIFIERS: dict[str, Any] = {"tfidf": TfidfClassifier, "lstm": LstmClassifier}

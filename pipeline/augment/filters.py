@@ -239,18 +239,18 @@ def score(
     predicted, confidence = judged(candidates, list(fitted))
     found = []
     for i, text in enumerate(written):
-        words_of = first(text)
-        near = _pairs(words_of)
+        cut_text = first(text)
+        near = _pairs(cut_text)
         found.append(
             Scores(
                 predicted=predicted[i],
                 confidence=float(confidence[i]),
-                words=len(words_of),
-                duplicate=hash(words_of) in real,
+                words=len(cut_text),
+                duplicate=hash(cut_text) in real,
                 copied=int(runs[i]),
                 copied_share=float(shares[i]),
                 similarity=float(similar[i]),
-                loops=loops(words_of),
+                loops=loops(cut_text),
                 unseen=sum(pair not in pairs for pair in near) / max(len(near), 1),
                 perplexity=perplexities[i],
             )

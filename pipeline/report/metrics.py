@@ -1,7 +1,7 @@
 """What can be counted in texts: how diverse they are, how they repeat, what they copied.
 
-A text here is a list of its words, as `words_of` gives them: without case and punctuation, so that
-neither hides a copy.
+A text here is a list of its words, as `plain_words` gives them: without case and punctuation, so
+that neither hides a copy.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _BLEU_ORDER = 4
 _MOST_PLACES = 1_000  # of one run of words in the corpus that are followed up
 
 
-def words_of(text: str) -> list[str]:
+def plain_words(text: str) -> list[str]:
     """Words in lower case: letters, their marks and digits, with apostrophes inside.
 
-    Characters of scripts without spaces stand each for itself, as in `text.tokens`.
+    Characters of scripts without spaces stand each for itself, as in `text.tokens`. Punctuation,
+    which classifiers learn from (`augment.classifiers.words_and_marks`), would hide copies here.
     """
     return _pattern().findall(unicodedata.normalize("NFC", text).casefold().replace("’", "'"))
 

@@ -16,7 +16,7 @@ from textmill.pipeline.job.manifest import MANIFEST, REPORT, STATS, read_manifes
 from textmill.pipeline.job.verify import Verdict, read_rows
 from textmill.pipeline.output.columns import Column
 from textmill.pipeline.output.formats import Format
-from textmill.pipeline.report.metrics import CopyIndex, Words, has_bleu, rank_frequency, words_of
+from textmill.pipeline.report.metrics import CopyIndex, Words, has_bleu, plain_words, rank_frequency
 from textmill.pipeline.report.page import report_page
 from textmill.pipeline.report.tally import (
     BLEU_TEXTS,
@@ -71,7 +71,7 @@ class _Real:
             found = read_table(files.paths, text=files.text, encoding=files.encoding)
         else:
             found = read_corpus(files.paths, mode=str(files.mode), encoding=files.encoding)
-        return cls("corpus", [words_of(text) for text in found.texts], found.sources)
+        return cls("corpus", [plain_words(text) for text in found.texts], found.sources)
 
 
 def report(
@@ -186,7 +186,7 @@ def _of_augment(
     origins: dict[str, Group] = {}
     for number, row in enumerate(augmented.rows()):
         if row.origin == REAL:
-            real_texts.append(words_of(row.text))
+            real_texts.append(plain_words(row.text))
         else:
             name = row.origin or "generated"
             if name not in origins and len(origins) >= MOST_GROUPS:

@@ -18,9 +18,9 @@ from textmill.pipeline.report.metrics import (
     CopyIndex,
     Words,
     distinct,
+    plain_words,
     repetition,
     self_bleu,
-    words_of,
 )
 
 SAMPLE = 2_000  # texts of a group whose words are looked at
@@ -92,7 +92,7 @@ class Group:
         """Counts a text; `row` may tell of `words`, `finish` and `logprob`."""
         self.texts += 1
         if self.sample.wants(name):
-            self.sample.add(name, (text[:_MOST_CHARACTERS], len(words_of(whole))))
+            self.sample.add(name, (text[:_MOST_CHARACTERS], len(plain_words(whole))))
         if "logprob" in row:
             # The end was drawn too, except where the text was cut.
             count = row["words"] + (row["finish"] != "length")
@@ -172,7 +172,7 @@ class Sampled:
     """The words of a group's sample, and what is measured on them."""
 
     def __init__(self, texts: Sequence[tuple[str, int]]):
-        self.texts: list[Words] = [words_of(text) for text, _ in texts]
+        self.texts: list[Words] = [plain_words(text) for text, _ in texts]
         self.lengths = sorted(length for _, length in texts)
 
     @property

@@ -15,7 +15,7 @@ from textmill.pipeline.augment.classifiers import (
     TfidfClassifier,
     cross_fitted,
     folds_of,
-    words_of,
+    words_and_marks,
 )
 
 ANIMALS = ("cat", "dog", "owl")
@@ -45,9 +45,9 @@ def lstm():
 
 
 def test_words():
-    assert words_of("Don't STOP, Élan 42!") == ["don't", "stop", ",", "élan", "42", "!"]
-    assert words_of("我爱Python") == ["我", "爱", "python"]
-    assert words_of(" \n") == []
+    assert words_and_marks("Don't STOP, Élan 42!") == ["don't", "stop", ",", "élan", "42", "!"]
+    assert words_and_marks("我爱Python") == ["我", "爱", "python"]
+    assert words_and_marks(" \n") == []
 
 
 def test_tfidf_learns_and_gives_probabilities():

@@ -16,10 +16,10 @@ from textmill.pipeline.report.metrics import (
     CopyIndex,
     distinct,
     has_bleu,
+    plain_words,
     rank_frequency,
     repetition,
     self_bleu,
-    words_of,
 )
 
 few_words = st.lists(st.sampled_from("abc"), max_size=14)
@@ -44,7 +44,7 @@ orders = st.integers(1, 4)
     ],
 )
 def test_words_have_neither_case_nor_punctuation(text, expected):
-    assert words_of(text) == expected
+    assert plain_words(text) == expected
 
 
 @given(texts_of, orders)

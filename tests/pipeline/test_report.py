@@ -25,7 +25,7 @@ from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Form, Rejected, Shard
 from textmill.pipeline.report import metrics
 from textmill.pipeline.report.charts import figure
-from textmill.pipeline.report.metrics import words_of
+from textmill.pipeline.report.metrics import plain_words
 from textmill.pipeline.report.report import CorpusFiles, report
 from textmill.pipeline.report.tally import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
 
@@ -689,6 +689,6 @@ def test_on_a_book(shared, tmp_path):
     files = CorpusFiles(paths=(str(shared / "books" / "alice.txt"),))
     found = report(str(write_output(tmp_path / "o", made)), corpus=files)
     (group,) = found["groups"]
-    longer = sum(n for text in lines if (n := len(words_of(text))) >= 8)
-    assert group["copied"] == pytest.approx(longer / sum(len(words_of(t)) for t in lines))
-    assert group["longest_copy"] == max(len(words_of(text)) for text in lines)
+    longer = sum(n for text in lines if (n := len(plain_words(text))) >= 8)
+    assert group["copied"] == pytest.approx(longer / sum(len(plain_words(t)) for t in lines))
+    assert group["longest_copy"] == max(len(plain_words(text)) for text in lines)

@@ -39,9 +39,9 @@ def read_book(
     if book is None or book == "":
         return "\n".join(built_in_corpus().texts)
     number = re.fullmatch(r"(?:gutenberg:)?(\d{1,7})", str(book).strip())
-    if number and not Path(book if isinstance(book, str) else str(book)).exists():
+    if number and not Path(str(book)).exists():
         book = gutenberg(int(number[1]))
-    places = [Path(folder, os.fspath(book)) for folder in (Path.cwd(), *folders)]  # type: ignore[arg-type]
+    places = [Path(folder, str(book)) for folder in (Path.cwd(), *folders)]
     file = next((place for place in places if place.exists()), None)
     if file is None:
         tried = " or ".join(dict.fromkeys(str(place.parent) for place in places))

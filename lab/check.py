@@ -24,9 +24,9 @@ _MARKS = {PASSED: "[green]✓[/] passed", FAILED: "[red]✗[/] failed", NOT_STAR
 
 def show(result: Result, console: Console) -> None:
     """Prints one exercise's result."""
-    title = EXERCISES[result.name][0]
+    title = EXERCISES[result.name].title
     missing = f": {result.what} is to be written" if result.status == NOT_STARTED else ""
-    console.print(f"{_MARKS[result.status]:<12} {escape(result.name)}  {escape(title + missing)}")
+    console.print(f"{_MARKS[result.status]} {escape(result.name)}  {escape(title + missing)}")
     if result.status == FAILED:
         for label, text in (
             ("", result.what),
@@ -66,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     points = failed = 0
     for result in results(args.file, names, seed=args.seed, seconds=args.seconds):
         show(result, console)
-        points += EXERCISES[result.name][2] * (result.status == PASSED)
+        points += EXERCISES[result.name].points * (result.status == PASSED)
         failed += result.status == FAILED
-    most = sum(EXERCISES[name][2] for name in names)
+    most = sum(EXERCISES[name].points for name in names)
     rest = f"; the report has the other {100 - most}" if names == list(EXERCISES) else ""
     if most:  # the tour has none
         console.print(f"\n{points} of {most} points{rest}")

@@ -37,7 +37,7 @@ def submissions(folder: Path) -> dict[str, Path]:
 
 def points(graded: Sequence[Result]) -> int:
     """Of one submission, without the report."""
-    return sum(EXERCISES[r.name][2] for r in graded if r.status == PASSED)
+    return sum(EXERCISES[r.name].points for r in graded if r.status == PASSED)
 
 
 def as_csv(grades: dict[str, list[Result]]) -> str:
@@ -54,7 +54,7 @@ def as_csv(grades: dict[str, list[Result]]) -> str:
 
 def as_html(grades: dict[str, list[Result]], *, seed: int) -> str:
     """A page with a table and what went wrong; all that comes from submissions is escaped."""
-    most = sum(each[2] for each in EXERCISES.values())
+    most = sum(each.points for each in EXERCISES.values())
     head = "<th>points" + "".join(f"<th>{html.escape(name)}" for name in EXERCISES)
     rows, details = [], []
     for name, graded in grades.items():

@@ -33,13 +33,13 @@ def as_text() -> str:
     return nbformat.writes(made(), version=4, indent=1) + "\n"
 
 
-def run(notebook: Any, *, seconds: int = 1200, allow_errors: bool = False) -> Any:
+def run(notebook: Any, *, allow_errors: bool = False) -> Any:
     """Runs it in a fresh kernel; what it prints and draws is in its cells then."""
     from nbclient import NotebookClient
 
     client = NotebookClient(
         notebook,
-        timeout=seconds,
+        timeout=1200,  # seconds, of a cell
         allow_errors=allow_errors,
         resources={"metadata": {"path": str(LAB)}},
     )

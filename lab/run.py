@@ -41,7 +41,6 @@ class Result:
         status: `passed`, `failed` or `not started`.
         what: is wrong, or the function that is not started. expected, received: the values.
         hint: what to do.
-        seconds: it took.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Result:
     expected: str = ""
     received: str = ""
     hint: str = ""
-    seconds: float = 0.0
 
 
 def results(
@@ -125,7 +123,7 @@ def _read(reading: int, process: Any, seconds: float) -> Iterator[Result]:
         line = lines(deadline)
         if line is None:
             hint = "is there a loop that never ends? Code outside the functions runs when it loads"
-            yield Result(current, FAILED, what, "an end", "none", hint, seconds)
+            yield Result(current, FAILED, what, "an end", "none", hint)
             return
         if not line:
             break
@@ -204,7 +202,8 @@ def main(argv: Sequence[str]) -> None:
 
     import numpy as np
 
-    from lab.checks import EXERCISES, Wrong
+    from lab.checks import EXERCISES
+    from lab.checks.expect import Wrong
 
     _limit(float(memory))
     try:
@@ -213,14 +212,13 @@ def main(argv: Sequence[str]) -> None:
         tell(**vars(_broken(_ALL, error, file, "the file cannot be loaded")))
         return
     for name in names:
-        _, check, _, keras = EXERCISES[name]
-        if keras and "tensorflow" not in sys.modules:
+        exercise = EXERCISES[name]
+        if exercise.keras and "tensorflow" not in sys.modules:
             tell(begin=name, keras=True)
             import tensorflow  # noqa: F401
         tell(begin=name, keras=False)
-        started = time.monotonic()
         try:
-            check(exercises, np.random.default_rng([seed, *name.encode()]))
+            exercise.check(exercises, np.random.default_rng([seed, *name.encode()]))
             result = Result(name, PASSED)
         except Wrong as wrong:
             result = Result(name, FAILED, wrong.what, wrong.expected, wrong.received, wrong.hint)
@@ -228,7 +226,7 @@ def main(argv: Sequence[str]) -> None:
             result = _not_started(name, error, file) or _broken(
                 name, error, file, "the code raises an error"
             )
-        tell(**{**vars(result), "seconds": round(time.monotonic() - started, 2)})
+        tell(**vars(result))
     tell()
     out.close()
     os._exit(0)  # threads that the student left do not count

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from lab import check, grade
-from lab.checks import EXERCISES, Wrong, _unlikely, equal
+from lab.checks import EXERCISES
+from lab.checks.expect import Wrong, equal
+from lab.checks.temperature import unlikely
 from lab.run import FAILED, NOT_STARTED, PASSED, _cause, load, results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,22 +143,22 @@ def module(tmp_path, text):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", [name for name in EXERCISES if not EXERCISES[name][3]])
+@pytest.mark.parametrize("name", [name for name in EXERCISES if not EXERCISES[name].keras])
 def test_the_solution_passes(name, seed):
-    EXERCISES[name][1](load(SOLUTION), np.random.default_rng(seed))
+    EXERCISES[name].check(load(SOLUTION), np.random.default_rng(seed))
 
 
 @pytest.mark.lab  # `test_the_command` trains each once, which is enough for every day
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", [name for name in EXERCISES if EXERCISES[name][3]])
+@pytest.mark.parametrize("name", [name for name in EXERCISES if EXERCISES[name].keras])
 def test_the_solution_passes_where_it_trains(name, seed):
-    EXERCISES[name][1](load(SOLUTION), np.random.default_rng(seed))
+    EXERCISES[name].check(load(SOLUTION), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_nothing_is_passed_before_it_is_started(name):
     with pytest.raises(NotImplementedError):
-        EXERCISES[name][1](load(ROOT / "lab" / "exercises.py"), np.random.default_rng(0))
+        EXERCISES[name].check(load(ROOT / "lab" / "exercises.py"), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_what_is_wrong_is_told(tmp_path, name, right, wrong, hint):
     text = SOLUTION.read_text("utf-8")
     assert right in text
     with pytest.raises(Wrong) as told:
-        EXERCISES[name][1](
+        EXERCISES[name].check(
             module(tmp_path, text.replace(right, wrong, 1)), np.random.default_rng(0)
         )
     assert any(part in told.value.hint for part in hint.split("|")), told.value.hint
@@ -181,7 +183,7 @@ def test_chi_square_bound_is_one_in_a_million():
     from scipy import stats
 
     random, p = np.random.default_rng(0), np.full(12, 1 / 12)
-    assert sum(_unlikely(random.multinomial(3000, p), p) for _ in range(2000)) == 0
+    assert sum(unlikely(random.multinomial(3000, p), p) for _ in range(2000)) == 0
     for freedom in (1, 5, 11, 50):
         bound = freedom * (1 - 2 / (9 * freedom) + 4.75 * np.sqrt(2 / (9 * freedom))) ** 3
         assert 1e-7 < stats.chi2.sf(bound, freedom) < 5e-6

@@ -1,0 +1,106 @@
+"""What checks expect of an answer, and the error that tells what was wrong with it."""
+
+from __future__ import annotations
+
+import math
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+Random = np.random.Generator
+
+
+class Wrong(Exception):
+    """An answer that is not right."""
+
+    def __init__(self, what: str, *, expected: Any, received: Any, hint: str):
+        super().__init__(what)
+        self.what, self.hint = what, hint
+        self.expected, self.received = _short(expected), _short(received)
+
+
+def _short(value: Any) -> str:
+    with np.printoptions(precision=4, threshold=20):
+        text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def equal(what: str, received: Any, expected: Any, hint: str) -> None:
+    """The same value, of whatever kind of sequence."""
+    found, wanted = plain(received), plain(expected)
+    if found != wanted:
+        if len(str(wanted)) > 80 and (first := _first(found, wanted)) is not None:
+            place, found, wanted = first
+            expected, received = f"{wanted!r} at place {place}", f"{found!r} there"
+        raise Wrong(what, expected=expected, received=received, hint=hint)
+
+
+def _first(found: Any, wanted: Any) -> tuple[str, Any, Any] | None:
+    """The first place where lists of lists differ, and what stands there; None for other kinds."""
+    if not isinstance(found, list) or not isinstance(wanted, list):
+        return None
+    for i, (a, b) in enumerate(zip_longest(found, wanted, fillvalue="nothing")):
+        if a != b:
+            place, a, b = _first(a, b) or ("", a, b)
+            return f"[{i}]{place}", a, b
+    return None
+
+
+def close(what: str, received: Any, expected: Any, hint: str, *, atol: float = 1e-6) -> None:
+    """The same numbers but for rounding."""
+    try:
+        found = np.asarray(received, np.float64)
+    except (TypeError, ValueError):
+        found = np.array(math.nan)
+    wanted = np.asarray(expected, np.float64)
+    if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=1e-4, atol=atol):
+        raise Wrong(what, expected=expected, received=received, hint=hint)
+
+
+def true(what: str, condition: bool, *, expected: Any, received: Any, hint: str) -> None:
+    """What has to hold."""
+    if not condition:
+        raise Wrong(what, expected=expected, received=received, hint=hint)
+
+
+def affine(name: str, logits: np.ndarray) -> None:
+    """Logits, not what a softmax or a ReLU makes of them."""
+    true(
+        f"{name}: logits",
+        not np.allclose(logits.sum(-1), 1, atol=1e-3),
+        expected="any numbers",
+        received="numbers that add up to 1",
+        hint="the output is an affine map without a softmax: the loss and the sampler make it one",
+    )
+    true(
+        f"{name}: logits",
+        bool((logits < 0).any() or not logits.any()),
+        expected="numbers below and above 0",
+        received=f"{logits.size} numbers, none below 0",
+        hint="the output is an affine map: Dense(V) without an activation, such as ReLU",
+    )
+
+
+def kind(value: Any) -> str:
+    """The type, and that of an array's numbers."""
+    return type(value).__name__ + (f" of {value.dtype}" if hasattr(value, "dtype") else "")
+
+
+def plain(value: Any) -> Any:
+    """Lists for arrays and tuples; dictionaries without what is empty, such as a count of 0."""
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items() if plain(each)}
+    return value
+
+
+def number(value: Any) -> float:
+    """Not a number, instead of an error, for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

@@ -38,7 +38,8 @@ class Curve:
     """A line of a chart.
 
     Attributes:
-        name: for people, not escaped yet. style: its class in the style sheet.
+        name: for people, not escaped yet.
+        style: its class in the style sheet.
         points: in order; None breaks the line.
         marker: one of `MARKERS` at each point, or None for a bare line.
     """
@@ -54,12 +55,16 @@ class Chart:
     """A line chart.
 
     Attributes:
-        ident: unique on the page. name: for people. over: the name of the axis across.
-        curves: to draw. said: what someone who does not see it is told.
+        ident: unique on the page.
+        name: for people.
+        over: the name of the axis across.
+        curves: to draw.
+        said: what someone who does not see it is told.
         log_x, log_y: scales; all values must be positive there.
-        rings: points to ring. from_zero: the upright axis goes from 0 to a round number.
-        percent: the upright axis is of shares. ticks_x: where the axis across has numbers; None
-            means at round ones.
+        rings: points to ring.
+        from_zero: the upright axis goes from 0 to a round number.
+        percent: the upright axis is of shares.
+        ticks_x: where the axis across has numbers; None means at round ones.
     """
 
     ident: str
@@ -83,7 +88,7 @@ class Chart:
         f = self.frame
         ys = [y for _, y in shown]
         if self.from_zero:
-            ys = [0.0, round_up(max(ys)) if max(ys) > 0 else 0.01]
+            ys = [0.0, _round_up(max(ys)) if max(ys) > 0 else 0.01]
         across = Axis.of([x for x, _ in shown], f.left, f.width - f.right, log=self.log_x)
         up = Axis.of(ys, f.height - f.bottom, f.top, log=self.log_y)
         drawn = [self._line(curve, across, up) for curve in self.curves]
@@ -130,7 +135,7 @@ aria-labelledby="{ident}-title {ident}-desc">
         return "\n".join(drawn)
 
 
-def swatch(style: str, marker: str | None = "circle") -> str:
+def swatch(style: str, marker: str | None) -> str:
     """A piece of a line, for a legend of text; of no use to those who hear the page."""
     drawn = Curve(name="", style=style, points=(), marker=marker)
     mark = "" if marker is None else _marker(drawn, 16, 6, "")
@@ -140,7 +145,7 @@ def swatch(style: str, marker: str | None = "circle") -> str:
     )
 
 
-def round_up(value: float) -> float:
+def _round_up(value: float) -> float:
     """The next multiple of the step that an axis up to here has."""
     step = _step(value)
     return step * math.ceil(value / step - 1e-9)

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterator, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
+from textmill.model.pages.pieces import STYLE, facts, html_page, shown, table
 from textmill.model.pages.svg import Chart, Curve, number
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1f; --page: #fff; --faint: #6b6b76; --line: #d9d9e0; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8ee; --page: #17171b; --faint: #a0a0ad;
-  --line: #3a3a44; } }
-body { margin: 2rem auto; max-width: 48rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif;
-  color: var(--ink); background: var(--page); }
-h2 { margin-top: 2.5rem; font-size: 1.2rem; }
-figure { margin: 1.5rem 0; } figcaption, .faint { color: var(--faint); }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--ink); }
-.grid { stroke: var(--line); } .curve { fill: none; stroke-width: 2; }
-.best { fill: none; stroke: var(--ink); stroke-width: 2; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--faint); }
-th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
-.numbers th, .numbers td { text-align: right; }
-blockquote { margin: .5rem 0 1rem; padding-left: 1rem; border-left: 3px solid var(--line);
-  white-space: pre-wrap; overflow-wrap: anywhere; }
-"""
 _CURVES = """
 :root { --train: #b45309; --valid: #1d4ed8; }
 @media (prefers-color-scheme: dark) { :root { --train: #f0a35e; --valid: #8ab0ff; } }
@@ -59,33 +37,6 @@ def training_page(training: dict[str, Any], title: str) -> str:
 {facts("Settings", training.get("settings"))}
 {facts("Corpus and versions", about)}"""
     return html_page(title, body, style=STYLE + _CURVES)
-
-
-def html_page(title: str, body: str, *, style: str) -> str:
-    """A page that may load nothing and run nothing; the policy allows its own style by its hash.
-
-    Args:
-        title: not escaped yet. body: HTML. style: CSS.
-    """
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-style-src 'sha256-{digest}'">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{escape(title)}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
 
 
 # -- curves ----------------------------------------------------------------------------------------
@@ -163,18 +114,9 @@ def _history_table(history: Sequence[dict[str, Any]]) -> str:
     if not history:
         return ""
     keys = list(dict.fromkeys(key for row in history for key in row))
-    head = "".join(f'<th scope="col">{called(key)}</th>' for key in keys)
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td>{shown(row.get(key, ''))}</td>" for key in keys) + "</tr>"
-        for row in history
-    )
-    return f"""<div class="scroll"><table class="numbers">
-<caption>Each validation</caption>
-<thead><tr>{head}</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table></div>"""
+    head = [str(key).replace("_", " ") for key in keys]
+    rows = [[f"<td>{shown(row.get(key, ''))}</td>" for key in keys] for row in history]
+    return table("Each validation", head, rows, style="numbers")
 
 
 def _samples(samples: Sequence[dict[str, Any]]) -> str:
@@ -187,36 +129,3 @@ def _samples(samples: Sequence[dict[str, Any]]) -> str:
         for sample in samples
     )
     return f"<h2>Samples</h2>\n{texts}"
-
-
-def facts(name: str, value: Any) -> str:
-    """A heading and a table of the plain values in dicts and lists; nothing without any."""
-    rows = "\n".join(
-        f'<tr><th scope="row">{called(key)}</th><td>{shown(leaf)}</td></tr>'
-        for key, leaf in _leaves(value)
-    )
-    return f"<h2>{name}</h2>\n<table>\n{rows}\n</table>" if rows else ""
-
-
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The plain values in dicts and lists, each with the path to it."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{prefix}, {key}" if prefix else str(key))
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value, start=1):
-            yield from _leaves(inner, f"{prefix} {number}")
-    elif prefix:
-        yield prefix, value
-
-
-def called(key: Any) -> str:
-    """A name of the code for people, escaped."""
-    return escape(str(key).replace("_", " "))
-
-
-def shown(value: Any) -> str:
-    """A value as text, escaped: short numbers, None as a dash."""
-    if value is None:
-        return "–"
-    return escape(f"{value:.7g}" if isinstance(value, float) else str(value))

@@ -325,6 +325,7 @@ def _report(args: argparse.Namespace) -> int:
     from textmill.pipeline.command.console import grid
     from textmill.pipeline.files.filesystem import join
     from textmill.pipeline.report.charts import measured_rows
+    from textmill.pipeline.report.figures import as_json
     from textmill.pipeline.report.report import CorpusFiles, report
 
     corpus = None
@@ -336,10 +337,10 @@ def _report(args: argparse.Namespace) -> int:
         raise UsageError("--text, --mode and --encoding are of the corpus; name it with --corpus")
     found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)
     if args.json:
-        print(json.dumps(found))
+        print(json.dumps(as_json(found)))
         return DONE
-    grid(f"{args.directory}: {found['measured']['texts']:,} texts", *measured_rows(found))
-    for note in found["notes"]:
+    grid(f"{args.directory}: {found.measured.texts:,} texts", *measured_rows(found))
+    for note in found.notes:
         print(note)
     print(join(args.out or args.directory, "report.html"))
     return DONE

@@ -10,7 +10,7 @@ import importlib.util
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -83,6 +83,19 @@ def self_bleu(texts: Sequence[Words]) -> float | None:
     texts = [text for text in texts if text]
     if len(texts) < 2:
         return None
+    lengths = Counter(map(len, texts))
+    scores = 0.0
+    for text, correct in zip(texts, _matches(texts), strict=True):
+        total = [max(len(text) - n, 0) for n in range(_BLEU_ORDER)]
+        scores += BLEU.compute_bleu(
+            correct, total, len(text), _closest(lengths, len(text)), smooth_method="floor",
+            smooth_value=0.1, effective_order=True, max_ngram_order=_BLEU_ORDER,
+        ).score  # fmt: skip
+    return scores / len(texts) / 100
+
+
+def _matches(texts: Sequence[Words]) -> Iterator[list[int]]:
+    """For each text, how many of its n-grams of each order the others have, too."""
     counts = [
         Counter(gram for n in range(1, _BLEU_ORDER + 1) for gram in _grams(text, n))
         for text in texts
@@ -97,19 +110,12 @@ def self_bleu(texts: Sequence[Words]) -> float | None:
                 best[gram] = (count, i, most)
             elif count > second:
                 best[gram] = (most, holder, count)
-    lengths = Counter(map(len, texts))
-    scores = 0.0
-    for i, (text, own) in enumerate(zip(texts, counts, strict=True)):
+    for i, own in enumerate(counts):
         correct = [0] * _BLEU_ORDER
         for gram, count in own.items():
             most, holder, second = best[gram]
             correct[len(gram) - 1] += min(count, second if holder == i else most)
-        total = [max(len(text) - n, 0) for n in range(_BLEU_ORDER)]
-        scores += BLEU.compute_bleu(
-            correct, total, len(text), _closest(lengths, len(text)), smooth_method="floor",
-            smooth_value=0.1, effective_order=True, max_ngram_order=_BLEU_ORDER,
-        ).score  # fmt: skip
-    return scores / len(texts) / 100
+        yield correct
 
 
 def _closest(lengths: Counter[int], length: int) -> int:
@@ -132,6 +138,17 @@ def rank_frequency(counts: Counter[str], *, points: int) -> list[tuple[int, floa
     return [(int(rank), falling[rank - 1] / total) for rank in ranks]
 
 
+def run_hashes(ids: np.ndarray, n: int) -> np.ndarray:
+    """uint64 [len(ids) - n + 1]: of each run of n ids, polynomials modulo 2^64."""
+    count = max(len(ids) - n + 1, 0)
+    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    total = np.zeros(count, np.uint64)
+    for k in range(n):
+        total = total * np.uint64(0xD6E8FEB86659FD93) + mixed[k : k + count]
+    return total
+
+
 class CopyIndex:
     """Finds runs of `n` or more words that also stand in a corpus; none spans two of its texts.
 
@@ -141,10 +158,17 @@ class CopyIndex:
     Args:
         texts: of the corpus; equal ones are held once.
         n: at least 1.
+        hashes: of all runs of n words.
     """
 
-    def __init__(self, texts: Iterable[Words], n: int):
-        self.n = n
+    def __init__(
+        self,
+        texts: Iterable[Words],
+        n: int,
+        *,
+        hashes: Callable[[np.ndarray, int], np.ndarray] = run_hashes,
+    ):
+        self.n, self._hashes_of = n, hashes
         self._ids: dict[str, int] = {}
         flat: list[np.ndarray] = []
         ids = self._ids
@@ -152,14 +176,14 @@ class CopyIndex:
             row = [ids.setdefault(word, len(ids) + 1) for word in text]
             flat.append(np.array([*row, 0], np.int64))  # 0 parts two texts
         self._corpus = np.concatenate(flat) if flat else np.zeros(0, np.int64)
-        hashes = _hashes(self._corpus, n)
-        whole = np.ones(len(hashes), bool)
+        codes = hashes(self._corpus, n)
+        whole = np.ones(len(codes), bool)
         for k in range(n):
-            whole &= self._corpus[k : k + len(hashes)] != 0
+            whole &= self._corpus[k : k + len(codes)] != 0
         places = np.flatnonzero(whole)
-        order = np.argsort(hashes[places], kind="stable")
+        order = np.argsort(codes[places], kind="stable")
         self._places = places[order]
-        self._hashes = hashes[self._places]
+        self._hashes = codes[self._places]
 
     def copied(self, text: Words) -> tuple[int, int]:
         """(words of the text that lie in copied runs, the length of the longest of these runs).
@@ -168,7 +192,7 @@ class CopyIndex:
         these, so there the length may come out too short.
         """
         ids = np.array([self._ids.get(word, -1) for word in text], np.int64)
-        codes = _hashes(ids, self.n)
+        codes = self._hashes_of(ids, self.n)
         firsts = np.searchsorted(self._hashes, codes, "left")
         lasts = np.searchsorted(self._hashes, codes, "right")
         covered = np.zeros(len(ids), bool)
@@ -185,17 +209,6 @@ class CopyIndex:
                 covered[start : start + self.n] = True
                 longest = max(longest, *lengths.values())
         return int(covered.sum()), longest
-
-
-def _hashes(ids: np.ndarray, n: int) -> np.ndarray:
-    """uint64 [len(ids) - n + 1]: of each run of n ids, polynomials modulo 2^64."""
-    count = max(len(ids) - n + 1, 0)
-    mixed = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    total = np.zeros(count, np.uint64)
-    for k in range(n):
-        total = total * np.uint64(0xD6E8FEB86659FD93) + mixed[k : k + count]
-    return total
 
 
 def _grams(text: Words, n: int) -> list[tuple[str, ...]]:

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
-from typing import Any
 
-from textmill.model.pages.training_page import STYLE as PAGE_STYLE
-from textmill.model.pages.training_page import called, facts, html_page, shown
+from textmill.model.pages.pieces import STYLE as PAGE_STYLE
+from textmill.model.pages.pieces import called, facts, html_page, row, shown, table
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report.charts import (
+    DISTRIBUTIONS,
     MEASURES,
-    SHAPES,
+    Distribution,
     chosen_shapes,
     gain_chart,
     measured_rows,
     shape_charts,
     temperature_charts,
 )
+from textmill.pipeline.report.figures import (
+    Agreement,
+    Asked,
+    GroupFigures,
+    OriginsOfLabel,
+    PromptsOfLabel,
+    RealText,
+    RejectedReason,
+    Report,
+)
 from textmill.pipeline.report.style import STYLE
 
 _USUAL = asdict(GenerationSettings()) | {"temperatures": None, "samples": None, "max_words": None}
 
 
-def report_page(found: dict[str, Any]) -> str:
-    """The page.
-
-    Args:
-        found: as `report.report.report` gives it.
-    """
-    augment = found["kind"] == "augment"
+def report_page(found: Report) -> str:
+    """The page."""
+    augment = found.kind == "augment"
     sections = [
         _lead(found),
-        _notes(found["notes"]),
-        _check(found.get("check")),
-        _rejected(found) if found["rejected"] else "",
-        _samples(found["samples"]),
+        _notes(found.notes),
+        _check(found.check),
+        _rejected(found.rejected, "Candidates" if augment else "Rows"),
+        _samples(found.samples),
         _curves(found),
         _shapes(found),
-        _agreement(found.get("agreement")),
-        _labels(found["labels"]),
-        _asked(found),
+        _agreement(found.agreement),
+        _labels(found.labels),
+        _asked(found.asked),
     ]
     title = "What was added to the data" if augment else "What was generated"
     return html_page(title, "\n".join(filter(None, sections)), style=PAGE_STYLE + STYLE)
@@ -50,34 +57,33 @@ def report_page(found: dict[str, Any]) -> str:
 # -- what was asked, what came ---------------------------------------------------------------------
 
 
-def _lead(found: dict[str, Any]) -> str:
-    counts = {key: value for key, value in found["counts"].items() if isinstance(value, int)}
+def _lead(found: Report) -> str:
     tiles = "\n".join(
-        f"<div><dt>{called(key)}</dt><dd>{value:,}</dd></div>" for key, value in counts.items()
+        f"<div><dt>{called(name)}</dt><dd>{n:,}</dd></div>" for name, n in found.counts.items()
     )
-    measured = found["measured"]
+    measured = found.measured
     used = (
-        f"Figures of words are taken on {measured['sampled']:,} of {measured['texts']:,} texts, "
+        f"Figures of words are taken on {measured.sampled:,} of {measured.texts:,} texts, "
         "those whose ids hash lowest"
-        if measured["sampled"] < measured["texts"]
-        else f"Figures of words are taken on all {measured['texts']:,} texts"
+        if measured.sampled < measured.texts
+        else f"Figures of words are taken on all {measured.texts:,} texts"
     )
     return (
-        f'<p class="asked">{_in_short(found["asked"])}</p>\n<dl class="tiles">\n{tiles}\n</dl>\n'
+        f'<p class="asked">{_in_short(found.asked)}</p>\n<dl class="tiles">\n{tiles}\n</dl>\n'
         f'<p class="faint">{used}.</p>'
     )
 
 
-def _in_short(asked: dict[str, Any]) -> str:
+def _in_short(asked: Asked) -> str:
     """The settings that say something, in a line."""
     parts = []
-    if asked.get("prompts"):
-        names = asked["prompts"]
+    if asked.prompts:
+        names = asked.prompts
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         parts.append(f"Prompts of <b>{escape(', '.join(names[:3]))}</b>{more}")
-    if asked.get("model"):
-        parts.append(f"model <b>{escape(str(asked['model'])[:12])}</b>")
-    for key, value in (asked.get("settings") or {}).items():
+    if asked.model is not None:
+        parts.append(f"model <b>{escape(asked.model[:12])}</b>")
+    for key, value in asked.settings.items():
         if value in (None, False, "", [], {}) or value == _USUAL.get(key):
             continue
         told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -90,74 +96,72 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
 
 
-def _asked(found: dict[str, Any]) -> str:
-    rows = facts("Settings and inputs", found["asked"])
+def _asked(asked: Asked) -> str:
+    rows = facts("Settings and inputs", asked.plain())
     return f"<h2>What was asked</h2>\n<details><summary>All settings</summary>\n{rows}\n</details>"
 
 
-def _rejected(found: dict[str, Any]) -> str:
-    what = "Candidates" if found["kind"] == "augment" else "Rows"
-    heading = f"<h2>{what} that were rejected</h2>"
-    most = max(row["count"] for row in found["rejected"])
-    total = sum(row["count"] for row in found["rejected"])
+def _rejected(rejected: Sequence[RejectedReason], what: str) -> str:
+    if not rejected:
+        return ""
+    most, total = max(why.count for why in rejected), sum(why.count for why in rejected)
     rows = [
-        [
-            f'<th scope="row">{escape(row["reason"])}</th>',
-            f"<td>{row['count']:,}</td>",
-            f"<td>{row['count'] / total:.1%}</td>",
-            f"<td>{_bar(row['count'] / most)}</td>",
-        ]
-        for row in found["rejected"]
+        row(why.reason, [f"{why.count:,}", f"{why.count / total:.1%}", _bar(why.count / most)])
+        for why in rejected
     ]
-    table = _table(
-        f"{total:,} rejected, by reason", ["reason", "rows", "share", ""], rows, "numbers"
-    )
+    head = ["reason", "rows", "share", ""]
+    counts = table(f"{total:,} rejected, by reason", head, rows, style="numbers")
     examples = "\n".join(
-        f"<div><span class='tag'>{escape(row['reason'])}</span>"
-        + "".join(f"<p>{escape(one['text'])}</p>" for one in row["examples"])
+        f"<div><span class='tag'>{escape(why.reason)}</span>"
+        + "".join(f"<p>{escape(one.text)}</p>" for one in why.examples)
         + "</div>"
-        for row in found["rejected"]
-        if row["examples"]
+        for why in rejected
+        if why.examples
     )
     if examples:
         examples = f'<h3>Some of them</h3>\n<div class="side">\n{examples}\n</div>'
-    return f"{heading}\n{table}\n{examples}"
+    return f"<h2>{what} that were rejected</h2>\n{counts}\n{examples}"
 
 
-def _labels(labels: dict[str, Any]) -> str:
+def _labels(labels: Mapping[str, Mapping[str, int]]) -> str:
     if not labels:
         return ""
-    # Of an augmentation they are counted for each origin.
-    counts = {k: v if isinstance(v, dict) else {"texts": v} for k, v in labels.items()}
-    kinds = sorted({k for value in counts.values() for k in value}, key=lambda k: (k != "real", k))
-    head = ["label", *kinds]
+    origins = {origin for counts in labels.values() for origin in counts}
+    head = sorted(origins, key=lambda origin: (origin != "real", origin))
     rows = [
-        [f'<th scope="row">{escape(label)}</th>', *(f"<td>{v.get(k, 0):,}</td>" for k in kinds)]
-        for label, v in counts.items()
+        row(label, [f"{counts.get(origin, 0):,}" for origin in head])
+        for label, counts in labels.items()
     ]
-    return f"<h2>Labels</h2>\n{_table('Texts of each label', head, rows, 'numbers')}"
+    return (
+        f"<h2>Labels</h2>\n{table('Texts of each label', ['label', *head], rows, style='numbers')}"
+    )
 
 
 # -- samples ---------------------------------------------------------------------------------------
 
 
-def _samples(samples: Sequence[dict[str, Any]]) -> str:
-    parts = []
+def _samples(samples: Sequence[PromptsOfLabel | OriginsOfLabel]) -> str:
+    parts: list[str] = []
     for group in samples:
-        if group["label"] is not None:
-            parts.append(f"<h3>Label {escape(group['label'])}</h3>")
-        for prompt in group.get("prompts", ()):
-            cells = "\n".join(_cell(text["of"], [text["text"]]) for text in prompt["texts"])
-            said = f'<p class="prompt">{escape(prompt["prompt"])}</p>' if prompt["prompt"] else ""
-            parts.append(f'{said}\n<div class="side">\n{cells}\n</div>')
-        if "columns" in group:
-            cells = "\n".join(
-                _cell(column[0]["of"], [text["text"] for text in column])
-                for column in group["columns"]
-                if column
-            )
-            parts.append(f'<div class="side">\n{cells}\n</div>')
+        if group.label is not None:
+            parts.append(f"<h3>Label {escape(group.label)}</h3>")
+        parts += _prompts(group) if isinstance(group, PromptsOfLabel) else [_origins(group)]
     return "<h2>Samples side by side</h2>\n" + "\n".join(parts) if parts else ""
+
+
+def _prompts(group: PromptsOfLabel) -> Iterator[str]:
+    for one in group.prompts:
+        said = f'<p class="prompt">{escape(one.prompt)}</p>' if one.prompt else ""
+        yield f"{said}\n{_side([_cell(text.of, [text.text]) for text in one.texts])}"
+
+
+def _origins(group: OriginsOfLabel) -> str:
+    columns = [column for column in group.columns if column]
+    return _side([_cell(column[0].of, [text.text for text in column]) for column in columns])
+
+
+def _side(cells: Sequence[str]) -> str:
+    return '<div class="side">\n' + "\n".join(cells) + "\n</div>"
 
 
 def _cell(tag: str, texts: Sequence[str]) -> str:
@@ -169,55 +173,60 @@ def _cell(tag: str, texts: Sequence[str]) -> str:
 # -- figures over temperature ----------------------------------------------------------------------
 
 
-def _curves(found: dict[str, Any]) -> str:
-    real = found["real"]
-    over = [g for g in found["groups"] if g["temperature"] is not None]
-    charts = "\n".join(filter(None, temperature_charts(found))) if len(over) > 1 else ""
+def _curves(found: Report) -> str:
+    over = [group for group in found.groups if group.temperature is not None]
+    charts = "\n".join(temperature_charts(found)) if len(over) > 1 else ""
     if charts:
         charts = f'<div class="charts">\n{charts}\n</div>'
     else:
         charts = '<p class="faint">There are no several temperatures, so there are no curves.</p>'
-    measured = found["measured"]
     head, rows = measured_rows(found)
-    body = [
-        [f'<th scope="row">{escape(name)}</th>', *(f"<td>{told}</td>" for told in figures)]
-        for name, *figures in rows
-    ]
-    meanings = "\n".join(
-        f"<dt>{name}</dt><dd>{meaning}</dd>"
-        for _, name, meaning in MEASURES
-        if name in [name for name, *_ in rows]
+    figures = table(
+        "Figures of each temperature" if over else "Figures",
+        head,
+        [row(name, told) for name, *told in rows],
+        style="numbers",
     )
-    run = measured["copied_words"]
+    meanings = "\n".join(
+        f"<dt>{measure.name}</dt><dd>{measure.meaning}</dd>"
+        for measure in MEASURES
+        if measure.name in [name for name, *_ in rows]
+    )
+    return (
+        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{figures}\n"
+        f"<details><summary>What the figures mean</summary>\n"
+        f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(_how(found))}</p>\n</details>'
+    )
+
+
+def _how(found: Report) -> str:
+    """How the figures were taken."""
+    measured, real = found.measured, found.real
     how = [
-        f"Distinct-n is taken over {measured['distinct_words']:,} words of each sample, as it "
+        f"Distinct-n is taken over {measured.distinct_words:,} words of each sample, as it "
         "falls with the number of words."
     ]
-    if measured["bleu_texts"]:
-        how.append(f"Self-BLEU, of up to four words, is of {measured['bleu_texts']} texts of each.")
+    if measured.bleu_texts:
+        how.append(f"Self-BLEU, of up to four words, is of {measured.bleu_texts} texts of each.")
     if real is not None:
+        run = measured.copied_words
         how.append(f"A copy is a run of {run} or more words, case and punctuation aside.")
-        how.append(f"For its figures the {real['name']} is cut to the longest drawn text.")
-    table = _table("Figures of each temperature" if over else "Figures", head, body, "numbers")
-    return (
-        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{table}\n"
-        f"<details><summary>What the figures mean</summary>\n"
-        f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(" ".join(how))}</p>\n</details>'
-    )
+        how.append(f"For its figures the {real.name} is cut to the longest drawn text.")
+    return " ".join(how)
 
 
 # -- lengths and word frequencies ------------------------------------------------------------------
 
 
-def _shapes(found: dict[str, Any]) -> str:
+def _shapes(found: Report) -> str:
     """Distributions of lengths and of word frequencies, with the numbers behind them."""
     shapes = chosen_shapes(found)
     charts = "\n".join(shape_charts(shapes))
     if not charts:
         return ""
-    tables = "\n".join(_behind(name, over, shapes, key) for key, name, over, _ in SHAPES)
-    words = found["measured"]["distinct_words"]
-    beside = "" if found["real"] is not None else " Real text was not measured."
+    tables = "\n".join(_behind(distribution, shapes) for distribution in DISTRIBUTIONS)
+    words = found.measured.distinct_words
+    beside = "" if found.real is not None else " Real text was not measured."
     return (
         f'<h2>Lengths and word frequencies</h2>\n<div class="charts two">\n{charts}\n</div>\n'
         f'<p class="faint">Word frequencies are of {words:,} words each, or of all there are.'
@@ -226,81 +235,63 @@ def _shapes(found: dict[str, Any]) -> str:
     )
 
 
-def _behind(name: str, over: str, shapes: Sequence[tuple[str, Any]], key: str) -> str:
-    columns = [dict(map(tuple, shape[key])) for _, shape in shapes]
+def _behind(distribution: Distribution, shapes: Sequence[GroupFigures | RealText]) -> str:
+    columns = [dict(distribution.of(shape)) for shape in shapes]
     rows = [
-        [f'<th scope="row">{x:,}</th>']
-        + [f"<td>{_share(column.get(x))}</td>" for column in columns]
+        row(f"{x:,}", [_share(column.get(x)) for column in columns])
         for x in sorted({x for column in columns for x in column})
     ]
-    return _table(name, [over, *(called_so for called_so, _ in shapes)], rows, "numbers")
+    head = [distribution.over, *(shape.name for shape in shapes)]
+    return table(distribution.name, head, rows, style="numbers")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.3g}%"
 
 
 # -- augmentation ----------------------------------------------------------------------------------
 
 
-def _agreement(agreement: Any) -> str:
+def _agreement(found: Agreement | None) -> str:
     """The label asked for against the one a classifier gives, as shares of each row."""
-    if not isinstance(agreement, dict) or not agreement.get("labels"):
+    if found is None or not found.labels:
         return ""
-    labels = [str(label) for label in agreement["labels"]]
     rows = []
-    for label, counts in zip(labels, agreement["matrix"], strict=False):
+    for label, counts in zip(found.labels, found.matrix, strict=True):
         total = sum(counts) or 1
         cells = [
             f'<td class="q{round(10 * n / total)}">{n:,.6g}<br><span class="tag">'
             f"{n / total:.0%}</span></td>"
             for n in counts
         ]
-        rows.append([f'<th scope="row">{escape(label)}</th>', *cells])
-    same = sum(row[i] for i, row in enumerate(agreement["matrix"]) if i < len(row))
-    total = sum(map(sum, agreement["matrix"])) or 1
-    table = _table("Rows of each pair", ["", *labels], rows, "matrix")
+        rows.append([*row(label, ()), *cells])
+    same = sum(counts[i] for i, counts in enumerate(found.matrix))
+    total = sum(map(sum, found.matrix)) or 1
+    pairs = table("Rows of each pair", ["", *found.labels], rows, style="matrix")
     meaning = "Down: the label asked for. Across: the label that a classifier gives."
     said = f"<p>{same / total:.1%} agree. {meaning}</p>"
-    return f"<h2>Do the labels agree?</h2>\n{said}\n{table}"
+    return f"<h2>Do the labels agree?</h2>\n{said}\n{pairs}"
 
 
-def _check(check: Any) -> str:
+def _check(gains: Sequence[Gain] | None) -> str:
     """What the added rows did to classifiers, with confidence intervals."""
-    rows = [row for row in check or () if isinstance(row, dict)]
-    if not rows:
+    if not gains:
         return ""
-    keys = ("classifier", "without", "with", "gain", "low", "high", "verdict")
-    body = [
-        [f'<th scope="row">{shown(row.get("classifier"))}</th>']
-        + [f"<td>{shown(row.get(key))}</td>" for key in keys[1:-1]]
-        + [f'<td class="words">{shown(row.get("verdict"))}</td>']
-        for row in rows
-    ]
-    head = ["classifier", "without", "with", "gain", "from", "to", "verdict"]
-    table = _table(
-        "Accuracy in points, without and with the added rows", head, body, "numbers verdicts"
+    rows = []
+    for gain in gains:
+        points = map(shown, (gain.without, gain.augmented, gain.gain, gain.low, gain.high))
+        verdict = f'<td class="words">{escape(gain.verdict)}</td>'
+        rows.append([*row(gain.classifier, points), verdict])
+    accuracies = table(
+        "Accuracy in points, without and with the added rows",
+        ["classifier", "without", "with", "gain", "from", "to", "verdict"],
+        rows,
+        style="numbers verdicts",
     )
     said = "<br>".join(
-        f"{shown(row.get('classifier'))}: <b>{shown(row.get('verdict'))}</b>" for row in rows
+        f"{escape(gain.classifier)}: <b>{escape(gain.verdict)}</b>" for gain in gains
     )
-    return f"<h2>Does it help?</h2>\n<p>{said}</p>\n{gain_chart(rows)}\n{table}"
-
-
-# -- pieces ----------------------------------------------------------------------------------------
-
-
-def _table(
-    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], style: str = ""
-) -> str:
-    """A table that scrolls by itself; the cells of its rows are HTML."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
-    kind = f' class="{style}"' if style else ""
-    return f"""<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">
-<table{kind}>
-<caption>{escape(caption)}</caption>
-<thead><tr>{top}</tr></thead>
-<tbody>
-{body}
-</tbody>
-</table></div>"""
+    return f"<h2>Does it help?</h2>\n<p>{said}</p>\n{gain_chart(gains)}\n{accuracies}"
 
 
 def _bar(share: float) -> str:
@@ -308,7 +299,3 @@ def _bar(share: float) -> str:
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * share:.1f}" height="8"/></svg>'
     )
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.3g}%"

@@ -1,4 +1,4 @@
-"""The style sheet of report.html, which goes after that of `pages.training_page`."""
+"""The style sheet of report.html, which goes after that of `pages.pieces`."""
 
 # Okabe and Ito's colours (2008), for any colour vision; dashes and marks tell lines apart, too.
 STYLE = """

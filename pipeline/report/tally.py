@@ -10,25 +10,26 @@ import hashlib
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from textmill.pipeline.report.metrics import (
-    CopyIndex,
-    Words,
-    distinct,
-    plain_words,
-    repetition,
-    self_bleu,
+from textmill.pipeline.augment.folder import REAL, Row
+from textmill.pipeline.report.figures import (
+    OriginsOfLabel,
+    PromptSamples,
+    PromptsOfLabel,
+    RejectedReason,
+    RejectedText,
+    Sample,
 )
+from textmill.pipeline.report.metrics import Words, plain_words
 
 SAMPLE = 2_000  # texts of a group whose words are looked at
-BLEU_TEXTS = 500  # of them, with each other
-REPETITION = 4  # words in a row
-MOST_GROUPS = 24  # temperatures; what comes after them is one group
+MOST_GROUPS = 24  # temperatures, origins or reasons; what comes after them is put together
 SHOWN = 3  # prompts for each label and temperature, rows for each label and origin
 MOST_LABELS = 24  # with samples
+_EXAMPLES = 2  # for each reason
 _MOST_CHARACTERS = 4_000  # of a sampled text
 
 T = TypeVar("T")
@@ -74,8 +75,11 @@ class Group:
     """Texts of one temperature, or of one origin.
 
     Attributes:
-        name: for people. temperature: None where texts of several stand together.
-        texts: all of them. drawn: words that the model drew, and `nats` their log-probability.
+        name: for people.
+        temperature: None where texts of several stand together.
+        texts: all of them.
+        drawn: words that the model drew.
+        nats: their log-probability.
         finish: texts by how they ended.
         sample: of (what was drawn, how many words it has with its prompt).
     """
@@ -88,22 +92,34 @@ class Group:
     finish: Counter[str] = field(default_factory=Counter)
     sample: Lowest[tuple[str, int]] = field(default_factory=lambda: Lowest(SAMPLE))
 
-    def add(self, name: str, text: str, whole: str, row: Mapping[str, Any]) -> None:
-        """Counts a text; `row` may tell of `words`, `finish` and `logprob`."""
+    def add(self, name: str, text: str, *, whole: str) -> None:
+        """Counts a text; `whole` has its prompt, too."""
         self.texts += 1
         if self.sample.wants(name):
             self.sample.add(name, (text[:_MOST_CHARACTERS], len(plain_words(whole))))
-        if "logprob" in row:
-            # The end was drawn too, except where the text was cut.
-            count = row["words"] + (row["finish"] != "length")
-            self.finish[row["finish"]] += 1
-            self.drawn += count
-            self.nats += count * row["logprob"]
+
+    def drew(self, words: int, *, finish: str, logprob: float) -> None:
+        """Counts what a text was drawn with; `logprob` is the mean over its words and its end."""
+        count = words + (finish != "length")  # a text that was cut has no drawn end
+        self.finish[finish] += 1
+        self.drawn += count
+        self.nats += count * logprob
 
     @property
     def perplexity(self) -> float | None:
         """Of what was drawn, under the model itself."""
         return math.exp(min(-self.nats / self.drawn, 700.0)) if self.drawn else None
+
+    @property
+    def cut(self) -> float | None:
+        """The share of the texts that ended at the limit of words."""
+        return self.finish["length"] / self.finish.total() if self.finish else None
+
+
+# -- records of a run ------------------------------------------------------------------------------
+
+
+_Drawn = tuple[str, str, str]  # a prompt's name, the prompt, what was drawn after it
 
 
 class Stream:
@@ -112,31 +128,34 @@ class Stream:
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
         self._groups: dict[float | None, Group] = {}
-        self._shown: dict[str | None, dict[float | None, Lowest[dict[str, str]]]] = {}
+        self._shown: dict[str | None, dict[float | None, Lowest[_Drawn]]] = {}
 
     def add(self, row: Mapping[str, Any], *, echo: bool) -> None:
         """Takes a record; with `echo` its text begins with its prompt."""
         prompt, text = row.get("prompt", ""), row["text"]
         whole = text if echo else prompt + text
         drawn = text.removeprefix(prompt) if echo else text
-        temperature, label = row.get("temperature"), row.get("label")
-        if temperature not in self._groups:
-            if len(self._groups) > MOST_GROUPS:
-                temperature = None
-            self._groups.setdefault(temperature, Group(_name(temperature), temperature))
-        self._groups[temperature].add(row["id"], drawn, whole, row)
+        group = self._group(row.get("temperature"))
+        group.add(row["id"], drawn, whole=whole)
+        if "logprob" in row:
+            group.drew(row["words"], finish=row["finish"], logprob=row["logprob"])
+        label = row.get("label")
         if label is not None:
             known = label in self.labels or len(self.labels) < 10 * MOST_LABELS
             self.labels[label if known else "other labels"] += 1
-        if label not in self._shown:
-            if len(self._shown) >= MOST_LABELS:
-                return
-            self._shown[label] = {}
         # By the prompt's hash, so that the same prompts show at all temperatures.
         name = row["id"].rpartition("#")[0]
-        shown = self._shown[label].setdefault(temperature, Lowest(SHOWN))
-        if shown.wants(name):
-            shown.add(name, {"name": name, "prompt": prompt, "text": drawn[:_MOST_CHARACTERS]})
+        self._show(label, group.temperature, (name, prompt, drawn[:_MOST_CHARACTERS]))
+
+    def _group(self, temperature: float | None) -> Group:
+        if temperature not in self._groups and len(self._groups) > MOST_GROUPS:
+            temperature = None
+        return self._groups.setdefault(temperature, Group(_name(temperature), temperature))
+
+    def _show(self, label: str | None, temperature: float | None, one: _Drawn) -> None:
+        if label in self._shown or len(self._shown) < MOST_LABELS:
+            groups = self._shown.setdefault(label, {})
+            groups.setdefault(temperature, Lowest(SHOWN)).add(one[0], one)
 
     def groups(self) -> list[Group]:
         """By temperature; texts that tell none are one group."""
@@ -144,20 +163,22 @@ class Stream:
             self._groups[None].name = "all"
         return [self._groups[temperature] for temperature in sorted(self._groups, key=_order)]
 
-    def samples(self) -> list[dict[str, Any]]:
+    def samples(self) -> tuple[PromptsOfLabel, ...]:
         """Texts side by side: for each label its prompts, for each of these its temperatures."""
-        samples = []
-        for label in sorted(self._shown, key=lambda label: label or ""):
-            prompts: dict[str, dict[str, Any]] = {}
-            for temperature in sorted(self._shown[label], key=_order):
-                for one in self._shown[label][temperature]:
-                    found = {"prompt": one["prompt"], "texts": []}
-                    of = "" if temperature is None else f"temperature {_name(temperature)}"
-                    prompts.setdefault(one["name"], found)["texts"].append(
-                        {"of": of, "text": one["text"]}
-                    )
-            samples.append({"label": label, "prompts": list(prompts.values())})
-        return samples
+        labels = sorted(self._shown, key=lambda label: label or "")
+        return tuple(
+            PromptsOfLabel(label=label, prompts=_by_prompt(self._shown[label])) for label in labels
+        )
+
+
+def _by_prompt(shown: Mapping[float | None, Iterable[_Drawn]]) -> tuple[PromptSamples, ...]:
+    found: dict[str, tuple[str, list[Sample]]] = {}
+    for temperature in sorted(shown, key=_order):
+        of = "" if temperature is None else f"temperature {_name(temperature)}"
+        for name, prompt, text in shown[temperature]:
+            _, texts = found.setdefault(name, (prompt, []))
+            texts.append(Sample(of=of, text=text))
+    return tuple(PromptSamples(prompt=p, texts=tuple(texts)) for p, texts in found.values())
 
 
 def _order(temperature: float | None) -> tuple[bool, float]:
@@ -168,67 +189,77 @@ def _name(temperature: float | None) -> str:
     return "other" if temperature is None else repr(temperature).removesuffix(".0")
 
 
-class Sampled:
-    """The words of a group's sample, and what is measured on them."""
-
-    def __init__(self, texts: Sequence[tuple[str, int]]):
-        self.texts: list[Words] = [plain_words(text) for text, _ in texts]
-        self.lengths = sorted(length for _, length in texts)
-
-    @property
-    def words(self) -> int:
-        """Of all texts."""
-        return sum(map(len, self.texts))
-
-    def counts(self, words: int) -> Counter[str]:
-        """How often each word stands in the first so many."""
-        return Counter(word for text in _first(self.texts, words) for word in text)
-
-    def measure(
-        self, *, words: int, copies: CopyIndex | None, bleu: bool, bleu_texts: int
-    ) -> dict[str, Any]:
-        """Diversity, repetition and copying.
-
-        Args:
-            words: that distinct-n is taken over, so that groups can be compared; where there are
-                fewer, it is None.
-            copies: of the corpus, where there is one.
-            bleu_texts: that self-BLEU is taken over, in the same way.
-        """
-        cut = _first(self.texts, words) if words <= self.words else []
-        repeated = [r for text in self.texts if (r := repetition(text, REPETITION)) is not None]
-        spoken = [text for text in self.texts if text]
-        alike = self_bleu(spoken[:bleu_texts]) if bleu and len(spoken) >= bleu_texts else None
-        return {
-            "sampled": len(self.texts),
-            "mean_length": _mean(self.lengths),
-            **{f"distinct_{n}": distinct(cut, n) for n in (1, 2, 3)},
-            "self_bleu": alike,
-            "repetition": _mean(repeated),
-            **self._copied(copies),
-        }
-
-    def _copied(self, copies: CopyIndex | None) -> dict[str, Any]:
-        if copies is None:
-            return {"copied": None, "texts_with_copies": None, "longest_copy": None}
-        found = [copies.copied(text) for text in self.texts]
-        return {
-            "copied": sum(n for n, _ in found) / self.words if self.words else None,
-            "texts_with_copies": _mean([n > 0 for n, _ in found]),
-            "longest_copy": max((longest for _, longest in found), default=0),
-        }
+# -- rows of an augmentation -----------------------------------------------------------------------
 
 
-def _first(texts: Sequence[Words], words: int) -> list[Words]:
-    """The first so many words, in their texts."""
-    cut: list[Words] = []
-    for text in texts:
-        if words <= 0:
-            break
-        cut.append(text[:words])
-        words -= len(text)
-    return cut
+class Table:
+    """What is kept of the rows of an augmented table."""
+
+    def __init__(self) -> None:
+        self.real: list[Words] = []
+        self._labels: dict[str, Counter[str]] = {}
+        self._added: dict[str, Group] = {}
+        self._shown: dict[str, dict[str, Lowest[str]]] = {}
+
+    def add(self, number: int, row: Row) -> None:
+        """Takes the row of that number."""
+        if row.origin == REAL:
+            self.real.append(plain_words(row.text))
+        else:
+            self._group(row.origin or "generated").add(f"{number}", row.text, whole=row.text)
+        self._labels.setdefault(row.label, Counter())[row.origin] += 1
+        if row.label in self._shown or len(self._shown) < MOST_LABELS:
+            origins = self._shown.setdefault(row.label, {})
+            if row.origin in origins or len(origins) < MOST_GROUPS:
+                origins.setdefault(row.origin, Lowest(SHOWN)).add(f"{number}", row.text)
+
+    def _group(self, origin: str) -> Group:
+        if origin not in self._added and len(self._added) >= MOST_GROUPS:
+            origin = "other"
+        return self._added.setdefault(origin, Group(f"kept, {origin}"))
+
+    def groups(self) -> list[Group]:
+        """What was added, by origin."""
+        return sorted(self._added.values(), key=lambda group: group.name)
+
+    def labels(self) -> dict[str, Counter[str]]:
+        """Rows of each label by origin."""
+        return {label: self._labels[label] for label in sorted(self._labels)}
+
+    def samples(self) -> tuple[OriginsOfLabel, ...]:
+        """For each label the real rows first, then what was added."""
+        return tuple(
+            OriginsOfLabel(label=label, columns=_by_origin(self._shown[label]))
+            for label in sorted(self._shown)
+        )
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _by_origin(shown: Mapping[str, Iterable[str]]) -> tuple[tuple[Sample, ...], ...]:
+    origins = sorted(shown, key=lambda origin: (origin != REAL, origin))
+    return tuple(tuple(Sample(of=o, text=text) for text in shown[o]) for o in origins)
+
+
+# -- what was rejected -----------------------------------------------------------------------------
+
+
+class Rejections:
+    """Rejected rows by reason, and some of each."""
+
+    def __init__(self, counts: Mapping[str, int] | None = None) -> None:
+        self.counts = Counter(counts)
+        self._examples: dict[str, Lowest[RejectedText]] = {}
+
+    def add(self, number: int, row: Row) -> None:
+        """Takes the candidate of that number."""
+        reason = row.reason or "no reason"
+        self.counts[reason] += 1
+        if reason in self._examples or len(self._examples) < MOST_GROUPS:
+            example = RejectedText(text=row.text, label=row.label)
+            self._examples.setdefault(reason, Lowest(_EXAMPLES)).add(f"{number}", example)
+
+    def reasons(self) -> tuple[RejectedReason, ...]:
+        """The most frequent first."""
+        return tuple(
+            RejectedReason(reason=reason, count=n, examples=tuple(self._examples.get(reason, ())))
+            for reason, n in sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        )

@@ -7,6 +7,8 @@ import json
 import math
 import re
 import shutil
+import sys
+from dataclasses import replace
 
 import pytest
 from pages import EVIL, Tags, pictures, points
@@ -23,8 +25,8 @@ from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Form, Rejected, Shard
-from textmill.pipeline.report import metrics
-from textmill.pipeline.report.charts import figure
+from textmill.pipeline.report.charts import MEASURES
+from textmill.pipeline.report.figures import RejectedReason, as_json
 from textmill.pipeline.report.metrics import plain_words
 from textmill.pipeline.report.report import CorpusFiles, report
 from textmill.pipeline.report.tally import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
@@ -109,36 +111,36 @@ def corpus(tmp_path):
 
 def test_the_figures_are_those_of_counting_by_hand(output, corpus):
     found = report(str(output), corpus=corpus, copied_words=4)
-    assert found["counts"] == {
+    assert found.counts == {
         "rows": 5, "prompts": 2, "rejected": 3, "records": 6, "words": 29,
     }  # fmt: skip
-    assert found["rejected"] == [
-        {"reason": "too long", "count": 2, "examples": []},
-        {"reason": "not valid UTF-8", "count": 1, "examples": []},
-    ]
-    low, middle, high = found["groups"]
-    assert [g["name"] for g in found["groups"]] == ["0.5", "1", "1.5"]
-    assert [g["temperature"] for g in found["groups"]] == [0.5, 1.0, 1.5]
-    assert [g["texts"] for g in found["groups"]] == [2, 2, 2]
-    assert [g["perplexity"] for g in found["groups"]] == pytest.approx(
+    assert found.rejected == (
+        RejectedReason(reason="too long", count=2),
+        RejectedReason(reason="not valid UTF-8", count=1),
+    )
+    low, middle, high = found.groups
+    assert [g.name for g in found.groups] == ["0.5", "1", "1.5"]
+    assert [g.temperature for g in found.groups] == [0.5, 1.0, 1.5]
+    assert [g.texts for g in found.groups] == [2, 2, 2]
+    assert [g.figures.perplexity for g in found.groups] == pytest.approx(
         [math.exp(0.5), math.exp(1), math.exp(1.5)]
     )
-    assert [g["cut"] for g in found["groups"]] == [0, 0, 1]
+    assert [g.figures.cut for g in found.groups] == [0, 0, 1]
     # Eight words of the first text are the corpus's; of the second "the red dog ran".
-    assert low["copied"] == pytest.approx((8 + 4) / 18)
-    assert low["longest_copy"] == 8
-    assert low["texts_with_copies"] == 1
-    assert middle["copied"] == pytest.approx(4 / 8)
-    assert middle["texts_with_copies"] == 0.5
-    assert high["copied"] == high["longest_copy"] == 0
+    assert low.figures.copied == pytest.approx((8 + 4) / 18)
+    assert low.figures.longest_copy == 8
+    assert low.figures.texts_with_copies == 1
+    assert middle.figures.copied == pytest.approx(4 / 8)
+    assert middle.figures.texts_with_copies == 0.5
+    assert high.figures.copied == high.figures.longest_copy == 0
     # "ran ran ran ran" three times, of six runs of four words; none in the other text.
-    assert low["repetition"] == pytest.approx((2 / 6) / 2)
-    assert [g["mean_length"] for g in found["groups"]] == [11, 6, 3.5]  # with "One day"
-    assert found["measured"]["distinct_words"] == 3
-    assert found["real"]["texts"] == 3
-    assert found["real"]["words"] == 8 + 4 + 7
-    assert found["real"]["figures"]["mean_length"] == pytest.approx(19 / 3)
-    assert found["real"]["lengths"] == [(4, 1 / 3), (7, 2 / 3), (8, 1)]
+    assert low.figures.repetition == pytest.approx((2 / 6) / 2)
+    assert [g.figures.mean_length for g in found.groups] == [11, 6, 3.5]  # with "One day"
+    assert found.measured.distinct_words == 3
+    assert found.real.texts == 3
+    assert found.real.words == 8 + 4 + 7
+    assert found.real.figures.mean_length == pytest.approx(19 / 3)
+    assert found.real.lengths == ((4, 1 / 3), (7, 2 / 3), (8, 1))
 
 
 def test_perplexity_weighs_every_drawn_word(tmp_path):
@@ -146,15 +148,15 @@ def test_perplexity_weighs_every_drawn_word(tmp_path):
         Generation(Prompt("a", ""), 1, "x y", None, 1.0, 2, "length", -1.0),
         Generation(Prompt("b", ""), 1, "x", None, 1.0, 1, "eos", -4.0),  # and its end
     ]
-    (group,) = report(str(write_output(tmp_path / "o", made)))["groups"]
-    assert group["perplexity"] == pytest.approx(math.exp((2 * 1 + 2 * 4) / 4))
+    (group,) = report(str(write_output(tmp_path / "o", made))).groups
+    assert group.figures.perplexity == pytest.approx(math.exp((2 * 1 + 2 * 4) / 4))
 
 
 def test_distinct_is_compared_over_equal_numbers_of_words(tmp_path):
     made = [generation("a", 1, "one two three four one two", 0.5), generation("a", 2, "x x", 1.0)]
-    low, high = report(str(write_output(tmp_path / "o", made)))["groups"]
-    assert low["distinct_1"] == 1
-    assert high["distinct_1"] == 0.5
+    low, high = report(str(write_output(tmp_path / "o", made))).groups
+    assert low.figures.distinct_1 == 1
+    assert high.figures.distinct_1 == 0.5
 
 
 def test_self_bleu_is_of_equal_numbers_of_texts(tmp_path):
@@ -162,9 +164,9 @@ def test_self_bleu_is_of_equal_numbers_of_texts(tmp_path):
     made = [generation(f"{i}", 1, "the same four words here", 0.5) for i in range(4)]
     made += [generation("0", 2, "a b c d", 1.0), generation("1", 2, "e f g h", 1.0)]
     found = report(str(write_output(tmp_path / "o", made)))
-    assert found["measured"]["bleu_texts"] == 2
-    assert found["groups"][0]["self_bleu"] == pytest.approx(1)
-    assert found["groups"][1]["self_bleu"] == 0
+    assert found.measured.bleu_texts == 2
+    assert found.groups[0].figures.self_bleu == pytest.approx(1)
+    assert found.groups[1].figures.self_bleu == 0
 
 
 def test_the_same_prompts_show_at_all_temperatures(tmp_path):
@@ -174,11 +176,11 @@ def test_the_same_prompts_show_at_all_temperatures(tmp_path):
         for n, t in enumerate((0.5, 1.0), start=1)
     ]
     found = report(str(write_output(tmp_path / "o", made)))
-    (group,) = found["samples"]
-    assert len(group["prompts"]) == SHOWN
-    for prompt in group["prompts"]:
-        assert [text["of"] for text in prompt["texts"]] == ["temperature 0.5", "temperature 1"]
-        low, high = (text["text"].split() for text in prompt["texts"])
+    (group,) = found.samples
+    assert len(group.prompts) == SHOWN
+    for prompt in group.prompts:
+        assert [text.of for text in prompt.texts] == ["temperature 0.5", "temperature 1"]
+        low, high = (text.text.split() for text in prompt.texts)
         assert low[1] == high[1]
 
 
@@ -191,17 +193,17 @@ def test_every_format_gives_the_same_figures(name, output, tmp_path):
     ]
     other = write_output(tmp_path / "other", made, form=Format(name=name, compression="gzip"))
     expected, found = report(str(output)), report(str(other))
-    assert found["groups"] == expected["groups"]
-    assert found["samples"] == expected["samples"]
-    assert found["notes"] == expected["notes"]
+    assert found.groups == expected.groups
+    assert found.samples == expected.samples
+    assert found.notes == expected.notes
 
 
 def test_of_a_text_output_is_said_what_cannot_be_shown(tmp_path):
     made = [generation("a", 1, "one two two", 0.5), generation("b", 1, "x", 1.0)]
     found = report(str(write_output(tmp_path / "o", made, form=Format(name="text"))))
-    (group,) = found["groups"]
-    assert (group["name"], group["texts"], group["perplexity"]) == ("all", 2, None)
-    assert "temperatures" in found["notes"][0]
+    (group,) = found.groups
+    assert (group.name, group.texts, group.figures.perplexity) == ("all", 2, None)
+    assert "temperatures" in found.notes[0]
     page = (tmp_path / "o" / "report.html").read_text("utf-8")
     assert "one two two" in page
     assert "no several temperatures" in page
@@ -209,8 +211,8 @@ def test_of_a_text_output_is_said_what_cannot_be_shown(tmp_path):
 
 def test_without_the_corpus_is_said_that_copying_was_not_measured(output, capsys):
     found = report(str(output))
-    assert found["real"] is None
-    assert all(group["copied"] is None for group in found["groups"])
+    assert found.real is None
+    assert all(group.figures.copied is None for group in found.groups)
     page = (output / "report.html").read_text("utf-8")
     assert "neither copied text was measured" in page
     assert "Copied in runs" not in page
@@ -223,19 +225,19 @@ def test_without_the_corpus_is_said_that_copying_was_not_measured(output, capsys
 
 def test_without_sacrebleu_all_else_is_there(output, corpus, monkeypatch):
     full = report(str(output), corpus=corpus)
-    monkeypatch.setattr(metrics.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
     found = report(str(output), corpus=corpus)
-    assert "textmill[report]" in "".join(found["notes"])
-    for group, whole in zip(found["groups"], full["groups"], strict=True):
-        assert group == {**whole, "self_bleu": None}
+    assert "textmill[report]" in "".join(found.notes)
+    for group, whole in zip(found.groups, full.groups, strict=True):
+        assert group == replace(whole, figures=replace(whole.figures, self_bleu=None))
     assert "Self-BLEU: how alike" not in (output / "report.html").read_text("utf-8")
 
 
 def test_an_output_without_texts(tmp_path, corpus):
     folder = write_output(tmp_path / "o", [], rejected=[Rejected("p.txt", 1, "empty", "")])
     found = report(str(folder), corpus=corpus)
-    assert found["groups"] == []
-    assert found["measured"]["texts"] == 0
+    assert found.groups == ()
+    assert found.measured.texts == 0
     page = (folder / "report.html").read_text("utf-8")
     Tags(page)
     assert "1 rejected, by reason" in page
@@ -283,6 +285,28 @@ def test_json_and_another_place(output, tmp_path, capsys):
     assert not (output / "report.html").exists()
 
 
+def test_the_keys_of_the_json_are_these_in_this_order(output, corpus, tmp_path):
+    both = ["format", "kind", "asked", "counts", "rejected", "labels", "samples"]
+    figures = ["groups", "real", "measured", "notes"]
+    diversity = ["distinct_1", "distinct_2", "distinct_3", "self_bleu", "repetition"]
+    copies = ["copied", "texts_with_copies", "longest_copy"]
+    found = as_json(report(str(output), corpus=corpus))
+    assert list(found) == [*both, *figures]
+    assert list(found["asked"]) == ["model", "settings", "input", "output", "versions", "prompts"]
+    assert list(found["groups"][0]) == [
+        "name", "temperature", "texts", "perplexity", "cut", "sampled", "mean_length", *diversity,
+        *copies, "lengths", "ranks",
+    ]  # fmt: skip
+    assert list(found["real"]) == [
+        "name", "files", "texts", "words", "figures", "lengths", "ranks",
+    ]  # fmt: skip
+    assert list(found["real"]["figures"]) == ["sampled", "mean_length", *diversity, *copies]
+    found = as_json(report(str(augmentation(tmp_path / "a"))))
+    assert list(found) == [*both, "agreement", "check", *figures]
+    assert list(found["asked"]) == ["settings", "thresholds"]
+    assert found["check"][0]["with"] == 74.3
+
+
 def test_wrong_use_is_one_line(output, tmp_path, capsys):
     def fails(*words, status):
         assert cli.main(["report", *words]) == status
@@ -315,15 +339,15 @@ def test_wrong_use_is_one_line(output, tmp_path, capsys):
 def test_a_table_can_be_the_corpus(output, tmp_path):
     (tmp_path / "c.csv").write_text('say,n\n"the old cat sat on the green mat",1\nx y,2\n')
     found = report(str(output), corpus=CorpusFiles(paths=(str(tmp_path / "c.csv"),), text="say"))
-    assert found["real"]["texts"] == 2
-    assert found["groups"][0]["longest_copy"] == 8
+    assert found.real.texts == 2
+    assert found.groups[0].figures.longest_copy == 8
 
 
 def test_lines_and_paragraphs_are_told_apart(output, tmp_path):
     (tmp_path / "c.txt").write_text("one two\nthree\n\nfour\n")
     for mode, texts in (("lines", 3), ("stream", 2), (None, 2)):
         files = CorpusFiles(paths=(str(tmp_path / "c.txt"),), mode=mode)
-        assert report(str(output), corpus=files)["real"]["texts"] == texts
+        assert report(str(output), corpus=files).real.texts == texts
 
 
 # -- samples of what streams by --------------------------------------------------------------------
@@ -449,30 +473,30 @@ def augmentation(folder, *, evil="", name="more.csv"):
 def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
     folder = augmentation(tmp_path / "a", name=name)
     found = report(str(folder), copied_words=5)
-    assert found["kind"] == "augment"
-    assert found["counts"] == {"real": 6, "candidates": 8, "kept": 5, "rejected": 3}
-    assert [(row["reason"], row["count"]) for row in found["rejected"]] == [
+    assert found.kind == "augment"
+    assert found.counts == {"real": 6, "candidates": 8, "kept": 5, "rejected": 3}
+    assert [(row.reason, row.count) for row in found.rejected] == [
         ("copied", 2),
         ("loops", 1),
     ]
-    assert {one["text"] for one in found["rejected"][0]["examples"]} == {
+    assert {one.text for one in found.rejected[0].examples} == {
         "the old cat",
         "the old cat sat",
     }
-    assert found["labels"] == {"cats": {"real": 3, "generated": 4}, "dogs": {"real": 3, "swap": 1}}
-    assert [g["name"] for g in found["groups"]] == [
+    assert found.labels == {"cats": {"real": 3, "generated": 4}, "dogs": {"real": 3, "swap": 1}}
+    assert [g.name for g in found.groups] == [
         "candidates, 0.5",
         "candidates, 1",
         "kept, generated",
         "kept, swap",
     ]
-    kept = found["groups"][2]
-    assert kept["texts"] == 4
-    assert kept["copied"] == pytest.approx(5 / 8)
-    assert found["real"]["texts"] == 6
-    cats, dogs = found["samples"]
-    assert [column[0]["of"] for column in cats["columns"]] == ["real", "generated"]
-    assert [column[0]["of"] for column in dogs["columns"]] == ["real", "swap"]
+    kept = found.groups[2]
+    assert kept.texts == 4
+    assert kept.figures.copied == pytest.approx(5 / 8)
+    assert found.real.texts == 6
+    cats, dogs = found.samples
+    assert [column[0].of for column in cats.columns] == ["real", "generated"]
+    assert [column[0].of for column in dogs.columns] == ["real", "swap"]
     page = (folder / "report.html").read_text("utf-8")
     assert "87.5% agree" in page
     assert "Does it help?" in page
@@ -491,8 +515,8 @@ def test_a_text_column_called_origin(tmp_path):
     about["settings"]["text"] = "origin"
     (folder / "augment.json").write_text(json.dumps(about))
     found = report(str(folder))
-    assert found["real"]["texts"] == 6
-    assert found["labels"]["cats"] == {"real": 3, "generated": 4}
+    assert found.real.texts == 6
+    assert found.labels["cats"] == {"real": 3, "generated": 4}
 
 
 def test_an_augmentation_without_candidates_and_check(tmp_path):
@@ -503,8 +527,8 @@ def test_an_augmentation_without_candidates_and_check(tmp_path):
     del about["check"], about["agreement"]
     (folder / "augment.json").write_text(json.dumps(about))
     found = report(str(folder))
-    assert "candidates as they were generated are gone" in found["notes"][0]
-    assert [(row["reason"], row["count"]) for row in found["rejected"]] == [
+    assert "candidates as they were generated are gone" in found.notes[0]
+    assert [(row.reason, row.count) for row in found.rejected] == [
         ("copied", 2),
         ("loops", 1),
     ]
@@ -518,8 +542,14 @@ def test_a_damaged_augmentation_is_one_line(tmp_path):
     folder = augmentation(tmp_path / "a")
     table = tmp_path / "a" / "more.csv"
     table.write_text(table.read_text().replace("origin", "source", 1))
-    with pytest.raises(TextmillError, match="row 1 has no column 'origin'"):
+    with pytest.raises(TextmillError, match="has no column 'origin'"):
         report(str(folder))
+    about = json.loads((folder / "augment.json").read_text())
+    table.write_text(table.read_text().replace("source", "origin", 1))
+    for damage in ({"check": [{"gain": 1}]}, {"agreement": {"labels": ["cats"], "matrix": []}}):
+        (folder / "augment.json").write_text(json.dumps({**about, **damage}))
+        with pytest.raises(TextmillError, match=r"augment\.json is damaged"):
+            report(str(folder))
     table.unlink()
     with pytest.raises(TextmillError, match=r"more\.csv, the table that goes with"):
         report(str(folder))
@@ -582,7 +612,8 @@ def test_pictures_have_names_captions_and_tables(output, corpus):
     ],
 )
 def test_figures_for_people(key, value, told):
-    assert figure(key, value) == told
+    (measure,) = [measure for measure in MEASURES if measure.ident == key]
+    assert measure.told(value) == told
 
 
 def test_a_curve_goes_through_its_figures():
@@ -688,7 +719,7 @@ def test_on_a_book(shared, tmp_path):
     made = [generation(f"p:{i}", 1, text, 1.0) for i, text in enumerate(lines)]
     files = CorpusFiles(paths=(str(shared / "books" / "alice.txt"),))
     found = report(str(write_output(tmp_path / "o", made)), corpus=files)
-    (group,) = found["groups"]
+    (group,) = found.groups
     longer = sum(n for text in lines if (n := len(plain_words(text))) >= 8)
-    assert group["copied"] == pytest.approx(longer / sum(len(plain_words(t)) for t in lines))
-    assert group["longest_copy"] == max(len(plain_words(text)) for text in lines)
+    assert group.figures.copied == pytest.approx(longer / sum(len(plain_words(t)) for t in lines))
+    assert group.figures.longest_copy == max(len(plain_words(text)) for text in lines)

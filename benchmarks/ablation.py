@@ -19,7 +19,8 @@ from table import print_table
 
 from textmill.model.settings import AUTO, PRESETS, TrainSettings, VocabularySettings
 from textmill.model.tensorflow_setup import load_tensorflow
-from textmill.model.training.train import CorpusSettings, train_model
+from textmill.model.text.corpus import CorpusSettings
+from textmill.model.training.train import train_model
 from textmill.pipeline.command.console import TrainingReport
 
 WITHOUT: dict[str, dict[str, Any]] = {
@@ -35,7 +36,6 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "with a linear schedule": {"schedule": "linear"},
     "without weight decay": {"weight_decay": 0.0},
     "without clipping": {"clip": 1e9},
-    "with windows of different lengths": {"vary": True},
 }
 
 

@@ -24,9 +24,10 @@ from table import print_table
 from textmill.model.network.directory import SavedModel, load_model, save_model
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.settings import TrainSettings, VocabularySettings
-from textmill.model.text.corpus import read_table
+from textmill.model.text.corpus import CorpusSettings, read_table
+from textmill.model.text.split import tokenized_part
 from textmill.model.training.likelihood import Evaluator
-from textmill.model.training.train import CorpusSettings, tokenized_part, train_model
+from textmill.model.training.train import train_model
 from textmill.pipeline.command.console import TrainingReport
 
 

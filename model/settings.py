@@ -172,7 +172,6 @@ class TrainSettings:
         enough: stop at a validation perplexity of at most this.
         weight_drop, word_dropout: see `network.lstm.LanguageModel`.
         activation_penalty, slowness_penalty: of the last layer, see `network.lstm.Trainee`.
-        vary: windows of different lengths (`stream` mode), see `text.dataset.StreamBatches`.
         precision: of matrix products, see `network.lstm.LanguageModel`.
         average: judge and keep running means of the weights.
         checkpoint_minutes: between two checkpoints.
@@ -195,7 +194,6 @@ class TrainSettings:
     word_dropout: float | None = None
     activation_penalty: float | None = None
     slowness_penalty: float | None = None
-    vary: bool = False
     average: bool = True
     precision: str = "float32"
     checkpoint_minutes: float = 3.0
@@ -225,9 +223,8 @@ class TrainSettings:
             if getattr(self, name) is not None:
                 _check_float(name, getattr(self, name), "a number of at least 0", lambda x: x >= 0)
         _check_choice("precision", self.precision, PRECISIONS)
-        for name in ("vary", "average"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingError(name, "true or false", getattr(self, name))
+        if not isinstance(self.average, bool):
+            raise SettingError("average", "true or false", self.average)
         _check_int("seed", self.seed, 0, 2**32 - 1)
 
 

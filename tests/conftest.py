@@ -132,7 +132,8 @@ def book(tmp_path_factory) -> Path:
 def model_dir(book, tmp_path_factory) -> Path:
     """A model trained on `book`."""
     from textmill.model.settings import TrainSettings, VocabularySettings
-    from textmill.model.training.train import CorpusSettings, train_model
+    from textmill.model.text.corpus import CorpusSettings
+    from textmill.model.training.train import train_model
 
     out = tmp_path_factory.mktemp("models") / "book"
     train_model(
@@ -150,7 +151,8 @@ def model_dir(book, tmp_path_factory) -> Path:
 def labelled_dir(tmp_path_factory) -> Path:
     """A model of two labels whose texts share no word."""
     from textmill.model.settings import TrainSettings, VocabularySettings
-    from textmill.model.training.train import CorpusSettings, train_model
+    from textmill.model.text.corpus import CorpusSettings
+    from textmill.model.training.train import train_model
 
     folder = tmp_path_factory.mktemp("labelled")
     rows = [f"cats\tthe cat {verb} {times}" for verb in ("purrs", "sleeps") for times in range(40)]

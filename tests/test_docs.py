@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from textmill.pipeline.command import cli
+from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +24,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 def options_of(command: str) -> set[str]:
     (commands,) = (
         action
-        for action in parser(cli._COMMANDS)._actions
+        for action in parser(COMMANDS)._actions
         if isinstance(action, argparse._SubParsersAction)
     )
     return {
@@ -35,13 +36,13 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_option_is_in_the_readme():
-    for command in cli._COMMANDS:
+    for command in COMMANDS:
         for option in options_of(command):
             assert re.search(rf"{option}\b", README), (command, option)
 
 
 def test_every_option_in_the_readme_exists():
-    known = {o for c in cli._COMMANDS for o in options_of(c)}
+    known = {o for c in COMMANDS for o in options_of(c)}
     text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
         assert option in known | {"--help", "--runner"}, option
@@ -58,7 +59,7 @@ def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
     for command in commands:
         words = shlex.split(command)[1:]
         if words[0] == "augment":  # tests/pipeline/test_augment.py runs it, on rows of its own
-            parser(cli._COMMANDS).parse_args(words)
+            parser(COMMANDS).parse_args(words)
             continue
         if "--minutes" in words:
             words[words.index("--minutes") + 1] = "0.1"
@@ -85,7 +86,7 @@ def test_the_beam_example_runs(model_dir, tmp_path, monkeypatch):
 
 def test_the_commands_of_other_engines_are_known():
     """tests/pipeline/test_cluster.py runs the engines themselves."""
-    from textmill.pipeline.job.local_runner import _refuse_unknown
+    from textmill.pipeline.job.engine import refuse_unknown
 
     text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
@@ -94,8 +95,8 @@ def test_the_commands_of_other_engines_are_known():
         words = shlex.split(line)
         if words[0] == "textmill":
             cut = words.index("--")
-            parser(cli._COMMANDS).parse_args(words[1:cut])
-            _refuse_unknown(words[cut + 1 :])
+            parser(COMMANDS).parse_args(words[1:cut])
+            refuse_unknown(words[cut + 1 :])
             engines.add(words[cut + 1])
         elif words[0] == "make":
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()

@@ -16,7 +16,7 @@ from textmill.model.text.vocabulary import EOS, PAD
 
 Batch = tuple[dict[str, Any], Any, Any]  # inputs, targets, weights
 
-_VARIATION, _HALF = 8, 0.05  # steps more or less, and the share of windows of half the steps
+
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -28,16 +28,12 @@ class StreamBatches:
         ids: the text, int32 [N].
         batch: B. steps: T.
         seed: of the offset that shifts the windows each epoch, so that no word is always last.
-        vary: windows of T, T - 8 and T + 8 steps at random, and now and then of half of T, as in
-            AWD-LSTM, so that a word is not always as far from the start of its window. Few lengths,
-            as each is compiled for.
     """
 
     ids: np.ndarray
     batch: int
     steps: int
     seed: int
-    vary: bool = False
 
     carries_state = True
 
@@ -51,25 +47,9 @@ class StreamBatches:
         """Words to predict in an epoch."""
         return self.windows * self.steps * self.batch
 
-    def plan(self, epoch: int) -> list[tuple[int, int]]:
-        """First step and number of steps of each window."""
-        whole = self.windows * self.steps
-        if not self.vary or self.steps <= _VARIATION:
-            return [(begin, self.steps) for begin in range(0, whole, self.steps)]
-        random = np.random.default_rng([self.seed, epoch, 1])
-        lengths = self.steps + _VARIATION * np.array([-1, 0, 1])
-        plan, begin = [], 0
-        while begin < whole:
-            length = int(random.choice(lengths, p=(0.25, 0.5, 0.25)))
-            if random.random() < _HALF:
-                length = self.steps // 2
-            if begin + length > whole:  # what is left is less than a window: a length there is
-                length = self.steps // 2
-            if begin + length > whole:
-                break
-            plan.append((begin, length))
-            begin += length
-        return plan
+    def plan(self, epoch: int) -> list[int]:
+        """First step of each window, which is the same in every epoch."""
+        return list(range(0, self.windows * self.steps, self.steps))
 
     def _rows_length(self) -> int:
         return (len(self.ids) + 1) // self.batch
@@ -89,9 +69,9 @@ class StreamBatches:
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Inputs [B, T], targets [B, T] one word on, weights all one; from a batch on."""
         rows = self._rows(epoch)
-        for begin, length in self.plan(epoch)[start:]:
-            window = rows[:, begin : begin + length + 1]
-            ones = np.ones((self.batch, length), np.float32)
+        for begin in self.plan(epoch)[start:]:
+            window = rows[:, begin : begin + self.steps + 1]
+            ones = np.ones((self.batch, self.steps), np.float32)
             yield {"ids": window[:, :-1]}, window[:, 1:], ones
 
     def tf_data(self, epoch: int, start: int = 0) -> Any:
@@ -99,18 +79,17 @@ class StreamBatches:
         import tensorflow as tf
 
         rows, plan = tf.constant(self._rows(epoch)), self.plan(epoch)[start:]
-        length = None if self.vary else self.steps
 
-        def window(place: Any) -> Any:
-            words = rows[:, place[0] : place[0] + place[1] + 1]
+        def window(begin: Any) -> Any:
+            words = rows[:, begin : begin + self.steps + 1]
             ids, targets = (
-                tf.ensure_shape(part, (self.batch, length))
+                tf.ensure_shape(part, (self.batch, self.steps))
                 for part in (words[:, :-1], words[:, 1:])
             )
             return {"ids": ids}, targets, tf.ones_like(targets, tf.float32)
 
-        places = np.array(plan, np.int32).reshape(-1, 2)
-        return _feed(tf.data.Dataset.from_tensor_slices(places).map(window))
+        begins = np.array(plan, np.int32)
+        return _feed(tf.data.Dataset.from_tensor_slices(begins).map(window))
 
 
 @dataclass(frozen=True)

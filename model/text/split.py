@@ -7,8 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from textmill.model.errors import TextmillError
+from textmill.model.text.corpus import Corpus
 from textmill.model.text.tokens import join
-from textmill.model.text.vocabulary import EOS, UNKNOWN, TokenizedTexts, Vocabulary
+from textmill.model.text.vocabulary import (
+    EOS,
+    UNKNOWN,
+    TokenizedTexts,
+    Vocabulary,
+    tokenize_texts,
+)
 
 END = -1  # the provisional id of <eos>, before a vocabulary is chosen
 PARTS = ("train", "valid", "test")
@@ -84,6 +91,11 @@ def whole(texts: TokenizedTexts, *, mode: str, labels: list[str] | None = None) 
         stream = np.insert(texts.ids, np.cumsum(texts.lengths), END).astype(np.int32)
         return Part(stream, None, None, texts.words)
     return Part(texts.ids, texts.lengths, labels, texts.words)
+
+
+def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:
+    """Tokenises a corpus: one part with all of it."""
+    return whole(tokenize_texts(corpus.texts, level), mode=mode, labels=corpus.labels)
 
 
 def split(part: Part) -> dict[str, Part]:

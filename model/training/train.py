@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textmill.model.errors import TextmillError
 from textmill.model.machine import cores, cpu_kind, gpus, uses_cudnn
@@ -21,14 +21,17 @@ from textmill.model.pages.model_card import model_card
 from textmill.model.pages.training_page import training_page
 from textmill.model.reporter import Reporter
 from textmill.model.settings import AUTO, NetworkSettings, TrainSettings, VocabularySettings
-from textmill.model.text.corpus import Corpus, built_in_corpus, read_corpus, read_table
+from textmill.model.text.corpus import Corpus, CorpusSettings
 from textmill.model.text.dataset import Feeder, LineBatches, StreamBatches
-from textmill.model.text.split import Part, split, whole
-from textmill.model.text.vocabulary import RESERVED, Vocabulary, tokenize_texts
+from textmill.model.text.split import Part, split, tokenized_part
+from textmill.model.text.vocabulary import RESERVED, Vocabulary
 from textmill.model.training.checkpoint import Checkpoint, about
 from textmill.model.training.fit import History, fit
 from textmill.model.training.recipe import Recipe, choose
-from textmill.model.training.transfer import check_choices, gentler, sizes, transfer
+from textmill.model.training.transfer import Start, check_choices, gentler, sizes, transfer
+
+if TYPE_CHECKING:
+    from textmill.model.network.lstm import LanguageModel
 
 # With a budget, validation looks at so many words for each second of it at most: a tenth of the
 # time where 2,000 words a second are judged.
@@ -36,32 +39,25 @@ _VALID_WORDS = 200
 _TEMPERATURES, _GLIMPSE = (0.5, 0.8, 1.0), 30  # of the samples at each validation, and their words
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusSettings:
-    """Where the text comes from and how it is read.
+@dataclass(frozen=True)
+class _Material:
+    """What there is to learn from.
 
     Attributes:
-        paths: files or glob patterns; none means the built-in text.
-        mode: `stream` or `lines`.
-        encoding: of the files; None is UTF-8, or what a byte-order mark says.
-        unwrap: join the lines of a paragraph (`stream` mode).
-        text, labels: columns of a table, by name or by number; no text for plain text.
+        corpus: as read.
+        parts: `train`, `valid` and `test`.
+        vocabulary: of the network.
+        labels: of the network, in the order of their ids.
+        old: the model to go on from, if any.
+        start: what `old` gives to the new network.
     """
 
-    paths: tuple[str, ...] = ()
-    mode: str = "stream"
-    encoding: str | None = None
-    unwrap: bool = True
-    text: str | None = None
-    labels: str | None = None
-
-    def read(self) -> Corpus:
-        """The corpus."""
-        if not self.paths:
-            return built_in_corpus()
-        if self.text is not None:
-            return read_table(self.paths, text=self.text, label=self.labels, encoding=self.encoding)
-        return read_corpus(self.paths, mode=self.mode, encoding=self.encoding, unwrap=self.unwrap)
+    corpus: Corpus
+    parts: dict[str, Part]
+    vocabulary: Vocabulary
+    labels: tuple[str, ...]
+    old: SavedModel | None
+    start: Start | None
 
 
 def train_model(
@@ -81,7 +77,8 @@ def train_model(
 
     Args:
         out: the directory to make.
-        train: what is None there is chosen for the corpus and the budget, see `training.recipe`.
+        train: how to train. What is None there is chosen for the corpus and the budget, see
+            `training.recipe`.
         preset: a name of `PRESETS`, or `auto`, which chooses the sizes, too.
         output: `dense`, `adaptive`, or `auto` for what pays, see `network.adaptive_cuts`.
         tensorboard: a folder for logs.
@@ -99,6 +96,64 @@ def train_model(
     old = None if init_from is None else load_model(init_from)
     if old is not None:
         check_choices(old, level=vocabulary.level, preset=preset, output=output)
+    material = _read(corpus, vocabulary, train, old, report, name=init_from)
+    # Only from here on is Keras needed, and with it its backend.
+    report.message(device_line())
+    recipe = _recipe(material, train, preset, unfinished if resume else None)
+    report.message(recipe_line(recipe))
+    network = _network(material, recipe, train, output, report)
+    checkpoint = Checkpoint(
+        unfinished,
+        _digest(train, recipe, network.settings, material),
+        about={"recipe": asdict(recipe)},
+    )
+    samples, history = _fit(
+        network, material, train, recipe, checkpoint,
+        started=started, tensorboard=tensorboard, resume=resume, report=report,
+    )  # fmt: skip
+    model = SavedModel(
+        network=network.settings,
+        vocabulary=material.vocabulary,
+        mode=train.mode,
+        labels=material.labels,
+        arrays=network.arrays(),
+        training={
+            "corpus": _corpus_record(corpus, material.corpus),
+            "init_from": None if old is None else _origin(old),
+            "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
+            "recipe": asdict(recipe),
+            "history": history.validations,
+            "samples": samples,
+            "metrics": _metrics(network, material, history),
+            **_made_by(),
+        },
+    )
+    page = training_page(model.training, "How this model was trained")
+    if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
+        shutil.rmtree(out)
+    save_model(out, model, card=model_card(model, recipe=recipe_line(recipe)), page=page)
+    if history.stopped != "interrupted":
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
+    return model
+
+
+# -- the steps -------------------------------------------------------------------------------------
+
+
+def _read(
+    corpus: CorpusSettings,
+    vocabulary: VocabularySettings,
+    train: TrainSettings,
+    old: SavedModel | None,
+    report: Reporter,
+    *,
+    name: str | None,
+) -> _Material:
+    """Reads, tokenises and splits; chooses the vocabulary from the training part.
+
+    Args:
+        name: the directory of `old`, for the message.
+    """
     text = corpus.read()
     report.message(
         f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
@@ -120,46 +175,57 @@ def train_model(
         start = transfer(old, learned, labels, seed=train.seed)
         new = len(start.vocabulary) - len(old.vocabulary)
         report.message(
-            f"going on from {init_from}: {len(old.vocabulary):,} words, and {new:,} new ones"
+            f"going on from {name}: {len(old.vocabulary):,} words, and {new:,} new ones"
         )
         learned, labels = start.vocabulary, start.labels
     report.message(
         f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
         f"{parts['valid'].unknown_rate(learned):.1%} unknown in the validation part"
     )
-    # Only from here on is Keras needed, and with it its backend.
+    return _Material(text, parts, learned, labels, old, start)
+
+
+def _recipe(
+    material: _Material, train: TrainSettings, preset: str, checkpoint: Path | None
+) -> Recipe:
+    """Chooses sizes and rates; a resumed run keeps those of its checkpoint.
+
+    What was chosen may depend on the machine that the run began on.
+    """
+    if checkpoint is not None:
+        return Recipe(**about(checkpoint)["recipe"])
+    old = material.old
+    recipe = choose(
+        preset if old is None else sizes(old),
+        words=material.parts["train"].tokens,
+        vocabulary=len(material.vocabulary),
+        minutes=train.minutes,
+        epochs=train.epochs,
+        cores=cores(),
+        gpus=gpus(),
+    )
+    return (recipe if old is None else gentler(recipe)).given(train)
+
+
+def _network(
+    material: _Material, recipe: Recipe, train: TrainSettings, output: str, report: Reporter
+) -> LanguageModel:
+    """Makes the network with the weights that training begins from."""
     import keras
 
     from textmill.model.network.lstm import LanguageModel
-    from textmill.model.training.likelihood import Evaluator
-    from textmill.model.training.tensorboard import Watch, glimpse, rows_of
 
-    report.message(device_line())
-    if resume:  # what was chosen may hang on the machine it was begun on
-        recipe = Recipe(**about(unfinished)["recipe"])
-    else:
-        recipe = choose(
-            preset if old is None else sizes(old),
-            words=parts["train"].tokens,
-            vocabulary=len(learned),
-            minutes=train.minutes,
-            epochs=train.epochs,
-            cores=cores(),
-            gpus=gpus(),
-        )
-        recipe = (recipe if old is None else gentler(recipe)).given(train)
-    report.message(recipe_line(recipe))
-    watch = None if tensorboard is None else Watch(tensorboard, learned)
+    start, counts = material.start, material.vocabulary.counts
     if start is None:
         sized = NetworkSettings(
-            vocabulary=len(learned),
+            vocabulary=len(material.vocabulary),
             embedding=recipe.embedding,
             hidden=recipe.hidden,
             layers=recipe.layers,
             dropout=recipe.dropout,
-            context=len(labels),
+            context=len(material.labels),
         )
-        settings = choose_output(output, learned.counts, sized)
+        settings = choose_output(output, counts, sized)
     else:
         settings = replace(start.network, dropout=recipe.dropout)
     if settings.tails:
@@ -176,33 +242,51 @@ def train_model(
     if gpus() and keras.backend.backend() == "tensorflow":
         report.message(fused_line(network))
     if start is None:
-        network.assign_output_bias(learned.counts)
+        network.assign_output_bias(counts)
     else:
         network.assign_arrays(start.arrays)
-    evaluator = Evaluator(network, learned, labels)
-    feeder = make_feeder(parts["train"], learned, train, labels)
+    return network
+
+
+def _fit(
+    network: LanguageModel,
+    material: _Material,
+    train: TrainSettings,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    *,
+    started: float,
+    tensorboard: str | None,
+    resume: bool,
+    report: Reporter,
+) -> tuple[list[dict[str, Any]], History]:
+    """Trains the network in place; the samples that it wrote at each validation come back too."""
+    import keras
+
+    from textmill.model.training.likelihood import Evaluator
+    from textmill.model.training.tensorboard import Watch, glimpse, rows_of
+
+    vocabulary, labels = material.vocabulary, material.labels
+    watch = None if tensorboard is None else Watch(tensorboard, vocabulary)
+    evaluator = Evaluator(network, vocabulary, labels)
+    feeder = make_feeder(material.parts["train"], vocabulary, train, labels)
     if isinstance(feeder, LineBatches) and feeder.cut:
         report.message(f"{feeder.cut:,} lines are longer than 255 words and are cut there")
-    valid = parts["valid"]
+    valid = material.parts["valid"]
     if train.minutes is not None:
         valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
-    ids = rows_of(valid, learned, label=labels[0] if labels else None)
+    ids = rows_of(valid, vocabulary, label=labels[0] if labels else None)
     samples: list[dict[str, Any]] = []
 
     def look(step: int, row: dict[str, float]) -> None:
         for temperature in _TEMPERATURES:
             text = glimpse(
-                network, learned, temperature=temperature, words=_GLIMPSE, seed=train.seed
+                network, vocabulary, temperature=temperature, words=_GLIMPSE, seed=train.seed
             )
             samples.append({"epoch": row["epoch"], "temperature": temperature, "text": text})
         if watch is not None:
             watch(step, row, network, ids)
 
-    checkpoint = Checkpoint(
-        unfinished,
-        _digest(train, recipe, settings, learned, labels, text, old),
-        about={"recipe": asdict(recipe)},
-    )
     history = fit(
         network,
         feeder,
@@ -216,40 +300,7 @@ def train_model(
         checkpoint=checkpoint,
         resume=resume,
     )
-    if train.precision != "float32":  # what is told of a model is in float32
-        judged = LanguageModel(settings)
-        judged.build()
-        judged.assign_arrays(network.arrays())
-        evaluator = Evaluator(judged, learned, labels)
-    model = SavedModel(
-        network=network.settings,
-        vocabulary=learned,
-        mode=train.mode,
-        labels=labels,
-        arrays=network.arrays(),
-        training={
-            "corpus": _corpus_record(corpus, text),
-            "init_from": None if old is None else _origin(old),
-            "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
-            "recipe": asdict(recipe),
-            "history": history.validations,
-            "samples": samples,
-            "metrics": _metrics(history, evaluator, parts, learned),
-            "versions": {
-                "textmill": importlib.metadata.version("textmill"),
-                "keras": keras.__version__,
-                "backend": keras.backend.backend(),
-            },
-            "machine": f"{cpu_kind()}, {cores()} cores, {gpus()} GPUs",
-        },
-    )
-    page = training_page(model.training, "How this model was trained")
-    if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
-        shutil.rmtree(out)
-    save_model(out, model, card=model_card(model, recipe=recipe_line(recipe)), page=page)
-    if history.stopped != "interrupted":
-        shutil.rmtree(unfinished.parent, ignore_errors=True)
-    return model
+    return samples, history
 
 
 def _unfinished(out: str, *, resume: bool) -> Path:
@@ -274,33 +325,22 @@ def _unfinished(out: str, *, resume: bool) -> Path:
 
 
 def _digest(
-    train: TrainSettings,
-    recipe: Recipe,
-    network: NetworkSettings,
-    vocabulary: Vocabulary,
-    labels: Sequence[str],
-    corpus: Corpus,
-    old: SavedModel | None,
+    train: TrainSettings, recipe: Recipe, network: NetworkSettings, material: _Material
 ) -> str:
     """Of all that decides a run's steps."""
     settings = asdict(train)
     del settings["checkpoint_minutes"]
-    sources = [source.sha256 for source in corpus.sources]
+    old = material.old
     parts = [
         settings,
         asdict(recipe),
         network.record(),
-        list(vocabulary.counts),
-        list(labels),
-        sources,
+        list(material.vocabulary.counts),
+        list(material.labels),
+        [source.sha256 for source in material.corpus.sources],
         old and old.fingerprint,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:
-    """A whole corpus as provisional ids."""
-    return whole(tokenize_texts(corpus.texts, level), mode=mode, labels=corpus.labels)
 
 
 def make_feeder(
@@ -324,7 +364,6 @@ def make_feeder(
         batch=settings.batch,
         steps=settings.steps,
         seed=settings.seed,
-        vary=settings.vary,
     )
     if len(ids) < least or feeder.windows < 1:
         raise TextmillError(
@@ -360,10 +399,18 @@ def recipe_line(recipe: Recipe) -> str:
     )
 
 
-def _metrics(
-    history: History, evaluator: Any, parts: dict[str, Part], vocabulary: Vocabulary
-) -> dict[str, Any]:
-    test = evaluator(parts["test"])
+def _metrics(network: LanguageModel, material: _Material, history: History) -> dict[str, Any]:
+    """Measures the test part; float32 is what a saved model is in."""
+    from textmill.model.network.lstm import LanguageModel
+    from textmill.model.training.likelihood import Evaluator
+
+    if network.precision != "float32":
+        judged = LanguageModel(network.settings)
+        judged.build()
+        judged.assign_arrays(network.arrays())
+        network = judged
+    parts, vocabulary = material.parts, material.vocabulary
+    test = Evaluator(network, vocabulary, material.labels)(parts["test"])
     return {
         "train_words": parts["train"].tokens,
         "vocabulary": len(vocabulary),
@@ -381,6 +428,20 @@ def _metrics(
             history.feed_seconds / max(history.seconds, 1e-9), 4
         ),
         "stopped": history.stopped,
+    }
+
+
+def _made_by() -> dict[str, Any]:
+    """The versions and the machine."""
+    import keras
+
+    return {
+        "versions": {
+            "textmill": importlib.metadata.version("textmill"),
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+        },
+        "machine": f"{cpu_kind()}, {cores()} cores, {gpus()} GPUs",
     }
 
 

@@ -1,17 +1,9 @@
-"""`textmill augment`: learn from a labelled table, write more of it, keep what passes the filters.
-
-FILE                        the real rows, then the kept ones
-FILE.augment/settings.json  what was asked for; a resume compares it
-             texts.txt      all texts, with --unlabelled; base/ the model of them
-             rows.jsonl     the rows as trained on; model/ the model of them
-             prompts.jsonl  labels with first words of real rows; generated/ what they became
-             rejected.jsonl the other candidates, with reason and scores
-             augment.json   settings, counts, thresholds, agreement of labels, seconds
-"""
+"""`textmill augment`: learns from a labelled table, writes more of it, keeps what passes."""
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -19,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +19,10 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.network.directory import check_free, load_model
 from textmill.model.reporter import Reporter
 from textmill.pipeline.augment.candidates import (
+    AugmentRun,
     AugmentSettings,
     Clock,
+    Made,
     Rows,
     level_of,
     lines_of,
@@ -37,7 +30,8 @@ from textmill.pipeline.augment.candidates import (
 )
 from textmill.pipeline.augment.classifiers import CLASSIFIERS, UNSPACED, needs_scikit_learn
 from textmill.pipeline.augment.edits import Candidate
-from textmill.pipeline.augment.filters import Choice, FilterSettings, Scores
+from textmill.pipeline.augment.filters import FilterSettings
+from textmill.pipeline.augment.folder import REAL, AugmentFolder, added_columns
 from textmill.pipeline.augment.gain import CheckSettings
 from textmill.pipeline.augment.gain import check as measure
 from textmill.pipeline.files.filesystem import make_directory, read, remove, sha256, write_once
@@ -48,8 +42,8 @@ from textmill.pipeline.files.labelled_tables import (
     write_table,
 )
 from textmill.pipeline.job.generate import Progress
+from textmill.pipeline.job.launch import HERE, Launch
 
-REAL = "real"
 MOST_ROWS = 10_000  # that are learned from
 _FEW = 10  # rows of a label, below which it is told
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -63,8 +57,7 @@ def augment(
     out: str,
     settings: AugmentSettings,
     filters: FilterSettings,
-    workers: int | None = None,
-    runner_flags: Sequence[str] = (),
+    launch: Launch = HERE,
     resume: bool = False,
     check: bool = False,
     report: Reporter,
@@ -73,8 +66,9 @@ def augment(
     """Writes `out` and the folder beside it.
 
     Args:
-        data: a table. out: another, of the kind that its name says.
-        workers, runner_flags: of the generation.
+        data: a table.
+        out: another, of the kind that its name says.
+        launch: where the generation runs.
         resume: go on with a run into `out` that was stopped.
         check: measure what the added rows are worth, see `_checked`.
 
@@ -89,7 +83,7 @@ def augment(
     needs_scikit_learn()
     if importlib.util.find_spec("datasketch") is None:
         raise TextmillError("augment needs datasketch: pip install 'textmill[augment]'")
-    clock, folder = Clock(), Path(f"{out}.augment")
+    clock, folder = Clock(), AugmentFolder.beside(out)
     if os.path.exists(out):
         raise TextmillError(f"{out} already exists; name another file or remove it first")
     with clock.of("read"):
@@ -97,67 +91,52 @@ def augment(
             data, text=settings.text, label=settings.label, encoding=settings.encoding
         )
         rows = _usable(table, settings, report)
-        _begin(folder, _asked(data, settings, filters), resume=resume)
-    found = make_candidates(
-        folder, rows, settings=settings, filters=filters, known=table.texts, clock=clock,
-        workers=workers, runner_flags=runner_flags, report=report, progress=progress,
-    )  # fmt: skip
-    candidates, scores, choice = found.candidates, found.scores, found.choice
+        asked = _asked(data, settings, filters)
+        _begin(folder, asked, resume=resume)
+    run = AugmentRun(
+        settings=settings, filters=filters, launch=launch, report=report, progress=progress
+    )
+    found = make_candidates(folder, rows, run, known=table.texts, clock=clock)
     wanted = settings.wanted(rows.labels)
     text, label = table.columns
-    asked = _asked(data, settings, filters)["settings"]
     about = {
-        "settings": {**asked, "text": text, "label": label, "out": os.path.basename(out)},
+        "settings": {
+            **asked["settings"], "text": text, "label": label, "out": os.path.basename(out)
+        },
         "seed": settings.seed,
         "thresholds": {**asdict(filters), "max_copied": filters.copied(level_of(settings))},
-        "counts": _counts(table, rows, wanted, candidates, choice),
-        "agreement": _agreement(candidates, scores),
+        "counts": _counts(table, rows, wanted, found),
+        "agreement": _agreement(found),
         "seconds": clock.seconds,
-    }
+    }  # fmt: skip
     if check:
         with clock.of("check"):
-            about["check"] = _checked(
-                folder / "check", rows, settings, filters, workers, runner_flags, report, progress
-            )
-    _write(out, folder, table, rows, candidates, scores, choice, about)
-    _tell(wanted, candidates, choice, report)
+            about["check"] = _checked(folder, rows, run)
+    _write(out, folder, table, rows, found, about)
+    _tell(wanted, found, report)
     return about
 
 
-def _checked(
-    folder: Path,
-    rows: Rows,
-    settings: AugmentSettings,
-    filters: FilterSettings,
-    workers: int | None,
-    runner_flags: Sequence[str],
-    report: Reporter,
-    progress: Progress | None,
-) -> list[dict[str, Any]]:
+def _checked(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> list[dict[str, Any]]:
     """The gain of added rows, made anew without each held-out part.
 
     Rows that a model of all of them has written hold words of the held-out ones with their labels:
     measured so, a gain of nothing on TREC looked like 33 points.
     """
-    done = 0
+    parts = itertools.count(1)
 
     def augment_part(texts: Sequence[str], labels: Sequence[str], seed: int) -> list[Candidate]:
-        nonlocal done
-        done += 1
-        report.message(f"check {done} of {_CHECKS}: all anew without a part of the real rows")
-        made = make_candidates(
-            folder / f"{done}", Rows(texts=list(texts), labels=list(labels)), settings=settings,
-            filters=filters, clock=Clock(), workers=workers, runner_flags=runner_flags,
-            report=report, progress=progress,
-        )  # fmt: skip
-        return made.kept
+        part = next(parts)
+        run.report.message(f"check {part} of {_CHECKS}: all anew without a part of the real rows")
+        rest = Rows(texts=list(texts), labels=list(labels))
+        return make_candidates(folder.check(part), rest, run, clock=Clock()).kept
 
     asked = CheckSettings(
-        classifiers=tuple(CLASSIFIERS), folds=_CHECKS, seeds=1, seed=settings.seed
+        classifiers=tuple(CLASSIFIERS), folds=_CHECKS, seeds=1, seed=run.settings.seed
     )
     gains = measure(rows.texts, rows.labels, augment_part, settings=asked)
     for gain in gains:
-        report.message(gain.sentence())
+        run.report.message(gain.sentence())
     return [gain.record() for gain in gains]
 
 
@@ -230,27 +209,28 @@ def _asked(data: str, settings: AugmentSettings, filters: FilterSettings) -> dic
     return {"settings": {**told, "data": os.path.basename(data)}, "data": sha256(read(data))}
 
 
-def _begin(folder: Path, asked: dict[str, Any], *, resume: bool) -> None:
-    place = folder / "settings.json"
-    if resume and place.exists():
-        before = json.loads(read(str(place)))
+def _begin(folder: AugmentFolder, asked: dict[str, Any], *, resume: bool) -> None:
+    """Claims the folder, or refuses to go on with a run of another kind."""
+    place = folder.settings
+    if resume and os.path.exists(place):
+        before = json.loads(read(place))
         if before["data"] != asked["data"]:
-            raise TextmillError(f"the run in {folder} began with another table")
+            raise TextmillError(f"the run in {folder.path} began with another table")
         for name, value in asked["settings"].items():
             if before["settings"].get(name) != value:
                 raise TextmillError(
-                    f"the run in {folder} began with --{name.replace('_', '-')} "
+                    f"the run in {folder.path} began with --{name.replace('_', '-')} "
                     f"{before['settings'].get(name)}, now it is {value}; give the same or another "
                     "--out"
                 )
-        for name in ("rejected.jsonl", "augment.json"):
-            remove(str(folder / name))
+        for path in (folder.rejected, folder.about):
+            remove(path)
         return
     try:
-        check_free(folder)
+        check_free(folder.path)
     except TextmillError as error:
         raise TextmillError(f"{error}, or go on with --resume") from None
-    make_directory(folder)
+    make_directory(folder.path)
     write_once(place, _json(asked))
 
 
@@ -261,13 +241,8 @@ def _json(value: Any) -> bytes:
 # -- the output ------------------------------------------------------------------------------------
 
 
-def _counts(
-    table: Labelled,
-    rows: Rows,
-    wanted: Mapping[str, int],
-    candidates: Sequence[Candidate],
-    choice: Choice,
-) -> dict[str, Any]:
+def _counts(table: Labelled, rows: Rows, wanted: Mapping[str, int], found: Made) -> dict[str, Any]:
+    candidates, choice = found.candidates, found.choice
     real = Counter(rows.labels)
     asked = Counter(c.label for c in candidates)
     kept = Counter(candidates[i].label for i in choice.kept)
@@ -291,8 +266,9 @@ def _counts(
     }
 
 
-def _agreement(candidates: Sequence[Candidate], scores: Sequence[Scores]) -> dict[str, Any]:
+def _agreement(found: Made) -> dict[str, Any]:
     """Candidates by asked label (rows) and the classifiers' (columns)."""
+    candidates, scores = found.candidates, found.scores
     names = sorted({c.label for c in candidates} | {s.predicted for s in scores})
     at = {name: i for i, name in enumerate(names)}
     matrix = np.zeros((len(names), len(names)), np.int64)
@@ -306,35 +282,30 @@ _COLUMNS = ("source", "confidence", "copied", "similarity", "loops", "perplexity
 
 def _write(
     out: str,
-    folder: Path,
+    folder: AugmentFolder,
     table: Labelled,
     learned: Rows,
-    candidates: Sequence[Candidate],
-    scores: Sequence[Scores],
-    choice: Choice,
+    found: Made,
     about: dict[str, Any],
 ) -> None:
     """The folder's files, and the table last: where it stands, all is there."""
+    candidates, choice = found.candidates, found.choice
     numbers = [None if c.source is None else learned.numbers[c.source] for c in candidates]
     records = [
-        {"source": number, **own.record()} for number, own in zip(numbers, scores, strict=True)
+        {"source": number, **own.record()}
+        for number, own in zip(numbers, found.scores, strict=True)
     ]
-    write_once(
-        folder / "rejected.jsonl",
-        lines_of(
-            [
-                {
-                    "text": candidates[i].text, "label": candidates[i].label,
-                    "origin": candidates[i].origin, "reason": choice.reasons[i], **records[i],
-                }
-                for i in sorted(choice.reasons)
-            ]
-        ),
-    )  # fmt: skip
-    write_once(folder / "augment.json", _json(about))
+    rejected = [
+        {
+            "text": candidates[i].text, "label": candidates[i].label,
+            "origin": candidates[i].origin, "reason": choice.reasons[i], **records[i],
+        }
+        for i in sorted(choice.reasons)
+    ]  # fmt: skip
+    write_once(folder.rejected, lines_of(rejected))
+    write_once(folder.about, _json(about))
     cells = {name: table.cells[row][1] for name, row in zip(table.labels, table.rows, strict=True)}
-    taken = set(table.columns)
-    columns = [name if name not in taken else f"augment_{name}" for name in ("origin", *_COLUMNS)]
+    columns = added_columns(table.columns, ["origin", *_COLUMNS])
     nothing = [None] * len(_COLUMNS)
 
     def rows() -> Iterator[Sequence[Any]]:
@@ -348,12 +319,8 @@ def _write(
     write_table(out, [*table.columns, *columns], rows())
 
 
-def _tell(
-    wanted: Mapping[str, int],
-    candidates: Sequence[Candidate],
-    choice: Choice,
-    report: Reporter,
-) -> None:
+def _tell(wanted: Mapping[str, int], found: Made, report: Reporter) -> None:
+    candidates, choice = found.candidates, found.choice
     kept = Counter(candidates[i].label for i in choice.kept)
     short = [f"{label} {kept[label]:,} of {n:,}" for label, n in wanted.items() if kept[label] < n]
     if short:

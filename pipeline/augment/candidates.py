@@ -1,15 +1,13 @@
 """Candidates for an augmented table: a language model learns from it and writes, filters choose.
 
-A folder holds all that is made on the way, so that a run that was stopped goes on in it:
-texts.txt      all texts, with --unlabelled; base/ the model of them
-rows.jsonl     the rows as trained on; model/ the model of them
-prompts.jsonl  labels with first words of real rows; generated/ what they became
+All that is made on the run stays in the run's folder, so that a run that was stopped goes on there.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import time
 from collections import Counter
@@ -25,8 +23,8 @@ from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.reporter import Reporter
 from textmill.model.settings import AUTO, GenerationSettings, TrainSettings, VocabularySettings
-from textmill.model.text.corpus import read_corpus
-from textmill.model.training.train import CorpusSettings, train_model
+from textmill.model.text.corpus import CorpusSettings, read_corpus
+from textmill.model.training.train import train_model
 from textmill.pipeline.augment.classifiers import cross_fitted
 from textmill.pipeline.augment.edits import AUGMENTERS, Candidate
 from textmill.pipeline.augment.filters import (
@@ -38,8 +36,10 @@ from textmill.pipeline.augment.filters import (
     judged,
     score,
 )
+from textmill.pipeline.augment.folder import AugmentFolder
 from textmill.pipeline.files.filesystem import make_directory, write_once
 from textmill.pipeline.job.generate import Interrupted, Progress, generate
+from textmill.pipeline.job.launch import Launch
 
 GENERATED, PSEUDO = "generated", "pseudo"
 PER_EXAMPLE = 10
@@ -165,69 +165,102 @@ class Made:
         return [self.candidates[i] for i in self.choice.kept]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AugmentRun:
+    """How candidates are made, chosen and told of.
+
+    Attributes:
+        settings: what is asked for.
+        filters: what is let through.
+        launch: where the generation runs.
+        report: hears how training goes.
+        progress: is told how far the generation is.
+    """
+
+    settings: AugmentSettings
+    filters: FilterSettings
+    launch: Launch
+    report: Reporter
+    progress: Progress | None
+
+
+@dataclass
+class _Written:
+    """Candidates so far.
+
+    Attributes:
+        perplexities: one for each candidate; None where the language model wrote none of it.
+        unfinished: numbers of the candidates that were cut.
+    """
+
+    candidates: list[Candidate] = field(default_factory=list)
+    perplexities: list[float | None] = field(default_factory=list)
+    unfinished: set[int] = field(default_factory=set)
+
+    def add(self, candidate: Candidate, perplexity: float | None = None) -> None:
+        self.candidates.append(candidate)
+        self.perplexities.append(perplexity)
+
+
 def make_candidates(
-    folder: Path,
-    rows: Rows,
-    *,
-    settings: AugmentSettings,
-    filters: FilterSettings,
-    known: Sequence[str] = (),
-    clock: Clock,
-    workers: int | None,
-    runner_flags: Sequence[str],
-    report: Reporter,
-    progress: Progress | None,
+    folder: AugmentFolder, rows: Rows, run: AugmentRun, *, known: Sequence[str] = (), clock: Clock
 ) -> Made:
     """Learns, writes and chooses.
 
     Args:
         folder: is made, or holds what a run before this one has left.
-        rows: the real ones. known: other texts that must not come again.
+        rows: the real ones.
+        known: other texts that must not come again.
 
     Raises:
         Interrupted: by Ctrl-C; what is finished stands.
         TextmillError: nothing can be begun from these rows.
     """
-    make_directory(folder)
+    make_directory(folder.path)
+    settings = run.settings
     wanted, level = settings.wanted(rows.labels), level_of(settings)
-    candidates: list[Candidate] = []
-    perplexities: list[float | None] = []
-    unfinished: set[int] = set()
     with clock.of("train"):
-        model = _learned(folder, rows, settings, report) if _needs_model(settings) else None
+        model = _learned(folder, rows, run) if _needs_model(settings) else None
     judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
+    written = _Written()
     with clock.of("generate"):
         for method, counts in _shares(wanted, settings).items():
-            if method != GENERATED:
-                if method == PSEUDO:
-                    found = _pseudo(rows, counts, judges, settings)
-                else:
-                    found = AUGMENTERS[method](
-                        rows.texts, rows.labels, counts, seed=settings.seed,
-                        model_dir=str(folder / "model"),
-                    )  # fmt: skip
-                candidates += found
-                perplexities += [None] * len(found)
-                continue
-            assert model is not None
-            _write_prompts(folder, rows, counts, settings, filters)
-            _generate(folder, model, settings, workers, runner_flags, progress)
-            for row in _records(folder / "generated"):
-                if row["finish"] == "length":
-                    unfinished.add(len(candidates))
-                own = Candidate(row["text"].strip(), row["label"], GENERATED, row["source"])
-                candidates.append(own)
-                perplexities.append(math.exp(min(-row["logprob"], 700.0)))
+            if method == GENERATED:
+                assert model is not None
+                _write_prompts(folder, rows, counts, run)
+                _generate(folder, model, run)
+                _take_generated(folder, written)
+            elif method == PSEUDO:
+                for one in _pseudo(rows, counts, judges, settings):
+                    written.add(one)
+            else:
+                edit = AUGMENTERS[method]
+                for one in edit(
+                    rows.texts, rows.labels, counts, seed=settings.seed, model_dir=folder.model
+                ):
+                    written.add(one)
     with clock.of("filter"):
         scores = score(
-            candidates, rows.texts, rows.labels, fitted=judges, perplexities=perplexities,
-            level=level, known=known,
+            written.candidates, rows.texts, rows.labels, fitted=judges,
+            perplexities=written.perplexities, level=level, known=known,
         )  # fmt: skip
         choice = choose(
-            candidates, scores, wanted, lengths=_lengths(rows, level), settings=filters,
-            level=level, seed=settings.seed, unfinished=frozenset(unfinished),
+            written.candidates, scores, wanted, lengths=_lengths(rows, level),
+            settings=run.filters, level=level, seed=settings.seed,
+            unfinished=frozenset(written.unfinished),
         )  # fmt: skip
-    return Made(candidates=candidates, scores=scores, choice=choice)
+    return Made(candidates=written.candidates, scores=scores, choice=choice)
+
+
+def _take_generated(folder: AugmentFolder, written: _Written) -> None:
+    for path in sorted(Path(folder.generated).glob("shard-*.jsonl")):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row["finish"] == "length":
+                    written.unfinished.add(len(written.candidates))
+                own = Candidate(row["text"].strip(), row["label"], GENERATED, row["source"])
+                written.add(own, math.exp(min(-row["logprob"], 700.0)))
 
 
 def _pseudo(
@@ -269,52 +302,50 @@ def _lengths(rows: Rows, level: str) -> dict[str, tuple[int, int]]:
 # -- the language model ----------------------------------------------------------------------------
 
 
-def _learned(folder: Path, rows: Rows, settings: AugmentSettings, report: Reporter) -> SavedModel:
+def _learned(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> SavedModel:
     """The model of the labelled rows; that of all texts before it, where there are others."""
+    settings = run.settings
     few = len(rows.texts) < _FEW_ROWS
     often = max(_OFTEN, math.ceil(_LEAST_LINES / len(rows.texts))) if few else 1
     lines = [
         {"text": text, "label": label} for text, label in zip(rows.texts, rows.labels, strict=True)
     ] * often
-    write_once(folder / "rows.jsonl", lines_of(lines))
+    write_once(folder.rows, lines_of(lines))
     start, left = settings.init_from, settings.minutes
     if settings.unlabelled:
         texts = read_corpus(settings.unlabelled, mode="lines").texts + rows.texts
-        write_once(folder / "texts.txt", "\n".join(texts).encode() + b"\n")
-        corpus = CorpusSettings(paths=(str(folder / "texts.txt"),), mode="lines")
+        write_once(folder.texts, "\n".join(texts).encode() + b"\n")
+        corpus = CorpusSettings(paths=(folder.texts,), mode="lines")
         train = _training(settings, left * _BASE_SHARE, len(texts))
-        _model(folder / "base", corpus, settings, train, AUTO, start, report)
-        start, left = str(folder / "base"), left * (1 - _BASE_SHARE)
-    corpus = CorpusSettings(
-        paths=(str(folder / "rows.jsonl"),), mode="lines", text="text", labels="label"
-    )
+        _model(folder.base, corpus, run, train, AUTO, start)
+        start, left = folder.base, left * (1 - _BASE_SHARE)
+    corpus = CorpusSettings(paths=(folder.rows,), mode="lines", text="text", labels="label")
     train = _training(settings, left, len(rows.texts), often=often)
     preset = "mini" if few and start is None else AUTO
-    return _model(folder / "model", corpus, settings, train, preset, start, report)
+    return _model(folder.model, corpus, run, train, preset, start)
 
 
 def _model(
-    place: Path,
+    place: str,
     corpus: CorpusSettings,
-    settings: AugmentSettings,
+    run: AugmentRun,
     train: TrainSettings,
     preset: str,
     init_from: str | None,
-    report: Reporter,
 ) -> SavedModel:
     """A trained model, or the one that an interrupted run trained."""
     checkpoint = Path(f"{place}.training", "checkpoint.npz").exists()
-    if place.exists() and not checkpoint:
-        report.message(f"{place.name} stands already")
+    if os.path.exists(place) and not checkpoint:
+        run.report.message(f"{os.path.basename(place)} stands already")
         return load_model(place)
     model = train_model(
-        str(place),
+        place,
         corpus=corpus,
         # Of few rows most words stand in one only, and the classifier lives on them.
-        vocabulary=VocabularySettings(level=settings.level, min_count=1),
+        vocabulary=VocabularySettings(level=run.settings.level, min_count=1),
         preset=preset,
         train=train,
-        report=report,
+        report=run.report,
         resume=checkpoint,
         init_from=init_from,
     )
@@ -364,13 +395,10 @@ def _shares(wanted: Mapping[str, int], settings: AugmentSettings) -> dict[str, d
 
 
 def _write_prompts(
-    folder: Path,
-    rows: Rows,
-    counts: Mapping[str, int],
-    settings: AugmentSettings,
-    filters: FilterSettings,
+    folder: AugmentFolder, rows: Rows, counts: Mapping[str, int], run: AugmentRun
 ) -> None:
     """Each label with first words of its rows: a label alone loses the label more often."""
+    settings = run.settings
     random, prompts = np.random.default_rng(settings.seed), []
     units = re.compile(r"\S" if settings.level == "char" else r"\w+|[^\w\s]")
     for label, count in counts.items():
@@ -384,13 +412,13 @@ def _write_prompts(
             {
                 "id": f"{i}-{len(start)}", "prompt": start, "label": label, "source": i,
                 "samples": math.ceil(texts / len(starts)),
-                "max_words": math.ceil(longest * (1 + filters.length_slack)) + 1,
+                "max_words": math.ceil(longest * (1 + run.filters.length_slack)) + 1,
             }
             for i, start in starts
         ]  # fmt: skip
     if not prompts:
         raise TextmillError("no row has two words, so that none can be begun; add longer texts")
-    write_once(folder / "prompts.jsonl", lines_of(prompts))
+    write_once(folder.prompts, lines_of(prompts))
 
 
 def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
@@ -400,36 +428,21 @@ def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
     return [mark.join(units[:k]) for k in sizes if k < len(units) and mark.join(units[:k]).strip()]
 
 
-def _generate(
-    folder: Path,
-    model: SavedModel,
-    settings: AugmentSettings,
-    workers: int | None,
-    runner_flags: Sequence[str],
-    progress: Progress | None,
-) -> None:
+def _generate(folder: AugmentFolder, model: SavedModel, run: AugmentRun) -> None:
     generate(
-        str(folder / "model"),
-        prompts=[str(folder / "prompts.jsonl")],
-        out=str(folder / "generated"),
+        folder.model,
+        prompts=[folder.prompts],
+        out=folder.generated,
         settings=GenerationSettings(
-            temperatures=settings.temperatures,
+            temperatures=run.settings.temperatures,
             label=model.labels[0],
             echo=True,
-            seed=settings.seed,
+            seed=run.settings.seed,
         ),
-        workers=workers,
-        runner_flags=runner_flags,
+        launch=run.launch,
         resume=True,
-        progress=progress,
+        progress=run.progress,
     )
-
-
-def _records(generated: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(generated.glob("shard-*.jsonl")):
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]]) -> bytes:

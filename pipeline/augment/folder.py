@@ -1,29 +1,96 @@
-"""What `textmill augment` left: the table with its generated rows, and the folder beside it.
+"""What `textmill augment` leaves: the table with its added rows, and the folder beside it.
 
-FILE                        real rows first, then the kept ones; a column `origin` says which
-                            (`augment_origin`, where text or label are called so)
-FILE.augment/augment.json   settings, counts, agreement of labels, gain of --check
-FILE.augment/rejected.jsonl the candidates that were not kept, each with its reason
-FILE.augment/generated/     an output of `generate`: all candidates
+FILE                        the real rows first, then the kept ones; the column `origin` says which
+FILE.augment/settings.json  what was asked for; a resume compares it
+             texts.txt      all texts, with --unlabelled; base/ the model of them
+             rows.jsonl     the rows as trained on; model/ the model of them
+             prompts.jsonl  labels with first words of real rows; generated/ what they became
+             rejected.jsonl the candidates that were not kept, with reason and scores
+             augment.json   settings, counts, thresholds, agreement of labels, gain of --check
+             check/         the same for each held-out part, with --check
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from textmill.model.errors import TextmillError
-from textmill.pipeline.files.filesystem import exists, join, names, open_read, read
+from textmill.model.text.tables import read_cells
+from textmill.pipeline.files.filesystem import exists, join, names, read
 
 AUGMENT = "augment.json"
-REJECTED_ROWS = "rejected.jsonl"
-GENERATED = "generated"
-ENDING = ".augment"
-REAL = "real"
+REAL = "real"  # the origin of a row that people wrote
+_ENDING = ".augment"
+
+
+@dataclass(frozen=True)
+class AugmentFolder:
+    """Names of what is in the folder."""
+
+    path: str
+
+    @classmethod
+    def beside(cls, table: str) -> AugmentFolder:
+        """The folder that goes with a table."""
+        return cls(table + _ENDING)
+
+    @property
+    def settings(self) -> str:
+        """What was asked for."""
+        return join(self.path, "settings.json")
+
+    @property
+    def about(self) -> str:
+        """What came of it."""
+        return join(self.path, AUGMENT)
+
+    @property
+    def rejected(self) -> str:
+        """Candidates that were not kept."""
+        return join(self.path, "rejected.jsonl")
+
+    @property
+    def texts(self) -> str:
+        """All texts, those without a label too."""
+        return join(self.path, "texts.txt")
+
+    @property
+    def base(self) -> str:
+        """The model of `texts`."""
+        return join(self.path, "base")
+
+    @property
+    def rows(self) -> str:
+        """The labelled rows, as the model reads them."""
+        return join(self.path, "rows.jsonl")
+
+    @property
+    def model(self) -> str:
+        """The model of `rows`."""
+        return join(self.path, "model")
+
+    @property
+    def prompts(self) -> str:
+        """What the model goes on from."""
+        return join(self.path, "prompts.jsonl")
+
+    @property
+    def generated(self) -> str:
+        """The output of `generate`: all candidates."""
+        return join(self.path, "generated")
+
+    def check(self, number: int) -> AugmentFolder:
+        """The folder of a held-out part."""
+        return AugmentFolder(join(self.path, "check", str(number)))
+
+
+def added_columns(columns: Sequence[str], added: Sequence[str]) -> list[str]:
+    """Names of the columns behind those of the real table; a name that is taken gets a prefix."""
+    return [name if name not in columns else f"augment_{name}" for name in added]
 
 
 @dataclass(frozen=True)
@@ -38,121 +105,71 @@ class Row:
 
 @dataclass(frozen=True)
 class Augmented:
-    """An augmentation's folder.
+    """A finished augmentation.
 
     Attributes:
-        folder: ends in `.augment`. table: the file with the rows. about: what augment.json says.
+        folder: where it lies.
+        table: the file with the rows.
+        about: what augment.json says.
     """
 
-    folder: str
+    folder: AugmentFolder
     table: str
     about: dict[str, Any]
 
     @classmethod
-    def open(cls, folder: str) -> Augmented:
+    def open(cls, path: str) -> Augmented:
         """Reads augment.json.
 
         Raises:
             TextmillError: it cannot be read, or there is no table.
         """
-        path = join(folder, AUGMENT)
+        folder = AugmentFolder(path.rstrip("/"))
         try:
-            about = json.loads(read(path).decode())
+            about = json.loads(read(folder.about).decode())
             settings = about["settings"]
             text, label = settings["text"], settings["label"]
             if not isinstance(about["counts"], dict) or not {type(text), type(label)} == {str}:
                 raise ValueError("it tells of no augmentation")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise TextmillError(
-                f"{path} is damaged ({type(error).__name__} {error}); run augment again"
+                f"{folder.about} is damaged ({type(error).__name__} {error}); run augment again"
             ) from None
-        folder = folder.rstrip("/")
-        beside = os.path.dirname(folder)
-        places = [folder.removesuffix(ENDING)] if folder.endswith(ENDING) else []
-        places.append(join(beside, os.path.basename(str(settings.get("out", "")))))
-        table = next((p for p in places if p != folder and _is_file(p)), None)
+        own = folder.path
+        places = [own.removesuffix(_ENDING)] if own.endswith(_ENDING) else []
+        places.append(join(os.path.dirname(own), os.path.basename(str(settings.get("out", "")))))
+        table = next((place for place in places if place != own and _is_file(place)), None)
         if table is None:
-            raise TextmillError(f"{places[0]}, the table that goes with {folder}, is not there")
+            raise TextmillError(f"{places[0]}, the table that goes with {own}, is not there")
         return cls(folder, table, about)
 
     @property
     def generated(self) -> str | None:
         """The output of `generate` with all candidates, if it is there."""
-        place = join(self.folder, GENERATED)
+        place = self.folder.generated
         return place if "manifest.json" in names(place) else None
 
     def rows(self) -> Iterator[Row]:
-        """Of the table, one by one.
+        """Rows of the table, one by one.
 
         Raises:
             TextmillError: it cannot be read, or lacks a column.
         """
         settings = self.about["settings"]
         columns = (settings["text"], settings["label"])
-        wanted = (*columns, "augment_origin" if "origin" in columns else "origin")
-        for number, row in enumerate(_table(self.table), start=1):
-            missing = [name for name in wanted if name not in row]
-            if missing:
-                raise TextmillError(f"{self.table}: row {number} has no column '{missing[0]}'")
-            text, label, origin = ("" if row[n] is None else str(row[n]) for n in wanted)
-            yield Row(text, label, origin)
+        (origin,) = added_columns(columns, ["origin"])
+        return _rows(self.table, (*columns, origin))
 
     def rejected(self) -> Iterator[Row]:
         """The candidates that were not kept; none where their file is gone."""
-        path = join(self.folder, REJECTED_ROWS)
-        if not exists(path):
-            return
-        for row in _jsonl(path):
-            cells = (row.get(name) for name in ("text", "label", "origin", "reason"))
-            yield Row(*("" if cell is None else str(cell) for cell in cells))
+        path = self.folder.rejected
+        return _rows(path, ("text", "label", "origin", "reason")) if exists(path) else iter(())
+
+
+def _rows(path: str, columns: Sequence[str]) -> Iterator[Row]:
+    for cells in read_cells(read(path), path=path, columns=columns):
+        yield Row(*("" if cell is None else str(cell) for cell in cells))
 
 
 def _is_file(path: str) -> bool:
     return exists(path) and not os.path.isdir(path)
-
-
-def _table(path: str) -> Iterator[dict[str, Any]]:
-    ending = os.path.splitext(path)[1].lower()
-    if ending in (".jsonl", ".ndjson"):
-        return _jsonl(path)
-    if ending == ".parquet":
-        return _parquet(path)
-    if ending in (".csv", ".tsv", ".tab"):
-        return _csv(path, tabs=ending != ".csv")
-    raise TextmillError(f"{path} is no table of a known kind: .csv, .tsv, .jsonl or .parquet")
-
-
-def _jsonl(path: str) -> Iterator[dict[str, Any]]:
-    with open_read(path) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("it is no JSON object")
-            except (ValueError, RecursionError) as error:
-                raise TextmillError(f"{path}:{number} cannot be read: {error}") from None
-            yield row
-
-
-def _csv(path: str, *, tabs: bool) -> Iterator[dict[str, Any]]:
-    import io
-
-    csv.field_size_limit(2**31 - 1)
-    with open_read(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        kind: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
-        try:
-            yield from csv.DictReader(text, **kind)
-        except (csv.Error, ValueError) as error:
-            raise TextmillError(f"{path} cannot be read: {error}") from None
-
-
-def _parquet(path: str) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet
-
-    try:
-        with open_read(path) as file:
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
-                yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise TextmillError(f"{path} cannot be read: {error}") from None

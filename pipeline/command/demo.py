@@ -9,28 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from textmill.model.errors import SettingError
 from textmill.model.network.directory import check_free
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
-from textmill.model.text.corpus import built_in_corpus
-from textmill.model.training.train import CorpusSettings, train_model
+from textmill.model.text.corpus import CorpusSettings, built_in_corpus
+from textmill.model.training.train import train_model
 from textmill.pipeline.command.console import TrainingReport, generation_progress, stdout, table
 from textmill.pipeline.files.filesystem import make_directory
 from textmill.pipeline.job.generate import generate
+from textmill.pipeline.job.launch import Launch
 
 _PROMPTS = 200
 _PROMPT_WORDS = 3
 _SHOWN = 6
 
 
-def demo(out: str, *, minutes: float, workers: int | None, quiet: bool) -> None:
+def demo(out: str, *, minutes: float, launch: Launch, quiet: bool) -> None:
     """Trains on the language reference, continues beginnings from its unseen end, shows both.
 
     Raises:
         TextmillError: `out` cannot be written.
     """
-    if workers is not None and workers < 1:
-        raise SettingError("workers", "a whole number of at least 1", workers)
     started = time.monotonic()
     folder = _free_place(out)
     make_directory(folder)
@@ -51,7 +49,7 @@ def demo(out: str, *, minutes: float, workers: int | None, quiet: bool) -> None:
             prompts=[str(prompts)],
             out=str(folder / "generated"),
             settings=GenerationSettings(temperatures=(0.5, 0.8), samples=2, max_words=40),
-            workers=workers,
+            launch=launch,
             progress=progress,
         )
     _show(folder / "generated")

@@ -7,9 +7,8 @@ from typing import Any
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.network.directory import SavedModel, load_model
-from textmill.model.text.corpus import Corpus
-from textmill.model.text.split import Part, split
-from textmill.model.training.train import CorpusSettings, tokenized_part
+from textmill.model.text.corpus import Corpus, CorpusSettings
+from textmill.model.text.split import Part, split, tokenized_part
 
 
 def evaluate(

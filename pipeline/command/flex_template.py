@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from textmill.model.errors import UsageError
 from textmill.pipeline.command import cli
+from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import parser
+from textmill.pipeline.command.status import fail
 
 # Of generate's options those that make no sense in a template.
-_NOT_HERE = {"help", "workers", "quiet", "json", "wait"}
+_NOT_HERE = {"help", "workers", "quiet", "json", "no_wait"}
 
 
 def main(parameters: Sequence[str]) -> int:
@@ -19,15 +21,21 @@ def main(parameters: Sequence[str]) -> int:
     try:
         return cli.main(arguments(parameters))
     except UsageError as error:
-        return cli._fail(str(error), error.status)
+        return fail(str(error), error.status)
 
 
 def options() -> dict[str, argparse.Action]:
     """Options of `generate` that a template has as parameters, by the parameter's name."""
-    top = parser(cli._COMMANDS)
+    top = parser(COMMANDS)
     commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     actions = commands.choices["generate"]._actions
-    return {action.dest: action for action in actions if action.dest not in _NOT_HERE}
+    named = {_name(action): action for action in actions}
+    return {name: action for name, action in named.items() if name not in _NOT_HERE}
+
+
+def _name(action: argparse.Action) -> str:
+    """An option's long form with underscores, as Google wants them."""
+    return (action.option_strings or [action.dest])[-1].lstrip("-").replace("-", "_")
 
 
 def arguments(parameters: Sequence[str]) -> list[str]:

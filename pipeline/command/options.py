@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar
 
 from textmill.model.settings import (
     AUTO,
@@ -18,10 +19,11 @@ from textmill.model.settings import (
     TrainSettings,
     VocabularySettings,
 )
+from textmill.pipeline.command.status import WRONG_USE
 from textmill.pipeline.job.dataflow import PRESETS as DATAFLOW
 
 Command = Callable[[argparse.Namespace], int]
-WRONG_USE = 2  # exit status
+Settings = TypeVar("Settings")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,6 +57,26 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _add_play(subparsers, commands["play"])
     _add_demo(subparsers, commands["demo"])
     return top
+
+
+def settings_of(kind: type[Settings], args: argparse.Namespace, **given: Any) -> Settings:
+    """Makes settings from the parsed options that have the names of their fields.
+
+    A field without an option, or whose option was left out, keeps its default.
+
+    Args:
+        kind: a dataclass.
+        given: fields that follow from more than one option.
+
+    Raises:
+        SettingError: a value is not allowed.
+    """
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = getattr(args, field.name, None)
+        if value is not None:
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**{**values, **given})
 
 
 def _command(subparsers: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
@@ -100,7 +122,6 @@ def _add_train(subparsers: Any, run: Command) -> None:
         help="of AdamW (default: %(default)g)")  # fmt: skip
     add("--clip", type=float, default=TrainSettings.clip, metavar="X",
         help="largest norm of a gradient (default: %(default)g)")  # fmt: skip
-    add("--vary", action="store_true", help="windows of different lengths")
     add("--no-average", dest="average", action="store_false",
         help="keep the weights themselves, not running means of them")  # fmt: skip
     add("--precision", choices=PRECISIONS, default=TrainSettings.precision, help="of matrix "
@@ -173,8 +194,8 @@ def _add_drawing(add: Any, *, many: bool) -> None:
     default = GenerationSettings()
     add("-n", "--samples", type=int, default=1, metavar="N", help="texts a prompt and temperature "
         "(default: 1)")  # fmt: skip
-    add("-t", "--temperature", type=float, nargs="+" if many else None, default=[1.0], metavar="T",
-        action="store" if many else _OneTemperature,
+    add("-t", "--temperature", dest="temperatures", type=float, nargs="+" if many else None,
+        default=[1.0], metavar="T", action="store" if many else _OneTemperature,
         help="logits are divided by it; 0 is greedy (default: 1)")  # fmt: skip
     add("--top-k", type=int, default=0, metavar="K", help="only the K most probable words")
     add("--top-p", type=float, default=1.0, metavar="P",
@@ -220,8 +241,8 @@ def _add_augment(subparsers: Any, run: Command) -> None:
         "to add (default: %(default)s)")  # fmt: skip
     add("--with", dest="methods", nargs="+", default=["generated"], metavar="NAME", help="how: "
         "generated (default), pseudo, or edits of real rows")  # fmt: skip
-    add("-t", "--temperature", type=float, nargs="+", default=[0.8], metavar="T",
-        help="logits are divided by it (default: 0.8)")  # fmt: skip
+    add("-t", "--temperature", dest="temperatures", type=float, nargs="+", default=[0.8],
+        metavar="T", help="logits are divided by it (default: 0.8)")  # fmt: skip
     add("--level", choices=LEVELS, default="word", help="what a token is (default: word)")
     add("--minutes", type=float, default=3.0, metavar="N", help="of training at most (default: 3)")
     add("--epochs", type=int, metavar="N", help="passes over the rows, at most (default: 30; "

@@ -10,11 +10,12 @@ import hashlib
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from textmill.model.errors import TextmillError
+from textmill.model.text.corpus import find_files
 from textmill.pipeline.files.explain import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
@@ -88,10 +89,29 @@ def names(folder: str) -> list[str]:
     return sorted(name for name in inside if name and "/" not in name)
 
 
-def matching(pattern: str) -> list[str]:
-    """Files on one of Beam's file systems that a pattern matches, sorted."""
+def find(patterns: Sequence[str]) -> list[str]:
+    """Files for paths and patterns, on disks and on Beam's file systems, each once.
+
+    Raises:
+        TextmillError: a pattern matches nothing, or a name is not valid UTF-8.
+    """
+    found: dict[str, str] = {}  # by absolute path; of two names for one file the first counts
+    for pattern in patterns:
+        for path in _matching(pattern) if is_remote(pattern) else find_files([pattern]):
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                raise TextmillError(f"the name of {path!r} is not valid UTF-8; rename it") from None
+            found.setdefault(absolute(path), path)
+    return list(found.values())
+
+
+def _matching(pattern: str) -> list[str]:
     with _telling("list", pattern):
-        return sorted(file.path for file in _beam().match([pattern])[0].metadata_list)
+        matches = sorted(file.path for file in _beam().match([pattern])[0].metadata_list)
+    if not matches:
+        raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
+    return matches
 
 
 def remove(path: str) -> None:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from textmill.model.errors import TextmillError, UsageError
-from textmill.model.text.corpus import clean, decode, table_rows
+from textmill.model.text.decoding import clean
+from textmill.model.text.tables import ENDINGS, by_number, read_cells, table_ending
 from textmill.pipeline.files.filesystem import read, write_once
-
-ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,10 @@ def check_ending(path: str, what: str) -> str:
     """The ending of a table's name.
 
     Raises:
-        UsageError: it is of no kind that is read and written.
+        UsageError: the file is no table by its name.
     """
-    ending = os.path.splitext(path)[1].lower()
-    if ending not in ENDINGS:
+    ending = table_ending(path)
+    if ending is None:
         raise UsageError(f"{what} must end in {', '.join(ENDINGS)}. Received: {path}")
     return ending
 
@@ -60,18 +59,12 @@ def read_labelled(path: str, *, text: str, label: str, encoding: str | None = No
     Raises:
         TextmillError: it cannot be read, a column is missing, or no row is of use.
     """
-    ending = check_ending(path, "the table")
-    columns = (text, label)
-    if ending == ".parquet":
-        cells = _parquet(path, columns)
-    else:
-        content = decode(_bytes(path), path=path, encoding=encoding)
-        if ending == ".jsonl":
-            cells = _json_rows(content, path, columns)
-        else:
-            cells = list(table_rows(content, path=path, text=text, label=label))
-            if text.isdecimal() and label.isdecimal():
-                columns = ("text", "label")
+    check_ending(path, "the table")
+    if os.path.isdir(path):
+        raise TextmillError(f"{path} is a folder; name a table in it")
+    asked = (text, label)
+    cells = list(read_cells(read(path), path=path, columns=asked, encoding=encoding))
+    columns = ("text", "label") if by_number(path, asked) else asked
     texts, labels, rows = [], [], []
     left_out: Counter[str] = Counter()
     for number, (own_text, own_label) in enumerate(cells):
@@ -96,11 +89,11 @@ def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ending = check_ending(path, "the output")
     if ending == ".parquet":
         data = _parquet_bytes(columns, rows)
-    elif ending == ".jsonl":
+    elif ending in (".jsonl", ".ndjson"):
         lines = (dict(zip(columns, row, strict=True)) for row in rows)
         data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     else:
-        data = _csv_bytes(path, columns, rows, tabs=ending == ".tsv")
+        data = _csv_bytes(path, columns, rows, tabs=ending != ".csv")
     if not write_once(path, data):
         raise TextmillError(f"{path} already exists; name another file or remove it first")
 
@@ -113,50 +106,6 @@ def _why_not(text: Any, label: Any) -> str | None:
     if label is None or not str(label).strip() or label != label:
         return "no label"
     return "a label of several values" if isinstance(label, list | dict) else None
-
-
-def _bytes(path: str) -> bytes:
-    if os.path.isdir(path):
-        raise TextmillError(f"{path} is a folder; name a table in it")
-    return read(path)
-
-
-def _json_rows(content: str, path: str, columns: tuple[str, str]) -> list[tuple[Any, Any]]:
-    cells: list[tuple[Any, Any]] = []
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise TextmillError(f"{path}:{number} is not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise TextmillError(f"{path}:{number} is no JSON object")
-        if not cells:
-            _check_columns(path, row, columns)
-        cells.append((row.get(columns[0]), row.get(columns[1])))
-    return cells
-
-
-def _parquet(path: str, columns: tuple[str, str]) -> list[tuple[Any, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(_bytes(path)))
-        _check_columns(path, file.schema_arrow.names, columns)
-        table = file.read(columns=list(dict.fromkeys(columns)))
-    except pyarrow.ArrowException as error:
-        raise TextmillError(f"{path} is not valid Parquet: {error}") from None
-    text, label = (table.column(name).to_pylist() for name in columns)
-    return list(zip(text, label, strict=True))
-
-
-def _check_columns(path: str, found: Iterable[str], columns: tuple[str, str]) -> None:
-    names = list(found)
-    for name in columns:
-        if name not in names:
-            raise TextmillError(f"{path} has no column '{name}'. Columns: {', '.join(names)[:200]}")
 
 
 def _csv_bytes(

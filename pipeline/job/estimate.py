@@ -121,7 +121,8 @@ def estimate(
     if rows is not None and not 1 <= rows <= 10**12:
         raise SettingError("rows", "a whole number from 1 to 10^12", rows)
     started = time.monotonic()
-    from textmill.pipeline.job import beam_steps as steps  # noqa: F401  # Beam, as the launcher loads it
+    # Beam, as the launcher loads it.
+    from textmill.pipeline.job import beam_steps, engine  # noqa: F401
 
     beam_seconds = time.monotonic() - started
     with local_copy(model_dir) as folder:

@@ -5,25 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from textmill.model.errors import TextmillError, UsageError
+from textmill.model.errors import TextmillError
 from textmill.model.generation.check_settings import check_settings
-from textmill.model.network.directory import load_model
+from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.files.explain import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
-from textmill.pipeline.job.dataflow import (
-    RemoteJob,
-    check,
-    check_staging,
-    far_buckets,
-    fit,
-    is_dataflow,
-    is_template,
-    job_of,
-    preset_flags,
-)
+from textmill.pipeline.job.dataflow import RemoteJob, job_of
+from textmill.pipeline.job.launch import HERE, Launch
 from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
 from textmill.pipeline.job.run_directory import Counts, RunDirectory
 from textmill.pipeline.job.versions import versions
@@ -31,6 +22,9 @@ from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Plan, plan
 from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
+
+if TYPE_CHECKING:
+    from textmill.pipeline.job.engine import Engine
 
 # Is told what is done, of how many rows, about once a second.
 Progress = Callable[[Counts, int], None]
@@ -63,13 +57,15 @@ class Job:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """A finished run, or one that was only sent to its runner.
 
     Attributes:
         manifest: of all of it; empty if the run goes on, as nobody waited for its end.
-        seconds: that this call took. words: that it drew. job: the service's name for it.
+        seconds: that this call took.
+        words: that it drew.
+        job: the service's name for it.
         models_loaded: by all workers together, one each; None where the runner does not tell.
     """
 
@@ -96,10 +92,7 @@ def generate(
     settings: GenerationSettings,
     reading: InputSettings = AS_USUAL,
     form: Format = JSONL,
-    workers: int | None = None,
-    runner_flags: Sequence[str] = (),
-    dataflow: str | None = None,
-    wait: bool = True,
+    launch: Launch = HERE,
     resume: bool = False,
     progress: Progress | None = None,
     warn: Callable[[str], None] = lambda text: None,
@@ -107,52 +100,72 @@ def generate(
     """Generates texts for every prompt into a new directory, or goes on with a stopped run.
 
     Args:
-        prompts: files or patterns. out: a directory. Both may be on Beam's file systems.
-        reading: how the prompt files are read. form: how the output is written.
-        workers: local worker processes; None means the cores, or one where there is a GPU.
-        runner_flags: Beam's, as after `--`.
-        dataflow: a preset of Dataflow's flags, which `runner_flags` override.
-        wait: for the run's end; a runner elsewhere goes on by itself.
+        prompts: files or patterns.
+        out: a directory. Both may be on Beam's file systems.
+        settings: what is drawn for each prompt.
+        reading: how the prompt files are read.
+        form: how the output is written.
+        launch: where the job runs.
         resume: `out` may hold a stopped run of the same model, prompts and settings; only what is
             missing of it is done.
-        progress: is told what is done. warn: is told what is worth knowing and no error.
+        progress: is told what is done.
+        warn: is told what is worth knowing and no error.
 
     Raises:
         Interrupted: by Ctrl-C; what is finished stands.
         TextmillError: model, prompts or output are of no use, or a worker failed.
     """
-    from textmill.model.machine import cpu_kind
-    from textmill.pipeline.job.local_runner import (  # Beam loads only from here on
-        LocalRunner,
-        runner_of,
-    )
+    from textmill.pipeline.job.engine import Engine  # Beam loads only from here on
 
     started = time.monotonic()
-    runner, options = runner_of([*preset_flags(dataflow), *runner_flags], workers=workers)
-    on_dataflow = is_dataflow(runner)
-    if on_dataflow:
-        check(options, model_dir=model_dir, prompts=prompts, out=out)
-        check_staging(options)
-        wait = wait and not is_template(options)
-    elif dataflow is not None:
-        raise UsageError(f"--dataflow {dataflow} does not go with another --runner")
-    elif not wait and isinstance(runner, LocalRunner):
-        raise UsageError("--no-wait is for runners elsewhere; a local run lives in this command")
-    pipeline = _pipeline(runner, options)
+    engine = Engine(launch)
+    engine.check(model_dir=model_dir, prompts=prompts, out=out)
     with local_copy(model_dir) as folder:
         model = load_model(folder)
     check_settings(model, settings)
-    if on_dataflow:
-        fit(options, model.network, preset=dataflow)
-        pipeline = _pipeline(runner, options)  # which has its own copy of them
-        far = far_buckets(options, [model_dir, *prompts, out])
-        if far:
-            warn(f"not in the job's region: {', '.join(far)}; what is read from there costs more")
+    far = engine.fit(model.network, places=[model_dir, *prompts, out])
+    if far:
+        warn(f"not in the job's region: {', '.join(far)}; what is read from there costs more")
+    job = _job(model, model_dir, prompts, out, settings, reading, form)
+    directory = RunDirectory(job.output, job.header(), resume=resume, warn=warn)
+    sent: list[RemoteJob] = []
+    ran = _Ran()
+    try:
+        if not directory.finished:
+            ran = _carry_out(job, engine, directory, sent, progress, warn)
+        known = engine.wait or directory.finished
+        manifest = read_manifest(out) if known else {}
+    except KeyboardInterrupt:
+        raise Interrupted(_interrupted(directory, job, sent)) from None
+    except TextmillError as error:
+        raise TextmillError(f"{error}. {_GO_ON}") from error
+    finally:
+        directory.release(finished=directory.finished)
+    words = manifest["counts"]["words"] - ran.words_before if manifest and ran.happened else 0
+    return Outcome(
+        manifest=manifest,
+        seconds=time.monotonic() - started,
+        words=words,
+        job=sent[0].id if sent else None,
+        models_loaded=ran.models_loaded,
+    )
+
+
+def _job(
+    model: SavedModel,
+    model_dir: str,
+    prompts: Sequence[str],
+    out: str,
+    settings: GenerationSettings,
+    reading: InputSettings,
+    form: Format,
+) -> Job:
+    """Plans the prompts, which says what columns the output has."""
     planned = plan(prompts, settings, reading)
     columns = columns_of(
         planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
     )
-    job = Job(
+    return Job(
         model_dir=absolute(model_dir),
         fingerprint=model.fingerprint,
         settings=settings,
@@ -160,40 +173,54 @@ def generate(
         plan=planned,
         output=Output(absolute(out), form, columns),
     )
-    words, loaded = 0, None
-    sent: list[RemoteJob] = []
 
-    def tell(started: RemoteJob) -> None:
-        sent.append(started)
-        warn(f"job {started.id}: {started.page}")
 
-    directory = RunDirectory(job.output, job.header(), resume=resume, warn=warn)
-    try:
-        if not directory.finished:
-            # Workers elsewhere are of kinds that are not known here.
-            machine = None if on_dataflow else cpu_kind()
-            done = directory.done(job.plan.shards, machine=machine)
-            words = -sum(summary.words for summary in done)
-            build(pipeline, job, done)
-            with _watch(directory, planned.rows, progress):
-                loaded = _run(pipeline, directory, wait=wait, tell=tell)
-            if wait or directory.finished:
-                words += read_manifest(out)["counts"]["words"]
-        manifest = read_manifest(out) if wait or directory.finished else {}
-    except KeyboardInterrupt:
-        stand = f"{directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
-        if sent:
-            stand = (
-                f"job {sent[0].id} goes on without this command; {sent[0].stop} stops it. {stand}"
-            )
-        raise Interrupted(f"interrupted; {stand}") from None
-    except TextmillError as error:
-        raise TextmillError(f"{error}. {_GO_ON}") from error
-    finally:
-        directory.release(finished=directory.finished)
-    name = sent[0].id if sent else None
-    seconds = time.monotonic() - started
-    return Outcome(manifest, seconds, words if manifest else 0, name, loaded)
+@dataclass(frozen=True, kw_only=True)
+class _Ran:
+    """What a run did.
+
+    Attributes:
+        happened: whether there was anything to do.
+        words_before: words of the shards that stood already.
+        models_loaded: see `Outcome`.
+    """
+
+    happened: bool = False
+    words_before: int = 0
+    models_loaded: int | None = None
+
+
+def _carry_out(
+    job: Job,
+    engine: Engine,
+    directory: RunDirectory,
+    sent: list[RemoteJob],
+    progress: Progress | None,
+    warn: Callable[[str], None],
+) -> _Ran:
+    """Makes the shards that are missing. A job of a service is put into `sent` once it is there."""
+    from textmill.model.machine import cpu_kind
+
+    def tell(remote: RemoteJob) -> None:
+        sent.append(remote)
+        warn(f"job {remote.id}: {remote.page}")
+
+    # Workers elsewhere are of kinds that are not known here.
+    machine = None if engine.on_dataflow else cpu_kind()
+    done = directory.done(job.plan.shards, machine=machine)
+    pipeline = engine.pipeline()
+    build(pipeline, job, done)
+    with _watch(directory, job.plan.rows, progress):
+        loaded = _run(pipeline, directory, wait=engine.wait, tell=tell)
+    words = sum(summary.words for summary in done)
+    return _Ran(happened=True, words_before=words, models_loaded=loaded)
+
+
+def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -> str:
+    stand = f"{directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
+    if sent:
+        stand = f"job {sent[0].id} goes on without this command; {sent[0].stop} stops it. {stand}"
+    return f"interrupted; {stand}"
 
 
 _LOOK_SECONDS = 1.0
@@ -204,16 +231,6 @@ class Interrupted(TextmillError):
     """The run was stopped from outside and can go on."""
 
     status = 130
-
-
-def _pipeline(runner: Any, options: Any) -> Any:
-    import apache_beam as beam
-
-    try:
-        return beam.Pipeline(runner=runner, options=options)
-    except ValueError as error:  # options that do not go together
-        reason = " ".join(str(error).split())
-        raise UsageError(f"after --: {reason}") from None
 
 
 def _run(

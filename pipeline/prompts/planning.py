@@ -16,8 +16,7 @@ import numpy as np
 from textmill.model.errors import TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
-from textmill.model.text.corpus import find_files
-from textmill.pipeline.files.filesystem import absolute, is_remote, matching
+from textmill.pipeline.files.filesystem import absolute, find
 from textmill.pipeline.output.columns import Kinds
 from textmill.pipeline.prompts.reading import (
     AS_USUAL,
@@ -155,7 +154,7 @@ def plan(
     Raises:
         TextmillError: a pattern matches nothing, a file cannot be read, or no file has a row.
     """
-    paths = _find(patterns)
+    paths = find(patterns)
     root = _root(paths)
     most = max(_MOST_MARKS // len(paths), _LEAST_MARKS)
     kinds = Kinds()
@@ -194,25 +193,6 @@ def even_shards(rows: int, words: int) -> list[int]:
         (marks * (words / rows)).astype(np.int64), every, words, rows,
     )  # fmt: skip
     return [fields["words"] for fields in scan.ranges(shard_words(words))]
-
-
-def _find(patterns: Sequence[str]) -> list[str]:
-    """Files for paths and patterns, on disks and on Beam's file systems, each once."""
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        if not is_remote(pattern):
-            found |= dict.fromkeys(find_files([pattern]))
-            continue
-        matches = matching(pattern)
-        if not matches:
-            raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
-        found |= dict.fromkeys(matches)
-    for path in found:
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise TextmillError(f"the name of {path!r} is not valid UTF-8; rename it") from None
-    return list({absolute(path): path for path in reversed(found)}.values())[::-1]
 
 
 def _root(paths: Sequence[str]) -> str:

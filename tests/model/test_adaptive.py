@@ -27,8 +27,9 @@ from textmill.model.settings import (
     TrainSettings,
     VocabularySettings,
 )
+from textmill.model.text.corpus import CorpusSettings
 from textmill.model.text.vocabulary import EOS, PAD, RESERVED, UNKNOWN, Vocabulary
-from textmill.model.training.train import CorpusSettings, train_model
+from textmill.model.training.train import train_model
 from textmill.pipeline.command.evaluate import evaluate
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.5, 2.0)

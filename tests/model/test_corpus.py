@@ -9,14 +9,14 @@ import pytest
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.text.corpus import (
     built_in_corpus,
-    clean,
-    decode,
     find_files,
     read_corpus,
     read_table,
-    strip_gutenberg,
     unwrap_paragraphs,
 )
+from textmill.model.text.decoding import clean, decode
+from textmill.model.text.gutenberg import strip_gutenberg
+from textmill.model.text.tables import refuse_tables
 
 BOOK = "Chapter I\n\nIt was a dark night.\nIt rained.\n\nThe end of it."
 
@@ -157,6 +157,28 @@ def test_tables(tmp_path):
     assert found["c.jsonl"] == (["a b", "cut ?"], ["3", "4"], 1)
 
 
+def test_the_other_endings_of_tables(tmp_path):
+    """Each kind has one reader, whatever its name ends in."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = '{"text": "one", "label": "a"}\n{"text": "two"}\n'
+    (tmp_path / "a.ndjson").write_text(rows)
+    (tmp_path / "b.TAB").write_text("text\tlabel\none\ta\ntwo\t\n")
+    table = pyarrow.table({"label": ["a", None], "text": ["one", "two"]})
+    pyarrow.parquet.write_table(table, tmp_path / "c.parquet")
+    (tmp_path / "d.csv").write_text("text,label\n" + "long " * 40_000 + ",a\n")
+    for name in ("a.ndjson", "b.TAB", "c.parquet"):
+        corpus = read_table([str(tmp_path / name)], text="text", label="label")
+        assert (corpus.texts, corpus.labels, corpus.skipped) == (["one"], ["a"], 1)
+        with pytest.raises(UsageError, match=rf"{name} is a table; name its column with --text"):
+            refuse_tables([str(tmp_path / name)], options="--text")
+    assert len(read_table([str(tmp_path / "d.csv")], text="text").texts[0]) == 199_999
+    (tmp_path / "e.parquet").write_bytes(b"PAR1 no more PAR1")
+    with pytest.raises(TextmillError, match=r"e\.parquet is not valid Parquet"):
+        read_table([str(tmp_path / "e.parquet")], text="text")
+
+
 def test_a_table_without_labels(tmp_path):
     (tmp_path / "a.csv").write_text("n,text\n,one\n2,two\n")
     corpus = read_table([str(tmp_path / "a.csv")], text="text")
@@ -168,8 +190,8 @@ def test_a_table_without_labels(tmp_path):
     [
         ("a.csv", "text,other\na,b\n", "has no column 'label'"),
         ("a.csv", "text,label\nonly\n", "a.csv:2 has 1 columns"),
-        ("a.jsonl", '{"text": 1}\n', "a.jsonl:1 has no fields"),
-        ("a.jsonl", "[]\n", "a.jsonl:1 has no fields"),
+        ("a.jsonl", '{"text": 1}\n', "a.jsonl:1 has no column 'label'. Columns: text"),
+        ("a.jsonl", "[]\n", "a.jsonl:1 is no JSON object"),
         ("a.jsonl", "{\n", "a.jsonl:1 is not valid JSON"),
         ("a.jsonl", "[" * 99999 + "\n", "a.jsonl:1 is not valid JSON"),
         ("a.jsonl", "9" * 9999 + "\n", "a.jsonl:1 is not valid JSON"),

@@ -17,7 +17,6 @@ CONTEXTS = RANDOM.normal(size=(len(LENGTHS), 3)).astype(np.float32)
 
 FEEDERS = {
     "stream": StreamBatches(IDS, batch=8, steps=16, seed=3),
-    "varied": StreamBatches(np.tile(IDS, 3), batch=8, steps=16, seed=3, vary=True),
     "tight": StreamBatches(IDS[: 8 * 20], batch=8, steps=16, seed=3),
     "lines": LineBatches(IDS, LENGTHS, batch=8, seed=1),
     "contexts": LineBatches(IDS, LENGTHS, batch=8, seed=1, contexts=CONTEXTS),
@@ -54,20 +53,6 @@ def test_stream_windows_are_contiguous_and_shifted_by_one():
     for row in range(8):
         run = [*inputs[row].tolist(), int(targets[row, -1])]
         assert any(text[i : i + len(run)] == run for i in range(len(text)))
-
-
-def test_varied_windows_are_contiguous_and_of_few_lengths():
-    feeder = FEEDERS["varied"]
-    lengths = set()
-    for epoch in range(20):
-        at = 0
-        for begin, length in feeder.plan(epoch):
-            assert begin == at
-            lengths.add(length)
-            at += length
-        assert feeder.words - 8 * 16 < 8 * at <= feeder.words
-    assert lengths == {8, 16, 24}
-    assert feeder.plan(0) == feeder.plan(0) != feeder.plan(1)
 
 
 @pytest.mark.parametrize("name", FEEDERS)

@@ -21,7 +21,8 @@ from textmill.model.prompt import Prompt
 from textmill.model.settings import RUN_WIDE, GenerationSettings
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN
 from textmill.pipeline.command import cli
-from textmill.pipeline.command.options import parser
+from textmill.pipeline.command.commands import COMMANDS
+from textmill.pipeline.command.options import parser, settings_of
 from textmill.pipeline.prompts.rows import json_row, prompt_of
 
 WORDS = [f"w{i}" for i in range(12)]
@@ -386,13 +387,12 @@ def test_settings_are_checked(field, value):
 )
 def test_options_reach_the_settings(command):
     given = ["--repetition-penalty", "1.2", "--no-repeat-ngram", "3", "--ban", "a", "--ban", "b"]
-    args = parser(cli._COMMANDS).parse_args([*command, *given, "--echo"])
-    assert cli._generation_settings(args) == GenerationSettings(
+    args = parser(COMMANDS).parse_args([*command, *given, "--echo"])
+    assert settings_of(GenerationSettings, args) == GenerationSettings(
         repetition_penalty=1.2, no_repeat_ngram=3, ban=("a", "b"), echo=True
     )
-    assert (
-        cli._generation_settings(parser(cli._COMMANDS).parse_args(command)) == GenerationSettings()
-    )
+    args = parser(COMMANDS).parse_args(command)
+    assert settings_of(GenerationSettings, args) == GenerationSettings()
 
 
 def test_sample_prints_the_prompt_once(generator, model_dir, capsys, monkeypatch):

@@ -17,15 +17,15 @@ from textmill.model.errors import SettingError, TextmillError
 from textmill.model.network.directory import load_model
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.settings import NetworkSettings, TrainSettings, VocabularySettings
-from textmill.model.text.corpus import read_corpus
+from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.model.text.dataset import StreamBatches
-from textmill.model.text.split import Part, split
+from textmill.model.text.split import Part, split, tokenized_part
 from textmill.model.text.vocabulary import EOS
 from textmill.model.training.baselines import KneserNey, kneser_ney, unigram
 from textmill.model.training.checkpoint import Checkpoint
 from textmill.model.training.fit import _rate, fit
 from textmill.model.training.likelihood import Evaluator, one_hot
-from textmill.model.training.train import CorpusSettings, make_feeder, tokenized_part, train_model
+from textmill.model.training.train import make_feeder, train_model
 
 IDS = np.tile(np.arange(3, 11), 200).astype(np.int32)
 
@@ -151,7 +151,7 @@ class Killed(Exception):
 
 REGULAR = {
     "epochs": 4, "weight_drop": 0.3, "word_dropout": 0.2, "activation_penalty": 2.0,
-    "slowness_penalty": 1.0, "vary": True, "checkpoint_minutes": 0.0,
+    "slowness_penalty": 1.0, "checkpoint_minutes": 0.0,
 }  # fmt: skip
 
 
@@ -169,8 +169,7 @@ def regular_run(silent, path, *, dies_at=None, resume=False, **settings):
     )  # fmt: skip
     net.build()
     random = np.random.default_rng(0)
-    feeder = StreamBatches(random.integers(3, 11, 900).astype(np.int32), batch=4, steps=16, seed=0,
-        vary=wanted.vary)  # fmt: skip
+    feeder = StreamBatches(random.integers(3, 11, 900).astype(np.int32), batch=4, steps=16, seed=0)
 
     class Saved(Checkpoint):
         def save(self, state):

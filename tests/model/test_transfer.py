@@ -8,8 +8,9 @@ import pytest
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.network.directory import SavedModel, load_model, weight_shapes
 from textmill.model.settings import NetworkSettings, TrainSettings, VocabularySettings
+from textmill.model.text.corpus import CorpusSettings
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
-from textmill.model.training.train import CorpusSettings, train_model
+from textmill.model.training.train import train_model
 from textmill.model.training.transfer import check_choices, transfer
 
 

@@ -18,12 +18,13 @@ import pytest
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import GenerationSettings, NetworkSettings
 from textmill.pipeline.command import flex_template as template
-from textmill.pipeline.command.cli import _COMMANDS, main
+from textmill.pipeline.command.cli import main
+from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import parser
 from textmill.pipeline.files.explain import first_cause, storage_refusal
 from textmill.pipeline.job import dataflow
+from textmill.pipeline.job.engine import refuse_unknown
 from textmill.pipeline.job.handler import TextModelHandler
-from textmill.pipeline.job.local_runner import _refuse_unknown
 from textmill.pipeline.job.versions import check_worker, versions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def fitted(*flags, preset, network=SMALL):
 
 @pytest.mark.parametrize("preset", dataflow.PRESETS)
 def test_beam_knows_every_flag_of_a_preset(preset):
-    _refuse_unknown(dataflow.preset_flags(preset))
+    refuse_unknown(dataflow.preset_flags(preset))
     found = fitted(preset=preset)
     assert found["runner"] == "DataflowRunner"
     assert found["number_of_worker_harness_threads"] == 1
@@ -104,12 +105,12 @@ def test_a_preset_is_for_dataflow(capsys):
 
 
 def test_google_s_packages_are_asked_for(monkeypatch, capsys):
-    import textmill.pipeline.job.local_runner
+    import textmill.pipeline.job.engine
 
     def create(name):
         raise ImportError("Google Cloud Dataflow runner not available. Please install it")
 
-    monkeypatch.setattr(textmill.pipeline.job.local_runner, "create_runner", create)
+    monkeypatch.setattr(textmill.pipeline.job.engine, "create_runner", create)
     ask = [
         "generate",
         "gs://b/m",
@@ -322,13 +323,13 @@ def test_parameters_become_arguments():
     ])  # fmt: skip
     cut = arguments.index("--")
     assert arguments[cut + 1 :] == ["--project=p", "--experiments=x", "--no_auth"]
-    args = parser(_COMMANDS).parse_args(arguments[:cut])
+    args = parser(COMMANDS).parse_args(arguments[:cut])
     assert (args.model, args.prompts, args.out) == (
         "gs://b/m",
         ["gs://b/p", "gs://b/q"],
         "gs://b/o",
     )
-    assert (args.temperature, args.ban, args.stop) == ([0.5, 1.0], ["cat", "a b"], ["-"])
+    assert (args.temperatures, args.ban, args.stop) == ([0.5, 1.0], ["cat", "a b"], ["-"])
     assert (args.strict, args.resume, args.label, args.min_words) == (True, False, None, 3)
     assert (args.wait, args.dataflow) == (False, "cpu")
     assert "--dataflow=gpu" in template.arguments(["--dataflow=gpu"])
@@ -386,11 +387,11 @@ def test_every_command_of_the_document_parses():
     presets = set()
     for words in (words for words in commands if words[0] == "textmill"):
         cut = words.index("--") if "--" in words else len(words)
-        args = parser(_COMMANDS).parse_args(words[1:cut])
+        args = parser(COMMANDS).parse_args(words[1:cut])
         if words[1] != "generate" or args.dataflow is None:
             continue
         presets.add(args.dataflow)
-        _refuse_unknown(words[cut + 1 :])
+        refuse_unknown(words[cut + 1 :])
         dataflow.check(
             options(*words[cut + 1 :], preset=args.dataflow),
             model_dir=args.model, prompts=args.prompts, out=args.out,

@@ -16,6 +16,7 @@ from textmill.pipeline.command.cli import main
 from textmill.pipeline.job import estimate as module
 from textmill.pipeline.job.estimate import Pace, estimate, makespan, shard_seconds
 from textmill.pipeline.job.generate import generate
+from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.prompts import planning as prompts
 from textmill.pipeline.prompts.planning import even_shards, plan, shard_words
 
@@ -185,7 +186,7 @@ def test_counts_are_those_of_the_run(model_dir, tmp_path):
     )
     outcome = generate(
         str(model_dir), prompts=[str(path)], out=str(tmp_path / "out"), settings=settings,
-        runner_flags=("--runner=FnApiRunner",),
+        launch=Launch(runner_flags=("--runner=FnApiRunner",)),
     )  # fmt: skip
     counts = outcome.manifest["counts"]
     assert found["rows"] == counts["rows"]

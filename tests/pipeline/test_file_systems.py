@@ -13,6 +13,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.files import filesystem as files
 from textmill.pipeline.job.generate import Interrupted, generate
+from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.formats import Format
 
@@ -110,7 +111,7 @@ def folder(tmp_path):
 def run(model_dir, prompts, out, **more):
     return generate(
         str(model_dir), prompts=[str(prompts)], out=str(out), settings=SETTINGS,
-        runner_flags=["--runner=FnApiRunner"], **more,
+        launch=Launch(runner_flags=("--runner=FnApiRunner",)), **more,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.job.generate import generate
+from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.columns import OWN, REJECTED, Column, Kinds, columns_of, plain
 from textmill.pipeline.output.formats import COMPRESSIONS, FORMATS, Format
@@ -144,7 +145,7 @@ def run(model_dir, prompt_file, out, **more):
         prompts=[str(prompt_file)],
         out=str(out),
         settings=GenerationSettings(max_words=8, samples=2),
-        runner_flags=["--runner=FnApiRunner"],
+        launch=Launch(runner_flags=("--runner=FnApiRunner",)),
         **more,
     )
 

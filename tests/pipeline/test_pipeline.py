@@ -24,8 +24,10 @@ from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.files.explain import first_cause
 from textmill.pipeline.files.filesystem import write_once
+from textmill.pipeline.job.engine import default_workers, runner_of
 from textmill.pipeline.job.generate import generate
-from textmill.pipeline.job.local_runner import default_workers, quiet_threads, runner_of
+from textmill.pipeline.job.launch import Launch
+from textmill.pipeline.job.local_runner import quiet_threads
 from textmill.pipeline.job.manifest import (
     GeneratedShard,
     Output,
@@ -56,13 +58,13 @@ def prompt_file(tmp_path_factory) -> Path:
     return path
 
 
-def run(model_dir, prompt_file, out, *, settings=SETTINGS, flags=IN_PROCESS, **more):
+def run(model_dir, prompt_file, out, *, settings=SETTINGS, flags=IN_PROCESS, workers=None, **more):
     return generate(
         str(model_dir),
         prompts=[str(prompt_file)],
         out=str(out),
         settings=settings,
-        runner_flags=flags,
+        launch=Launch(runner_flags=tuple(flags), workers=workers),
         **more,
     )
 

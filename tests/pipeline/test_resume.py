@@ -18,6 +18,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.job.generate import Interrupted, generate
+from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.manifest import Output
 from textmill.pipeline.job.run_directory import RunDirectory
 from textmill.pipeline.job.verify import verify
@@ -39,7 +40,7 @@ def run(model_dir, prompt_file, out, *, settings=SETTINGS, **more):
         prompts=[str(prompt_file)],
         out=str(out),
         settings=settings,
-        runner_flags=["--runner=FnApiRunner"],
+        launch=Launch(runner_flags=("--runner=FnApiRunner",)),
         **more,
     )
 

@@ -1,0 +1,70 @@
+"""Bytes as text: encodings, byte-order marks, line ends, and what is no text."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from textmill.model.errors import TextmillError, UsageError
+
+# Byte-order marks. UTF-32's little-endian one starts with UTF-16's, so it is looked at first.
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+# Control characters no text holds in number; tab, newlines and form feed are not among them.
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+_BINARY_SHARE = 0.01
+
+
+def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
+    """Bytes as text: UTF-8 with or without BOM, UTF-16/32 with BOM, or `encoding`.
+
+    Raises:
+        TextmillError: the bytes are not valid in that encoding (with the offset), or no text.
+        UsageError: there is no encoding of that name.
+    """
+    if encoding is None:
+        used = next((name for bom, name in _BOMS if raw.startswith(bom)), None)
+        if used is None:
+            used = "utf-8"
+            _refuse_binary(raw[: 1 << 20].decode("latin-1"), path)
+    else:
+        used = encoding
+    try:
+        text = raw.decode(used)
+    except LookupError:
+        raise UsageError(
+            f"--encoding: there is no text encoding '{encoding}'; try utf-8, latin-1 or cp1252"
+        ) from None
+    except UnicodeError as error:
+        where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise TextmillError(
+            f"{path} is not valid {used}{where}; say what it is with --encoding, such as "
+            "--encoding latin-1"
+        ) from None
+    _refuse_binary(text, path)
+    return text
+
+
+def clean(text: str) -> str:
+    """One kind of line end, pages as paragraphs, no NUL, BOM or zero-width space.
+
+    The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji are written with them.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+    text = re.sub("[\f\u2029]", "\n\n", text)
+    return re.sub("[\x00\ufeff\u200b]", "", text).replace("\v", "\n").replace("\x85", "\n")
+
+
+def _refuse_binary(text: str, path: str) -> None:
+    controls = len(_CONTROL.findall(text))
+    if controls > _BINARY_SHARE * len(text) + 1:
+        raise TextmillError(
+            f"{path} looks like a binary file ({controls / len(text):.0%} control characters); "
+            "give a plain text, or its --encoding if it is one (such as utf-16-le)"
+        )

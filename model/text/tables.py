@@ -1,0 +1,142 @@
+"""Tables of texts: the cells of some columns of a .csv, .tsv, JSON Lines or Parquet file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.text.decoding import decode
+
+ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
+_LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
+
+
+def table_ending(path: str) -> str | None:
+    """The ending of a table's name, in small letters; None if the file is no table by its name."""
+    ending = os.path.splitext(path)[1].lower()
+    return ending if ending in ENDINGS else None
+
+
+def refuse_tables(paths: Iterable[str], *, options: str) -> None:
+    """Refuses tables where plain text is expected.
+
+    Args:
+        options: those that name the columns, for the message.
+
+    Raises:
+        UsageError: a name ends as a table's does.
+    """
+    for path in paths:
+        if table_ending(path) is not None:
+            raise UsageError(f"{path} is a table; name its column with {options}")
+
+
+def by_number(path: str, columns: Sequence[str]) -> bool:
+    """Whether columns are named by their numbers, so that the file has no header."""
+    return table_ending(path) in (".csv", ".tsv", ".tab") and all(map(str.isdecimal, columns))
+
+
+def read_cells(
+    raw: bytes, *, path: str, columns: Sequence[str], encoding: str | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """Reads the cells of some columns, row by row.
+
+    Cells are strings in .csv and .tsv (which has no quoting), and of any type in JSON Lines and
+    Parquet. Blank lines are no rows.
+
+    Args:
+        raw: the file's bytes.
+        path: its name, which says what kind of table it is.
+        columns: by name; or all by number from 1, in a .csv or .tsv without a header.
+        encoding: of the file; None means UTF-8, or what a byte-order mark says.
+
+    Raises:
+        TextmillError: the file is no such table, or a column is missing.
+        UsageError: a column has the number 0.
+    """
+    ending = table_ending(path)
+    if ending is None:
+        raise TextmillError(
+            f"{path} is no table of a known kind; its name must end in {', '.join(ENDINGS)}"
+        )
+    if ending == ".parquet":
+        return _parquet_cells(raw, path, columns)
+    content = decode(raw, path=path, encoding=encoding)
+    if ending in (".jsonl", ".ndjson"):
+        return _json_cells(content, path, columns)
+    return _csv_cells(content, path, columns, tabs=ending != ".csv")
+
+
+def _csv_cells(
+    content: str, path: str, columns: Sequence[str], *, tabs: bool
+) -> Iterator[tuple[str, ...]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    kind: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
+    reader = csv.reader(io.StringIO(content, newline=""), **kind)
+    places: list[int] | None = None
+    if by_number(path, columns):
+        places = [int(column) - 1 for column in columns]
+        if min(places) < 0:
+            raise UsageError("columns are counted from 1. Received: 0")
+    try:
+        for row in reader:
+            if not row:
+                continue
+            if places is None:
+                hint = "; a file without a header takes numbers: --text 2 --labels 1"
+                _check_columns(path, row, columns, hint)
+                places = [row.index(column) for column in columns]
+                continue
+            if len(row) <= max(places):
+                raise TextmillError(
+                    f"{path}:{reader.line_num} has {len(row)} columns, needs {max(places) + 1}"
+                )
+            yield tuple(row[place] for place in places)
+    except csv.Error as error:
+        raise TextmillError(f"{path}:{reader.line_num} is not valid csv: {error}") from None
+
+
+def _json_cells(content: str, path: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    first = True
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise TextmillError(f"{path}:{number} is not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise TextmillError(f"{path}:{number} is no JSON object")
+        if first:
+            _check_columns(f"{path}:{number}", row, columns)
+            first = False
+        yield tuple(row.get(column) for column in columns)
+
+
+def _parquet_cells(raw: bytes, path: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(raw))
+        _check_columns(path, file.schema_arrow.names, columns)
+        for batch in file.iter_batches(columns=list(dict.fromkeys(columns))):
+            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+    except pyarrow.ArrowException as error:
+        raise TextmillError(f"{path} is not valid Parquet: {error}") from None
+
+
+def _check_columns(
+    where: str, found: Iterable[str], columns: Sequence[str], hint: str = ""
+) -> None:
+    names = list(found)
+    for name in columns:
+        if name not in names:
+            raise TextmillError(
+                f"{where} has no column '{name}'. Columns: {', '.join(names)[:200]}{hint}"
+            )

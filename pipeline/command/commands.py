@@ -1,0 +1,391 @@
+"""The commands: each calls one function and prints what came of it.
+
+What is heavy loads inside them, as `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+from textmill.model.errors import SettingError, UsageError
+from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
+from textmill.model.tensorflow_setup import load_tensorflow
+from textmill.pipeline.command.options import settings_of
+from textmill.pipeline.command.status import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    TOO_MANY_REJECTED,
+    fail,
+)
+
+
+def _train(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from textmill.model.text.corpus import CorpusSettings
+    from textmill.model.text.tables import refuse_tables
+    from textmill.model.training.train import train_model
+    from textmill.pipeline.command.console import TrainingReport, table
+
+    table_asked = args.labels is not None or args.text is not None
+    if not table_asked:
+        refuse_tables(args.corpus, options="--text, or also --labels")
+    if table_asked and args.mode == "stream":
+        raise UsageError("tables need --mode lines: each row is a text of its own")
+    mode = args.mode or ("lines" if table_asked else "stream")
+    corpus = CorpusSettings(
+        paths=tuple(args.corpus),
+        mode=mode,
+        encoding=args.encoding,
+        # A tokenised corpus has a sentence or a paragraph a line, blank lines included.
+        unwrap=args.unwrap and args.level != "whitespace",
+        text=args.text or ("text" if args.labels is not None else None),
+        labels=args.labels,
+    )
+    with TrainingReport(quiet=args.quiet).running() as report:
+        model = train_model(
+            args.out,
+            corpus=corpus,
+            vocabulary=settings_of(VocabularySettings, args),
+            preset=args.preset,
+            output=args.output,
+            train=settings_of(TrainSettings, args, mode=mode),
+            report=report,
+            tensorboard=args.tensorboard,
+            resume=args.resume,
+            init_from=args.init_from,
+        )
+    if args.json:
+        print(json.dumps(model.training["metrics"]))
+    else:
+        rows = [(name.replace("_", " "), v) for name, v in model.training["metrics"].items()]
+        table(f"model {args.out}", rows)
+    if model.training["metrics"]["stopped"] == "interrupted":
+        return fail(
+            f"interrupted; the best weights so far are in {args.out}, --resume goes on", INTERRUPTED
+        )
+    return DONE
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from textmill.pipeline.command.console import table
+    from textmill.pipeline.command.evaluate import evaluate
+
+    result = evaluate(
+        args.model, args.text, part=args.part, encoding=args.encoding, baselines=args.baselines
+    )
+    if args.json:
+        print(json.dumps(result))
+        return DONE
+    table(
+        f"{args.model} on the {result['part']} part of {', '.join(result['sources'])}",
+        [(name.replace("_", " "), v) for name, v in result.items() if not isinstance(v, list)],
+    )
+    return DONE
+
+
+def _sample(args: argparse.Namespace) -> int:
+    from textmill.model.generation.generator import Generator
+    from textmill.model.network.directory import load_model
+    from textmill.model.prompt import Prompt
+    from textmill.model.tensorflow_setup import use_one_thread
+    from textmill.pipeline.output.columns import columns_of, record
+
+    settings = settings_of(GenerationSettings, args)
+    if not args.json:
+        settings = replace(settings, echo=True)
+    use_one_thread()
+    prompts = [Prompt(id=text, text=text) for text in args.prompt or [""]]
+    generator = Generator(load_model(args.model))
+    columns = columns_of({}, labelled=bool(generator.model.labels))
+    for generation in generator.generate(prompts, settings):
+        if args.json:
+            print(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
+        else:
+            print(generation.text, flush=True)
+    return DONE
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.console import generation_progress, stderr, table
+    from textmill.pipeline.job.generate import generate
+    from textmill.pipeline.job.launch import Launch
+    from textmill.pipeline.output.formats import Format
+
+    settings, reading = settings_of(GenerationSettings, args), _reading(args)
+    launch = settings_of(Launch, args)
+    form = Format(name=args.format, compression=args.compression)
+    if not 0 <= args.max_rejected <= 1:
+        raise SettingError("max_rejected", "a number in [0, 1]", args.max_rejected)
+    with generation_progress(quiet=args.quiet) as progress:
+        outcome = generate(
+            args.model,
+            prompts=args.prompts,
+            out=args.out,
+            settings=settings,
+            reading=reading,
+            form=form,
+            launch=launch,
+            resume=args.resume,
+            progress=progress,
+            warn=lambda text: stderr().print(text, markup=False),
+        )
+    if not outcome.manifest:
+        sent = [("job", outcome.job), ("directory", args.out)]
+        if args.json:
+            print(json.dumps(dict(sent)))
+        else:
+            table("sent, not waited for; --resume tells how it went", sent)
+        return DONE
+    counts = outcome.manifest["counts"]
+    rows = [
+        *counts.items(),
+        ("shards", len(outcome.manifest["shards"])),
+        ("seconds", round(outcome.seconds, 1)),
+        ("words/s, start included", round(outcome.words / outcome.seconds)),
+        *([("models loaded", outcome.models_loaded)] if outcome.models_loaded else []),
+        ("directory", args.out),
+    ]
+    if args.json:
+        print(json.dumps(dict(rows)))
+    else:
+        table("generated", rows)
+    if outcome.rejected_share > args.max_rejected:
+        return fail(
+            f"{counts['rejected']:,} of {counts['rows']:,} rows were rejected, more than the "
+            f"{args.max_rejected:.1%} allowed; the reasons are in {args.out}/rejected",
+            TOO_MANY_REJECTED,
+        )
+    return DONE
+
+
+def _augment(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from textmill.pipeline.augment.augment import augment
+    from textmill.pipeline.augment.candidates import AugmentSettings
+    from textmill.pipeline.augment.filters import FilterSettings
+    from textmill.pipeline.command.console import TrainingReport, generation_progress, table
+    from textmill.pipeline.job.launch import Launch
+
+    settings, launch = settings_of(AugmentSettings, args), settings_of(Launch, args)
+    with (
+        TrainingReport(quiet=args.quiet).running() as report,
+        generation_progress(quiet=args.quiet) as progress,
+    ):
+        about = augment(
+            args.data,
+            out=args.out,
+            settings=settings,
+            filters=settings_of(FilterSettings, args),
+            launch=launch,
+            resume=args.resume,
+            check=args.check,
+            report=report,
+            progress=progress,
+        )
+    if args.json:
+        print(json.dumps(about, ensure_ascii=False))
+        return DONE
+    counts = about["counts"]
+    rejected = [(f"rejected: {reason}", n) for reason, n in counts["rejected"].items()]
+    rows = [(name, counts[name]) for name in ("real", "candidates", "wanted", "kept")]
+    gains = [
+        (
+            f"{row['classifier']}: {row['verdict']}",
+            f"{row['gain']:+} ({row['low']:+} to {row['high']:+})",
+        )
+        for row in about.get("check", ())
+    ]
+    seconds = [(f"seconds: {phase}", n) for phase, n in about["seconds"].items()]
+    table(f"{args.out}", [*rows, *rejected, *gains, *seconds])
+    return DONE
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.console import table
+    from textmill.pipeline.job.verify import verify
+
+    verdict = verify(args.directory)
+    if args.json:
+        print(json.dumps({**verdict.counts, "problems": verdict.problems}))
+    else:
+        rows = [*verdict.counts.items(), ("ids twice", verdict.duplicate_ids)]
+        table(f"{args.directory} against its manifest", rows)
+        for problem in verdict.problems:
+            print(problem, file=sys.stderr)
+    if verdict.problems:
+        return fail(f"{args.directory} is not what its manifest says", FAILED)
+    return DONE
+
+
+def _report(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.console import grid
+    from textmill.pipeline.files.filesystem import join
+    from textmill.pipeline.report.charts import measured_rows
+    from textmill.pipeline.report.figures import as_json
+    from textmill.pipeline.report.report import CorpusFiles, report
+
+    corpus = None
+    if args.corpus is not None:
+        corpus = CorpusFiles(
+            paths=tuple(args.corpus), mode=args.mode, text=args.text, encoding=args.encoding
+        )
+    elif args.text is not None or args.encoding is not None or args.mode is not None:
+        raise UsageError("--text, --mode and --encoding are of the corpus; name it with --corpus")
+    found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)
+    if args.json:
+        print(json.dumps(as_json(found)))
+        return DONE
+    grid(f"{args.directory}: {found.measured.texts:,} texts", *measured_rows(found))
+    for note in found.notes:
+        print(note)
+    print(join(args.out or args.directory, "report.html"))
+    return DONE
+
+
+def _bench(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from textmill.pipeline.command.bench import bench
+    from textmill.pipeline.command.console import table
+
+    for field in ("words", "texts"):
+        if getattr(args, field) < (field == "words"):
+            raise SettingError(field, "a whole number above 0", getattr(args, field))
+    result = bench(args.model, slots=args.slots, texts=args.texts, words=args.words)
+    if args.json:
+        print(json.dumps(result))
+        return DONE
+    rows = [
+        (name.replace("_", " "), v) for name, v in result.items() if not isinstance(v, list | dict)
+    ]
+    for row in result["slots"]:
+        shares = [
+            f"{row[f'{part}_share']:.0%} {part}" for part in ("tokenise", "read", "draw", "join")
+        ]
+        rows.append(
+            (
+                f"{row['slots']} slots",
+                f"{row['words_a_second']:,} words/s, {row['share_of_limit']:.2f} of the limit; "
+                + ", ".join(shares),
+            )
+        )
+    own = result["own_lengths"]
+    rows.append(
+        (
+            "texts of their own lengths",
+            f"{own['words_a_text']} words each, {own['words_a_second']:,} words/s, "
+            f"{own['useful_slot_steps']:.1%} of the slot steps useful",
+        )
+    )
+    table(f"{args.model}, one process with one thread", rows)
+    return DONE
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.console import grid, table
+    from textmill.pipeline.job.estimate import LADDER, estimate
+    from textmill.pipeline.output.formats import Format
+
+    result = estimate(
+        args.model,
+        prompts=args.prompts,
+        settings=settings_of(GenerationSettings, args),
+        reading=_reading(args),
+        form=Format(name=args.format, compression=args.compression),
+        workers=args.workers or LADDER,
+        price=args.price,
+        rows=args.rows,
+    )
+    if args.json:
+        print(json.dumps(result))
+        return DONE
+    shard, worker = result["seconds_a_shard"], result["worker"]
+    rows = [
+        ("rows", f"{result['rows']:,}"),
+        ("rejected, of those looked at", f"{result['rejected_share']:.1%}"),
+        ("texts", f"{result['texts']:,}"),
+        ("words, about", f"{result['words']:,}"),
+        ("shards", f"{result['shards']:,}, of {result['texts_a_shard']:,} texts"),
+        ("seconds a shard", f"{shard['mean']:,.1f}, the longest {shard['longest']:,.1f}"),
+        ("launcher's start, planning", f"{result['launch_seconds']:,.1f} s"),
+        ("a worker's start", f"{worker['start_seconds']:,.1f} s"),
+        ("a worker's words/s", f"{worker['words_a_second']:,}"),
+        ("a worker's memory", _gib(worker["memory_bytes"])),
+    ]
+    table("the run, with workers of one core like this machine's", rows)
+    header = ["workers", "shards each", "h:mm:ss", "worker-hours", "busy", "memory of all"]
+    if args.price is not None:
+        header.append("cost")
+    lines = []
+    for row in result["workers"]:
+        line = [
+            f"{row['workers']:,}",
+            f"{row['shards_a_worker']:,}",
+            _clock(row["seconds"]),
+            f"{row['worker_hours']:,.2f}",
+            f"{row['busy_share']:.0%}",
+            _gib(row["memory_bytes"]),
+        ]
+        lines.append(line + ([f"{row['cost']:,.2f}"] if "cost" in row else []))
+    grid("by the number of workers", header, lines)
+    return DONE
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60:,}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:,.1f} GiB"
+
+
+def _play(args: argparse.Namespace) -> int:
+    from textmill.model.network.directory import load_model
+    from textmill.model.tensorflow_setup import use_one_thread
+    from textmill.pipeline.command.play import HOST, server
+
+    model = load_model(args.model)
+    use_one_thread()
+    with server(model, port=args.port) as found:
+        print(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            found.serve_forever()
+    return DONE
+
+
+def _demo(args: argparse.Namespace) -> int:
+    load_tensorflow()
+    from textmill.pipeline.command.demo import demo
+    from textmill.pipeline.job.launch import Launch
+
+    demo(args.out, minutes=args.minutes, launch=settings_of(Launch, args), quiet=args.quiet)
+    return DONE
+
+
+def _reading(args: argparse.Namespace) -> Any:
+    from textmill.pipeline.prompts.reading import InputSettings
+
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
+    return InputSettings(delimiter=delimiter, strict=args.strict)
+
+
+COMMANDS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "sample": _sample,
+    "generate": _generate,
+    "augment": _augment,
+    "verify": _verify,
+    "report": _report,
+    "bench": _bench,
+    "plan": _plan,
+    "play": _play,
+    "demo": _demo,
+}

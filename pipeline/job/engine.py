@@ -1,0 +1,209 @@
+"""Where a pipeline runs: textmill's own local runner, or the one the flags after `--` name."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    PrismRunnerOptions,
+    StandardOptions,
+)
+from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
+from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.runners.runner import PipelineRunner, create_runner
+
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.machine import cores
+from textmill.model.settings import NetworkSettings
+from textmill.pipeline.job import dataflow
+from textmill.pipeline.job.launch import Launch
+from textmill.pipeline.job.local_runner import LocalRunner, settle
+
+_ANSWER_SECONDS = 5.0  # that a job service, or the place Prism is downloaded from, has to answer
+
+
+class Engine:
+    """The runner and the options that a launch asks for.
+
+    Attributes:
+        is_local: whether the work is done by processes of this command.
+        on_dataflow: whether it is done by Dataflow.
+        wait: whether the call waits for the run's end; a Flex Template's launcher never does.
+
+    Raises:
+        UsageError: flags are unknown, or do not go together.
+    """
+
+    def __init__(self, launch: Launch):
+        flags = [*dataflow.preset_flags(launch.dataflow), *launch.runner_flags]
+        self._runner, self._options = runner_of(flags, workers=launch.workers)
+        self._preset = launch.dataflow
+        self.is_local = isinstance(self._runner, LocalRunner)
+        self.on_dataflow = dataflow.is_dataflow(self._runner)
+        self.wait = launch.wait and not (self.on_dataflow and dataflow.is_template(self._options))
+        if launch.dataflow is not None and not self.on_dataflow:
+            raise UsageError(f"--dataflow {launch.dataflow} does not go with another --runner")
+        if not launch.wait and self.is_local:
+            raise UsageError(
+                "--no-wait is for runners elsewhere; a local run lives in this command"
+            )
+
+    def check(self, *, model_dir: str, prompts: Sequence[str], out: str) -> None:
+        """Refuses, before anything is read, what would fail minutes later.
+
+        Raises:
+            TextmillError: workers could not reach a place, or options do not go together.
+        """
+        if self.on_dataflow:
+            dataflow.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
+            dataflow.check_staging(self._options)
+        self.pipeline()
+
+    def fit(self, network: NetworkSettings, *, places: Sequence[str]) -> list[str]:
+        """Sets what Dataflow's workers need for a model.
+
+        Returns:
+            Of the places the buckets that are in another region than the job.
+        """
+        if not self.on_dataflow:
+            return []
+        dataflow.fit(self._options, network, preset=self._preset)
+        return dataflow.far_buckets(self._options, places)
+
+    def pipeline(self) -> beam.Pipeline:
+        """A new pipeline, which has its own copy of the options as they are now."""
+        try:
+            return beam.Pipeline(runner=self._runner, options=self._options)
+        except ValueError as error:  # options that do not go together
+            reason = " ".join(str(error).split())
+            raise UsageError(f"after --: {reason}") from None
+
+
+class DirectRunner(SwitchingDirectRunner):
+    """Beam's DirectRunner, which tries Prism first, without its wait for a network.
+
+    Beam downloads Prism with no limit of time: a network that swallows packets would hold the run
+    for ever. Where no answer comes within seconds, the next engine runs at once.
+    """
+
+    def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
+        """See `PipelineRunner`."""
+        prism = options.view_as(PrismRunnerOptions)
+        if prism.prism_location is None and not _prism_at_hand(options):
+            prism.prism_location = "no answer from where Prism is downloaded"  # Beam passes it by
+        return super().run_pipeline(pipeline, options)
+
+
+def _prism_at_hand(options: PipelineOptions) -> bool:
+    """Whether Prism lies in Beam's cache, or the place that it is downloaded from answers."""
+    outcome: Future[bool] = Future()
+
+    def ask() -> None:
+        try:
+            source = PrismJobServer(options).path_to_binary()
+            cached = Path(PrismJobServer.BIN_CACHE, os.path.basename(source)).exists()
+            if not cached:
+                urlopen(source, timeout=_ANSWER_SECONDS).close()
+            settle(outcome.set_result, True)
+        except Exception:
+            settle(outcome.set_result, False)
+
+    # Looking up a name has no limit of its own.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return outcome.result(_ANSWER_SECONDS)
+    except TimeoutError:
+        return False
+
+
+def runner_of(
+    flags: Sequence[str], *, workers: int | None
+) -> tuple[PipelineRunner, PipelineOptions]:
+    """The runner that the flags after `--` name, or the local one, and its options.
+
+    Args:
+        workers: local processes; None means the cores, or one where there is a GPU.
+
+    Raises:
+        UsageError: Beam knows no such flag, not with that value, or not together.
+    """
+    refuse_unknown(flags)
+    options = PipelineOptions(list(flags))
+    name = options.view_as(StandardOptions).runner
+    direct = options.view_as(DirectOptions)
+    if name is not None:
+        if workers is not None:
+            raise UsageError(f"--workers is for local runs; --runner={name} has flags of its own")
+        _find_job_service(options)
+        return _named_runner(name), options
+    if direct.direct_running_mode != "in_memory":
+        raise UsageError("after --: --direct_running_mode needs --runner=DirectRunner")
+    if not any(flag.startswith("--direct_num_workers") for flag in flags):
+        direct.direct_num_workers = workers or default_workers()
+    return LocalRunner(), options
+
+
+def default_workers() -> int:
+    """One process a core; on a GPU one process in all, which owns it."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return 1
+    return cores()
+
+
+def _named_runner(name: str) -> PipelineRunner:
+    try:
+        runner = create_runner(name)
+        return DirectRunner() if type(runner) is SwitchingDirectRunner else runner
+    except (ValueError, ImportError, AttributeError) as error:
+        if "dataflow" in name.lower() and isinstance(error, ImportError):
+            raise UsageError(
+                "Dataflow needs Google's packages: pip install -c constraints.txt '.[dataflow]'"
+            ) from None
+        reason = str(error).split(".")[0]
+        raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
+
+
+def _find_job_service(options: PipelineOptions) -> None:
+    """Refuses a job service that is not there; Beam would ask again for minutes."""
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    host, _, port = (endpoint or "").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise TextmillError(
+            f"no job service answers at {endpoint} ({error}): start it, or correct --job_endpoint"
+        ) from None
+
+
+def refuse_unknown(flags: Sequence[str]) -> None:
+    # Beam itself drops what it does not know with a line in the log.
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)  # type: ignore[arg-type]
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            _, unknown = parser.parse_known_args(list(flags))
+    except SystemExit:
+        line = said.getvalue().strip().split("\n")[-1].partition("error: ")[2]
+        raise UsageError(f"after --: {line}") from None
+    if unknown:
+        raise UsageError(
+            f"after --: Beam has no flag {unknown[0]}; textmill's own flags go before the --"
+        )

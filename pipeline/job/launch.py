@@ -1,0 +1,31 @@
+"""How a job is run: what changes its speed and its place, and never a byte of its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textmill.model.errors import SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Where a job runs, and with how many workers.
+
+    Attributes:
+        workers: local worker processes; None means one a core, or one where there is a GPU.
+        runner_flags: Beam's, as after `--`.
+        dataflow: a preset of Dataflow's flags, which `runner_flags` override.
+        wait: whether the call waits for the run's end; a runner elsewhere goes on by itself.
+    """
+
+    workers: int | None = None
+    runner_flags: tuple[str, ...] = ()
+    dataflow: str | None = None
+    wait: bool = True
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise SettingError("workers", "a whole number of at least 1", self.workers)
+
+
+HERE = Launch()  # on this machine, as it is

@@ -61,9 +61,6 @@ class Lowest(Generic[T]):
         """By rising hash."""
         return (self._held[name] for _, name in sorted(self._heap, key=lambda pair: -pair[0]))
 
-    def __len__(self) -> int:
-        return len(self._heap)
-
 
 def _hash(name: str) -> int:
     digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
@@ -148,9 +145,11 @@ class Stream:
         self._show(label, group.temperature, (name, prompt, drawn[:_MOST_CHARACTERS]))
 
     def _group(self, temperature: float | None) -> Group:
-        if temperature not in self._groups and len(self._groups) > MOST_GROUPS:
-            temperature = None
-        return self._groups.setdefault(temperature, Group(_name(temperature), temperature))
+        if temperature not in self._groups:
+            if len(self._groups) > MOST_GROUPS:
+                temperature = None
+            self._groups.setdefault(temperature, Group(_name(temperature), temperature))
+        return self._groups[temperature]
 
     def _show(self, label: str | None, temperature: float | None, one: _Drawn) -> None:
         if label in self._shown or len(self._shown) < MOST_LABELS:
@@ -214,9 +213,11 @@ class Table:
                 origins.setdefault(row.origin, Lowest(SHOWN)).add(f"{number}", row.text)
 
     def _group(self, origin: str) -> Group:
-        if origin not in self._added and len(self._added) >= MOST_GROUPS:
-            origin = "other"
-        return self._added.setdefault(origin, Group(f"kept, {origin}"))
+        if origin not in self._added:
+            if len(self._added) >= MOST_GROUPS:
+                origin = "other"
+            self._added.setdefault(origin, Group(f"kept, {origin}"))
+        return self._added[origin]
 
     def groups(self) -> list[Group]:
         """What was added, by origin."""

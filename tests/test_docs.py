@@ -7,8 +7,6 @@ import importlib.util
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +46,7 @@ def test_every_option_in_the_readme_exists():
         assert option in known | {"--help", "--runner"}, option
 
 
+@pytest.mark.long
 def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
     shutil.copy(shared / "books" / "alice.txt", tmp_path)
     lines = (shared / "prompts" / "headlines.txt").read_text("utf-8").splitlines()[:50]
@@ -66,22 +65,6 @@ def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
         assert cli.main(words) == 0, command
         assert capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("shard-*"))) >= 1
-
-
-def test_the_beam_example_runs(model_dir, tmp_path, monkeypatch):
-    """As a script of its own, as its reader would run it."""
-    text = (ROOT / "docs" / "beam.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    shutil.copytree(model_dir, tmp_path / "alice")
-    code = code.replace("beam.Pipeline()", "beam.Pipeline(runner='FnApiRunner')")
-    (tmp_path / "own.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, "own.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("'source': 'mine'") == 2
-    assert "rejected: {'id': 'c', 'reason': 'empty'" in done.stdout
-    assert len(done.stdout.splitlines()) == 5
 
 
 def test_the_commands_of_other_engines_are_known():
@@ -112,6 +95,18 @@ def test_links_lead_somewhere():
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), (document.name, target)
+
+
+def test_files_that_the_architecture_names_exist():
+    """As they are written there: `training/fit.py`, `files/explain`, `tests/model/test_x.py`."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+(?:\.py)?)`", text))
+    assert len(named) > 50
+    tops = (ROOT, ROOT / "model", ROOT / "pipeline")
+    for name in sorted(named):
+        path = name if name.endswith(".py") else f"{name}.py"
+        found = any((top / path).is_file() or (top / name).is_dir() for top in tops)
+        assert found, f"architecture.md names {name}"
 
 
 @pytest.mark.parametrize("command", ["demo", "test"])

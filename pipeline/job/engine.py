@@ -33,7 +33,7 @@ from textmill.pipeline.job import dataflow
 from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.local_runner import LocalRunner, settle
 
-_ANSWER_SECONDS = 5.0  # that a job service, or the place Prism is downloaded from, has to answer
+ANSWER_SECONDS = 5.0  # that a job service, or the place Prism is downloaded from, has to answer
 
 
 class Engine:
@@ -117,7 +117,7 @@ def _prism_at_hand(options: PipelineOptions) -> bool:
             source = PrismJobServer(options).path_to_binary()
             cached = Path(PrismJobServer.BIN_CACHE, os.path.basename(source)).exists()
             if not cached:
-                urlopen(source, timeout=_ANSWER_SECONDS).close()
+                urlopen(source, timeout=ANSWER_SECONDS).close()
             settle(outcome.set_result, True)
         except Exception:
             settle(outcome.set_result, False)
@@ -125,7 +125,7 @@ def _prism_at_hand(options: PipelineOptions) -> bool:
     # Looking up a name has no limit of its own.
     threading.Thread(target=ask, daemon=True).start()
     try:
-        return outcome.result(_ANSWER_SECONDS)
+        return outcome.result(ANSWER_SECONDS)
     except TimeoutError:
         return False
 
@@ -184,7 +184,7 @@ def _find_job_service(options: PipelineOptions) -> None:
     if not host or not port.isdigit():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise TextmillError(
             f"no job service answers at {endpoint} ({error}): start it, or correct --job_endpoint"

@@ -54,9 +54,10 @@ def playground(model: str, prompt: str, out: Path) -> None:
 
 def report_of(directory: str, corpus: str | None, out: Path) -> None:
     """The report of an output, in full."""
-    from textmill.pipeline.report.report import CorpusFiles, report
+    from textmill.model.text.corpus import CorpusSettings
+    from textmill.pipeline.report.report import report
 
-    files = None if corpus is None else CorpusFiles(paths=(corpus,))
+    files = None if corpus is None else CorpusSettings(paths=(corpus,))
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         report(directory, corpus=files, copied_words=5, out=folder)
         browser.get((Path(folder) / "report.html").as_uri())

@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textmill.model.errors import TextmillError
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.settings import AUTO
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
-from textmill.model.text.tables import read_cells
+from textmill.model.text.tables import read_cells, refuse_tables
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,33 @@ class CorpusSettings:
 
     Attributes:
         paths: files or glob patterns; none means the built-in text.
-        mode: `stream` or `lines`.
+        mode: `stream` or `lines`; `auto` means `lines` for tables and `stream` for plain text.
         encoding: of the files; None is UTF-8, or what a byte-order mark says.
         unwrap: join the lines of a paragraph (`stream` mode).
-        text, labels: columns of a table, by name or by number; no text for plain text.
+        text: the column of a table's texts, by name or by number; None for plain text, or for a
+            table whose column of texts is called `text` and whose `labels` are named.
+        labels: the column of a table's labels; None for none.
+
+    Raises:
+        UsageError: a table without a column, or in `stream` mode.
     """
 
     paths: tuple[str, ...] = ()
-    mode: str = "stream"
+    mode: str = AUTO
     encoding: str | None = None
     unwrap: bool = True
     text: str | None = None
     labels: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.text is None and self.labels is not None:
+            object.__setattr__(self, "text", "text")
+        if self.text is None:
+            refuse_tables(self.paths, options="--text, or also --labels")
+        elif self.mode == "stream":
+            raise UsageError("tables need --mode lines: each row is a text of its own")
+        if self.mode == AUTO:
+            object.__setattr__(self, "mode", "stream" if self.text is None else "lines")
 
     def read(self) -> Corpus:
         """The corpus."""

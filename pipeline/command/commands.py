@@ -28,24 +28,15 @@ from textmill.pipeline.command.status import (
 def _train(args: argparse.Namespace) -> int:
     load_tensorflow()
     from textmill.model.text.corpus import CorpusSettings
-    from textmill.model.text.tables import refuse_tables
     from textmill.model.training.train import train_model
     from textmill.pipeline.command.console import TrainingReport, table
 
-    table_asked = args.labels is not None or args.text is not None
-    if not table_asked:
-        refuse_tables(args.corpus, options="--text, or also --labels")
-    if table_asked and args.mode == "stream":
-        raise UsageError("tables need --mode lines: each row is a text of its own")
-    mode = args.mode or ("lines" if table_asked else "stream")
-    corpus = CorpusSettings(
+    corpus = settings_of(
+        CorpusSettings,
+        args,
         paths=tuple(args.corpus),
-        mode=mode,
-        encoding=args.encoding,
         # A tokenised corpus has a sentence or a paragraph a line, blank lines included.
         unwrap=args.unwrap and args.level != "whitespace",
-        text=args.text or ("text" if args.labels is not None else None),
-        labels=args.labels,
     )
     with TrainingReport(quiet=args.quiet).running() as report:
         model = train_model(
@@ -54,7 +45,7 @@ def _train(args: argparse.Namespace) -> int:
             vocabulary=settings_of(VocabularySettings, args),
             preset=args.preset,
             output=args.output,
-            train=settings_of(TrainSettings, args, mode=mode),
+            train=settings_of(TrainSettings, args, mode=corpus.mode),
             report=report,
             tensorboard=args.tensorboard,
             resume=args.resume,
@@ -225,17 +216,16 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    from textmill.model.text.corpus import CorpusSettings
     from textmill.pipeline.command.console import grid
     from textmill.pipeline.files.filesystem import join
     from textmill.pipeline.report.charts import measured_rows
     from textmill.pipeline.report.figures import as_json
-    from textmill.pipeline.report.report import CorpusFiles, report
+    from textmill.pipeline.report.report import report
 
     corpus = None
     if args.corpus is not None:
-        corpus = CorpusFiles(
-            paths=tuple(args.corpus), mode=args.mode, text=args.text, encoding=args.encoding
-        )
+        corpus = settings_of(CorpusSettings, args, paths=tuple(args.corpus))
     elif args.text is not None or args.encoding is not None or args.mode is not None:
         raise UsageError("--text, --mode and --encoding are of the corpus; name it with --corpus")
     found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from textmill.model.errors import SettingError, TextmillError, UsageError
-from textmill.model.text.corpus import read_corpus, read_table
+from textmill.model.errors import SettingError, TextmillError
+from textmill.model.text.corpus import CorpusSettings
 from textmill.pipeline.augment.folder import AUGMENT, Augmented
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.files.filesystem import join, make_directory, names, read, remove, write_once
@@ -24,44 +23,16 @@ from textmill.pipeline.report.page import report_page
 from textmill.pipeline.report.tally import Group, Rejections, Stream, Table
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusFiles:
-    """The training corpus, read as training reads it.
-
-    Attributes:
-        paths: files or patterns. mode: `stream` or `lines`; None means lines for tables.
-        text: the column of a table. encoding: of the files.
-    """
-
-    paths: tuple[str, ...]
-    mode: str | None = None
-    text: str | None = None
-    encoding: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.mode is None:
-            object.__setattr__(self, "mode", "stream" if self.text is None else "lines")
-        tables = [path for path in self.paths if path.endswith((".csv", ".tsv", ".jsonl"))]
-        if tables and self.text is None:
-            raise UsageError(f"{tables[0]} is a table; name its column with --text")
-
-
-class _Real(RealTexts):
-    """Those of the training corpus."""
-
-    @classmethod
-    def read(cls, files: CorpusFiles) -> _Real:
-        if files.text is not None:
-            found = read_table(files.paths, text=files.text, encoding=files.encoding)
-        else:
-            found = read_corpus(files.paths, mode=str(files.mode), encoding=files.encoding)
-        return cls("corpus", [plain_words(text) for text in found.texts], found.sources)
+def _read(corpus: CorpusSettings) -> RealTexts:
+    """The texts of the training corpus, read as training reads them."""
+    found = corpus.read()
+    return RealTexts("corpus", [plain_words(text) for text in found.texts], found.sources)
 
 
 def report(
     directory: str,
     *,
-    corpus: CorpusFiles | None = None,
+    corpus: CorpusSettings | None = None,
     copied_words: int = 8,
     out: str | None = None,
 ) -> Report:
@@ -120,8 +91,8 @@ def _damage_of(place: str, *, cure: str) -> Iterator[None]:
 # -- generate --------------------------------------------------------------------------------------
 
 
-def _of_generate(directory: str, corpus: CorpusFiles | None, copied_words: int) -> Report:
-    real = None if corpus is None else _Real.read(corpus)
+def _of_generate(directory: str, corpus: CorpusSettings | None, copied_words: int) -> Report:
+    real = None if corpus is None else _read(corpus)
     manifest = read_manifest(directory)
     stream = _streamed(directory, manifest)
     with _damage_of(directory, cure=_verify(directory)):
@@ -183,12 +154,12 @@ def _verify(directory: str) -> str:
 # -- augment ---------------------------------------------------------------------------------------
 
 
-def _of_augment(directory: str, corpus: CorpusFiles | None, copied_words: int) -> Report:
+def _of_augment(directory: str, corpus: CorpusSettings | None, copied_words: int) -> Report:
     augmented, table = Augmented.open(directory), Table()
     about = augmented.about
     for number, row in enumerate(augmented.rows()):
         table.add(number, row)
-    real = RealTexts("real rows", table.real) if corpus is None else _Real.read(corpus)
+    real = RealTexts("real rows", table.real) if corpus is None else _read(corpus)
     candidates, notes = _candidates(augmented)
     rejections = _rejections(augmented)
     with _damage_of(join(directory, AUGMENT), cure="run augment again"):

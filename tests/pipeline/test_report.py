@@ -16,7 +16,7 @@ from pages import EVIL, Tags, pictures, points
 from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.pages.svg import MARKERS, Chart, Curve, swatch
 from textmill.model.prompt import Generation, Prompt
-from textmill.model.text.corpus import read_corpus
+from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.pipeline.command import cli
 from textmill.pipeline.files.filesystem import names
 from textmill.pipeline.job.manifest import GeneratedShard, Output, write_manifest, write_shard
@@ -28,7 +28,7 @@ from textmill.pipeline.prompts.planning import Form, Rejected, Shard
 from textmill.pipeline.report.charts import MEASURES
 from textmill.pipeline.report.figures import RejectedReason, as_json
 from textmill.pipeline.report.metrics import plain_words
-from textmill.pipeline.report.report import CorpusFiles, report
+from textmill.pipeline.report.report import report
 from textmill.pipeline.report.tally import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
 
 JSONL = Format()
@@ -106,7 +106,7 @@ def output(tmp_path):
 @pytest.fixture
 def corpus(tmp_path):
     (tmp_path / "corpus.txt").write_text(CORPUS)
-    return CorpusFiles(paths=(str(tmp_path / "corpus.txt"),))
+    return CorpusSettings(paths=(str(tmp_path / "corpus.txt"),))
 
 
 def test_the_figures_are_those_of_counting_by_hand(output, corpus):
@@ -329,7 +329,7 @@ def test_wrong_use_is_one_line(output, tmp_path, capsys):
     with pytest.raises(SettingError):
         report(str(output), copied_words=0)
     with pytest.raises(UsageError):
-        CorpusFiles(paths=("a.tsv",))
+        CorpusSettings(paths=("a.tsv",))
     manifest = json.loads((output / "manifest.json").read_text("utf-8"))
     del manifest["columns"]
     (output / "manifest.json").write_text(json.dumps(manifest))
@@ -338,7 +338,7 @@ def test_wrong_use_is_one_line(output, tmp_path, capsys):
 
 def test_a_table_can_be_the_corpus(output, tmp_path):
     (tmp_path / "c.csv").write_text('say,n\n"the old cat sat on the green mat",1\nx y,2\n')
-    found = report(str(output), corpus=CorpusFiles(paths=(str(tmp_path / "c.csv"),), text="say"))
+    found = report(str(output), corpus=CorpusSettings(paths=(str(tmp_path / "c.csv"),), text="say"))
     assert found.real.texts == 2
     assert found.groups[0].figures.longest_copy == 8
 
@@ -346,7 +346,7 @@ def test_a_table_can_be_the_corpus(output, tmp_path):
 def test_lines_and_paragraphs_are_told_apart(output, tmp_path):
     (tmp_path / "c.txt").write_text("one two\nthree\n\nfour\n")
     for mode, texts in (("lines", 3), ("stream", 2), (None, 2)):
-        files = CorpusFiles(paths=(str(tmp_path / "c.txt"),), mode=mode)
+        files = CorpusSettings(paths=(str(tmp_path / "c.txt"),), mode=mode)
         assert report(str(output), corpus=files).real.texts == texts
 
 
@@ -682,7 +682,7 @@ def test_in_a_browser(browser, tmp_path):
         write_output(tmp_path / "w", wide),
     )
     for folder in folders:
-        report(str(folder), corpus=CorpusFiles(paths=(str(tmp_path / "c.txt"),)))
+        report(str(folder), corpus=CorpusSettings(paths=(str(tmp_path / "c.txt"),)))
         for width in (360, 1180):
             for scheme in ("light", "dark"):
                 browser.execute_cdp_cmd(
@@ -717,7 +717,7 @@ def test_on_a_book(shared, tmp_path):
     """Paragraphs of the corpus itself are copies, and look like it."""
     lines = read_corpus([str(shared / "books" / "alice.txt")], mode="stream").texts[:200]
     made = [generation(f"p:{i}", 1, text, 1.0) for i, text in enumerate(lines)]
-    files = CorpusFiles(paths=(str(shared / "books" / "alice.txt"),))
+    files = CorpusSettings(paths=(str(shared / "books" / "alice.txt"),))
     found = report(str(write_output(tmp_path / "o", made)), corpus=files)
     (group,) = found.groups
     longer = sum(n for text in lines if (n := len(plain_words(text))) >= 8)

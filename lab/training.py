@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,15 +64,29 @@ def train(
     return found
 
 
-def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
-    """p that the model gives each word but the first, float64 [N - 1], the state carried."""
+@functools.lru_cache(maxsize=2)  # the notebook's two, one of words and one of characters
+def _compiled(model: Any) -> Callable[[Any, Any, Any], Any]:
+    """The model for one text: ids [1, T], h and c to logits, h and c; one program for all T."""
     import tensorflow as tf
 
-    h = c = tf.zeros((1, model.inputs[1].shape[-1]))
+    state = tf.TensorSpec([1, model.inputs[1].shape[-1]], tf.float32)
+    return tf.function(
+        lambda ids, h, c: model([ids, h, c], training=False),
+        input_signature=[tf.TensorSpec([1, None], tf.int32), state, state],
+    )
+
+
+def _no_state(model: Any) -> np.ndarray:
+    return np.zeros((1, model.inputs[1].shape[-1]), np.float32)
+
+
+def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
+    """p that the model gives each word but the first, float64 [N - 1], the state carried."""
+    h = c = _no_state(model)
     found: list[np.ndarray] = []
     for begin in range(0, len(ids) - 1, 256):
-        window = np.asarray(ids[begin : begin + 257])
-        logits, h, c = model([tf.constant(window[None, :-1]), h, c], training=False)
+        window = np.asarray(ids[begin : begin + 257], np.int32)
+        logits, h, c = _compiled(model)(window[None, :-1], h, c)
         z = np.asarray(logits, np.float64)[0] / temperature
         z -= z.max(axis=1, keepdims=True)
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
@@ -84,14 +99,10 @@ def stepper(model: Any) -> Callable[[int, Any], Any]:
 
     The logit of `<unk>`, id 0, is minus infinity: it is never drawn.
     """
-    import tensorflow as tf
-
-    call = tf.function(lambda ids, h, c: model([ids, h, c], training=False))
-    zeros = np.zeros((1, model.inputs[1].shape[-1]), np.float32)
 
     def step(word: int, state: Any) -> tuple[np.ndarray, Any]:
-        h, c = (zeros, zeros) if state is None else state
-        logits, h, c = call(tf.constant([[word]], "int32"), tf.constant(h), tf.constant(c))
+        h, c = (_no_state(model),) * 2 if state is None else state
+        logits, h, c = _compiled(model)(np.array([[word]], np.int32), h, c)
         found = np.array(logits, np.float64)[0, -1]
         found[0] = -np.inf
         return found, (np.asarray(h), np.asarray(c))
@@ -101,15 +112,11 @@ def stepper(model: Any) -> Callable[[int, Any], Any]:
 
 def rerunner(model: Any) -> Callable[[Any], np.ndarray]:
     """What exercise 7 takes for `run`: all words from the beginning, to logits [T, V]."""
-    import tensorflow as tf
-
-    call = tf.function(
-        lambda ids, h, c: model([ids, h, c], training=False)[0], reduce_retracing=True
-    )
-    zeros = tf.zeros((1, model.inputs[1].shape[-1]))
 
     def run(words: Any) -> np.ndarray:
-        found = np.array(call(tf.constant([list(words)], "int32"), zeros, zeros), np.float64)[0]
+        state = _no_state(model)
+        logits = _compiled(model)(np.array([list(words)], np.int32), state, state)[0]
+        found = np.array(logits, np.float64)[0]
         found[:, 0] = -np.inf
         return found
 

@@ -214,7 +214,7 @@ def test_one_bad_exercise_stops_no_other(tmp_path, code, received, hint):
     file = tmp_path / "exercises.py"
     file.write_text(text, encoding="utf-8")
     # The others end by themselves, on a busy machine late.
-    found = statuses(file, seconds=3 if code.startswith("while") else 30)
+    found = statuses(file, seconds=2 if code.startswith("while") else 30)
     assert found["0"].status == FAILED
     assert received in found["0"].received or code.startswith("print")
     assert hint.replace("24", str(line)) in found["0"].hint or code.startswith("print")
@@ -237,7 +237,7 @@ def test_a_file_that_cannot_be_loaded(tmp_path, text, said):
 
 
 def test_a_file_that_hangs_when_it_loads(tmp_path, monkeypatch):
-    monkeypatch.setattr("lab.run._LOAD_SECONDS", 2.0)
+    monkeypatch.setattr("lab.run._LOAD_SECONDS", 1.0)
     file = tmp_path / "exercises.py"
     file.write_text("while True: pass")
     started = time.monotonic()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 from lab import notebook
@@ -33,7 +37,8 @@ def test_the_notebook_is_the_one_that_its_source_makes():
         assert not cell.get("outputs")
 
 
-def test_it_runs_with_a_solution(monkeypatch, tmp_path):
+def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
+    """In this process, which has TensorFlow already; on a book it runs in a kernel of its own."""
     text = "\n\n".join(
         f"The {a} cat sat on the {b} mat. “Stop {c}!” said the {d} dog."
         for a in ("old", "red", "big", "odd", "wet") for b in ("green", "red", "soft")
@@ -45,9 +50,24 @@ def test_it_runs_with_a_solution(monkeypatch, tmp_path):
         ("LEAST", "2"),        ("UNITS", "32"), ("TEXTS", "1"), ("EPOCHS", "1"), ("DATES", "400"),
     ):  # fmt: skip
         monkeypatch.setenv(f"LAB_{name}", value)
-    run = notebook.run(notebook.made())
-    assert pictures(run) == 5
-    said = printed(run)
+    shown = []
+
+    def show():
+        """As in a kernel, the picture is drawn and closed."""
+        plt.savefig(io.BytesIO(), format="png")
+        shown.append(plt.gcf())
+        plt.close()
+
+    monkeypatch.setattr(plt, "show", show)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(notebook.LAB)
+    names = {"__name__": "__main__"}
+    with mpl.rc_context():
+        for cell in notebook.made().cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, cell.id, "exec"), names)
+    assert len(shown) == 5
+    said = capsys.readouterr().out
     for each in ("trigram  perplexity", "every", "T = 1.5", "bits a character", "right:"):
         assert each in said, each
 
@@ -68,7 +88,9 @@ def test_as_the_starter_it_runs_to_the_first_exercise(monkeypatch):
 def test_on_a_book_the_lstm_beats_the_trigram(shared, monkeypatch):
     monkeypatch.setenv("LAB_EXERCISES", SOLUTION)
     monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "sherlock.txt"))
-    said = printed(notebook.run(notebook.made()))
+    run = notebook.run(notebook.made())
+    said = printed(run)
+    assert pictures(run) == 5
     lstm, trigram = re.search(r"LSTM +perplexity +([\d.]+) .* trigram ([\d.]+)", said).groups()
     assert float(lstm) < float(trigram)
     assert int(re.search(r"right: (\d+)% of 200 dates", said)[1]) >= 50

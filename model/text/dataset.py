@@ -80,6 +80,7 @@ class StreamBatches:
 
         rows, plan = tf.constant(self._rows(epoch)), self.plan(epoch)[start:]
 
+        @tf.autograph.experimental.do_not_convert  # no Python flow to look for
         def window(begin: Any) -> Any:
             words = rows[:, begin : begin + self.steps + 1]
             ids, targets = (
@@ -180,6 +181,7 @@ class LineBatches:
         lines = tf.constant(np.stack([lines for _, lines in plan]))
         contexts = None if self.contexts is None else tf.constant(self.contexts)
 
+        @tf.autograph.experimental.do_not_convert
         def padded(i: Any) -> Any:
             # A missing line is -1: modulo the number of rows that is the empty last one.
             rows = tf.gather(texts, lines[i] % (len(self.lengths) + 1))

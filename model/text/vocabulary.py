@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
 def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import tensorflow as tf
 
+    @tf.autograph.experimental.do_not_convert  # a second saved: there is no Python flow in it
     def split(batch: Any) -> Any:
         tokens = tokenize(batch, level)
         return tokens.flat_values, tokens.row_lengths()
@@ -159,15 +160,8 @@ class Vocabulary:
     def _tokens(self, texts: Sequence[str]) -> Iterator[list[str]]:
         for start in range(0, len(texts), _TOKENIZE_BATCH):
             batch = [text.encode() for text in texts[start : start + _TOKENIZE_BATCH]]
-            for row in self._tokenize(batch).to_list():
+            for row in _tokenizer(self.level)(batch).to_list():
                 yield [token.decode() for token in row]
-
-    @cached_property
-    def _tokenize(self) -> Any:
-        import tensorflow as tf
-
-        spec = tf.TensorSpec([None], tf.string)
-        return tf.function(lambda texts: tokenize(texts, self.level), input_signature=[spec])
 
     # -- the text file ---------------------------------------------------------------------------
 
@@ -197,6 +191,16 @@ class Vocabulary:
         if tuple(words[: len(RESERVED)]) != RESERVED or len(set(words)) != len(words):
             raise TextmillError(f"{name} lacks the reserved entries, or holds an entry twice")
         return cls(level=level, words=words, counts=counts)
+
+
+@cache  # one program a process serves all vocabularies of a level
+def _tokenizer(level: str) -> Any:
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([None], tf.string)
+    return tf.function(
+        lambda texts: tokenize(texts, level), input_signature=[spec], autograph=False
+    )
 
 
 def _quote(word: str) -> str:

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test lint fault-test long-test lab-test cluster-tools test-cluster clean
+.PHONY: demo lab test lint fault-test long-test walk-test lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -24,6 +24,10 @@ lint: $(VENV)/.tested
 # Kills 20 runs at random moments and resumes them: some minutes, so `make test` leaves it out.
 fault-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m fault
+
+# Whole walks, from texts to an output: the README's example, the demo, each kind of corpus, JAX.
+walk-test: $(VENV)/.tested
+	$(BIN)/python -m pytest -m walk --numprocesses 2
 
 # A million draws where `make test` takes fewer.
 long-test: $(VENV)/.tested

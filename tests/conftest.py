@@ -25,6 +25,8 @@ def pytest_configure(config):
     # Beam leaves files in the temporary folder.
     folder = tempfile.mkdtemp(prefix="textmill-tests-")
     tempfile.tempdir = os.environ["TMPDIR"] = folder
+    # The processes of a run are told the place of the one that starts them.
+    os.environ.setdefault("TEXTMILL_TEST_MODELS", folder)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -75,19 +77,12 @@ def one_generator_a_model() -> Iterator[None]:
     """Runs inside this process share a generator, as a worker's shards do: compiling is slow."""
     from unittest.mock import patch
 
-    from textmill.model.generation.generator import Generator
+    from sharing import generator_of
 
-    made: dict[tuple[str, int], Generator] = {}
-
-    def make(model, *, slots):
-        key = (model.fingerprint, slots)
-        if key not in made:
-            if len(made) == 4:  # each holds its programs
-                del made[next(iter(made))]
-            made[key] = Generator(model, slots=slots)
-        return made[key]
-
-    with patch("textmill.pipeline.job.handler.Generator", make):
+    with (
+        patch("textmill.pipeline.job.handler.Generator", generator_of),
+        patch("textmill.model.generation.generator.Generator", generator_of),  # sample, masked
+    ):
         yield
 
 
@@ -129,46 +124,52 @@ def book(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model_dir(book, tmp_path_factory) -> Path:
-    """A model trained on `book`."""
+def model_dir() -> Path:
+    """A model trained on the text of `book`."""
+    from sharing import trained_once
+
     from textmill.model.settings import TrainSettings, VocabularySettings
     from textmill.model.text.corpus import CorpusSettings
     from textmill.model.training.train import train_model
 
-    out = tmp_path_factory.mktemp("models") / "book"
-    train_model(
-        str(out),
-        corpus=CorpusSettings(paths=(str(book),)),
-        vocabulary=VocabularySettings(),
-        preset="tiny",
-        train=TrainSettings(epochs=8, batch=8, steps=16),
-        report=Silent(),
-    )
-    return out
+    def train(folder: Path) -> None:
+        (folder / "book.txt").write_text(TEXT, encoding="utf-8")
+        train_model(
+            str(folder / "book"),
+            corpus=CorpusSettings(paths=(str(folder / "book.txt"),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=8, batch=8, steps=16),
+            report=Silent(),
+        )
+
+    return trained_once("book", train) / "book"
 
 
 @pytest.fixture(scope="session")
-def labelled_dir(tmp_path_factory) -> Path:
+def labelled_dir() -> Path:
     """A model of two labels whose texts share no word."""
+    from sharing import trained_once
+
     from textmill.model.settings import TrainSettings, VocabularySettings
     from textmill.model.text.corpus import CorpusSettings
     from textmill.model.training.train import train_model
 
-    folder = tmp_path_factory.mktemp("labelled")
     rows = [f"cats\tthe cat {verb} {times}" for verb in ("purrs", "sleeps") for times in range(40)]
     rows += [f"dogs\ta dog {verb} {times}" for verb in ("barks", "runs") for times in range(40)]
-    (folder / "rows.tsv").write_text("\n".join(rows) + "\n")
-    train_model(
-        str(folder / "model"),
-        corpus=CorpusSettings(
-            paths=(str(folder / "rows.tsv"),), mode="lines", text="2", labels="1"
-        ),
-        vocabulary=VocabularySettings(),
-        preset="tiny",
-        train=TrainSettings(mode="lines", epochs=25, batch=8, patience=25),
-        report=Silent(),
-    )
-    return folder / "model"
+
+    def train(folder: Path) -> None:
+        (folder / "rows.tsv").write_text("\n".join(rows) + "\n")
+        train_model(
+            str(folder / "model"),
+            corpus=CorpusSettings(paths=(str(folder / "rows.tsv"),), text="2", labels="1"),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(mode="lines", epochs=25, batch=8, patience=25),
+            report=Silent(),
+        )
+
+    return trained_once("labelled", train) / "model"
 
 
 @pytest.fixture(scope="session")

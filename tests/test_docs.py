@@ -46,7 +46,7 @@ def test_every_option_in_the_readme_exists():
         assert option in known | {"--help", "--runner"}, option
 
 
-@pytest.mark.long
+@pytest.mark.walk
 def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
     shutil.copy(shared / "books" / "alice.txt", tmp_path)
     lines = (shared / "prompts" / "headlines.txt").read_text("utf-8").splitlines()[:50]

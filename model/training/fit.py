@@ -269,9 +269,7 @@ class _Fit:
 
     def _train(self, inputs: Any, targets: Any, weights: Any) -> None:
         before, place = time.monotonic(), self.place
-        # A window's gradient is a mean over its words: longer ones weigh more (AWD-LSTM).
-        relative = targets.shape[1] / self.settings.steps if self.feeder.carries_state else 1.0
-        self.trainee.optimizer.learning_rate = self._rate() * relative
+        self.trainee.optimizer.learning_rate = self._rate()
         self.trainee.reset_metrics()
         logs = self.trainee.train_on_batch(inputs, targets, weights, return_dict=True)
         loss = float(logs["nll"])

@@ -12,10 +12,10 @@ import tensorflow as tf
 from conftest import Silent
 from reference import assert_follows
 from scipy import stats
+from sharing import generator_of
 
 from textmill.model.errors import SettingError
 from textmill.model.generation.adaptive import AdaptiveSampler, Wishes
-from textmill.model.generation.generator import Generator
 from textmill.model.network import adaptive_cuts as output
 from textmill.model.network.adaptive_cuts import GROUP, choose_cut, choose_output, tail_width
 from textmill.model.network.directory import SavedModel, load_model, weight_shapes
@@ -180,7 +180,7 @@ def texts(generator, prompts, **settings):
 
 @pytest.fixture(scope="module")
 def generator(large):
-    return Generator(large)
+    return generator_of(large)
 
 
 def test_texts_are_the_same_at_any_slots_in_any_order(large, generator):
@@ -188,7 +188,7 @@ def test_texts_are_the_same_at_any_slots_in_any_order(large, generator):
     settings = {"temperatures": (0.8,), "max_words": 9}
     found = texts(generator, prompts, **settings)
     assert texts(generator, prompts[::-1], **settings) == found
-    assert texts(Generator(large, slots=128), prompts[::-1], **settings) == found
+    assert texts(generator_of(large, slots=128), prompts[::-1], **settings) == found
     assert texts(generator, prompts[17:18], **settings) == {("p:17", 1): found["p:17", 1]}
 
 
@@ -214,7 +214,7 @@ def test_texts_follow_the_ruled_softmax(make_model):
     arrays |= {"cluster_bias": np.float32([1.5, 1.0]), "cluster_kernel": np.zeros((2, 12), "f4")}
     arrays |= {f"tail_{i}_in": np.zeros((12, d), np.float32) for i, d in ((0, 5), (1, 3))}
     model = make_model(WORDS, arrays=arrays, **SIZES)
-    generator = Generator(model)
+    generator = generator_of(model)
     prompts = [Prompt(f"p:{i}", "") for i in range(1500)]
     log_p = reference.adaptive_log_probabilities(model.arrays, model.network, np.zeros(12))
     for filters, words in (
@@ -307,7 +307,7 @@ def test_trains_saves_loads_and_evaluates(adaptive_dir, book, model_dir):
     dense = evaluate(str(model_dir), [str(book)])
     assert result["perplexity"] < 1.3 * dense["perplexity"]
     assert "adaptive output" in (adaptive_dir / "README.md").read_text()
-    assert texts(Generator(model), [Prompt("x", "the")], max_words=5)
+    assert texts(generator_of(model), [Prompt("x", "the")], max_words=5)
 
 
 def test_dense_models_are_recorded_as_ever(model_dir):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import reference
 from scipy import stats
+from sharing import generator_of
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.generation.check_settings import stop_ids
-from textmill.model.generation.generator import Generator, prompt_key
+from textmill.model.generation.generator import prompt_key
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
@@ -28,7 +29,7 @@ def prompts(count, words=("the", "old cat", "a", "“", "dog said:")):
 
 @pytest.fixture(scope="module")
 def generator(model_dir):
-    return Generator(load_model(model_dir))
+    return generator_of(load_model(model_dir))
 
 
 def successor(make_model, follows: dict[int, int], size: int = len(WORDS)):
@@ -63,7 +64,7 @@ def successor(make_model, follows: dict[int, int], size: int = len(WORDS)):
 def test_hand_made_logits(make_model):
     # <eos> a b c d . <eos>: the first word after nothing is a.
     model = successor(make_model, {EOS: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: EOS})
-    generator = Generator(model, slots=4)
+    generator = generator_of(model, slots=4)
     found = texts(generator, [Prompt("1", ""), Prompt("2", "a b"), Prompt("3", "d")], samples=2)
     assert [g.text for g in found[::2]] == ["a b c d.", " c d.", "."]
     assert all(g.finish == "eos" and g.logprob == pytest.approx(0, abs=1e-4) for g in found)
@@ -74,7 +75,7 @@ def test_hand_made_logits(make_model):
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 18, 40])
 def test_prompts_of_any_length_are_read_once_and_whole(make_model, length):
     model = make_model([f"w{i}" for i in range(9)], layers=2, scale=0.8)
-    generator = Generator(model, slots=3)
+    generator = generator_of(model, slots=3)
     words = [f"w{i}" for i in np.random.default_rng(length).integers(0, 9, length)]
     (found,) = texts(generator, [Prompt("x", " ".join(words))], temperatures=(0,), max_words=6)
     state, token = reference.zeros(model.network), EOS
@@ -103,7 +104,7 @@ def test_texts_follow_the_filtered_softmax(make_model, filters):
     bias = np.float32([9, 9, 0.5, 0.1, 1.0, -0.5, 0.8, -1.5])  # <pad> and <unk> would always win
     zeros = np.zeros((8, 8), np.float32)
     model = make_model(list("abcde"), arrays={"embedding": zeros, "output_bias": bias})
-    generator = Generator(model)
+    generator = generator_of(model)
     for temperature in (0.5, 1.0, 1.5):
         settings = {"temperatures": (temperature,), "min_words": 9, "max_words": 9, **filters}
         found = texts(generator, prompts(1000), **settings)
@@ -129,7 +130,7 @@ def by_id(found):
 
 @pytest.mark.parametrize("slots", [128, 256])
 def test_slots_do_not_change_a_bit(model_dir, many, slots):
-    other = Generator(load_model(model_dir), slots=slots)
+    other = generator_of(load_model(model_dir), slots=slots)
     assert texts(other, prompts(2000), temperatures=(0.9,), max_words=12) == many
 
 
@@ -159,7 +160,7 @@ def test_low_precision_writes_other_texts_and_the_same_at_any_number_of_slots(mo
     wanted = {"temperatures": (0.8,), "max_words": 12, "precision": "bfloat16"}
     found = texts(generator, prompts(300), **wanted)
     assert found != texts(generator, prompts(300), **{**wanted, "precision": "float32"})
-    assert found == texts(Generator(load_model(model_dir), slots=128), prompts(300), **wanted)
+    assert found == texts(generator_of(load_model(model_dir), slots=128), prompts(300), **wanted)
     assert found[7:8] == texts(generator, prompts(300)[7:8], **wanted)
 
 
@@ -230,7 +231,7 @@ def test_unknown_words_only_when_asked_for(make_model):
     model = make_model(
         WORDS, arrays={"embedding": np.zeros((8, 8), np.float32), "output_bias": bias}
     )
-    generator = Generator(model)
+    generator = generator_of(model)
     assert "<unk>" not in " ".join(g.text for g in texts(generator, prompts(50), max_words=4))
     (found,) = texts(generator, prompts(1), max_words=2, unknown=True)
     assert found.text == " <unk> <unk>"
@@ -238,7 +239,7 @@ def test_unknown_words_only_when_asked_for(make_model):
 
 def test_stop_words_in_all_their_forms(make_model):
     model = successor(make_model, {EOS: 3, 3: 4, 4: 7, 7: 5})
-    generator = Generator(model)
+    generator = generator_of(model)
     (found,) = texts(generator, [Prompt("x", "a")], stop=(".",))
     assert (found.text, found.finish, found.words) == (" b", "stop", 1)
     assert stop_ids(model, GenerationSettings(stop=(".", "a"))) == {7, 3}
@@ -250,7 +251,7 @@ def test_stop_words_in_all_their_forms(make_model):
 
 
 def test_labels(labelled_dir):
-    generator = Generator(load_model(labelled_dir))
+    generator = generator_of(load_model(labelled_dir))
     own = [GenerationSettings(label=name, temperatures=(0.5,)) for name in ("cats", "dogs")]
     mixed = [Prompt(f"p:{i}", "", own[i % 2]) for i in range(40)]
     for found in texts(generator, mixed):
@@ -275,7 +276,7 @@ def test_labels_are_there_at_each_step(make_model):
         Prompt(f"{i}", text, GenerationSettings(label=label, temperatures=(0,), max_words=12))
         for i, (text, label) in enumerate(wanted)
     ]
-    found = texts(Generator(model, slots=4), own, label="x")
+    found = texts(generator_of(model, slots=4), own, label="x")
     for (text, label), generation in zip(wanted, found, strict=True):
         number = model.labels.index(label)
         state, token, nats = reference.start(model.arrays, model.network, number), EOS, []
@@ -294,7 +295,7 @@ def test_labels_are_there_at_each_step(make_model):
 
 
 def test_labels_of_neighbours_do_not_change_a_bit(labelled_dir):
-    generator = Generator(load_model(labelled_dir))
+    generator = generator_of(load_model(labelled_dir))
     own = [GenerationSettings(label=name, max_words=9) for name in ("cats", "dogs")]
     names = [f"p:{i}" for i in range(300)]
     mixed = [Prompt(name, "the", own[i % 2]) for i, name in enumerate(names)]

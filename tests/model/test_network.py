@@ -306,6 +306,7 @@ def test_the_fused_kernel_is_found_in_a_graph():
     assert uses_cudnn(tf.function(fused))  # also in a function within
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_trains_without_tensorflow(backend):
     if importlib.util.find_spec(backend) is None:

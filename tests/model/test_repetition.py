@@ -10,12 +10,12 @@ import pytest
 import reference
 import tensorflow as tf
 from scipy import stats
+from sharing import generator_of
 
 from textmill.model.errors import SettingError
 from textmill.model.generation import generator as generator_module
 from textmill.model.generation import sampling
 from textmill.model.generation.check_settings import check_settings
-from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import RUN_WIDE, GenerationSettings
@@ -94,7 +94,7 @@ def random_words(make_model):
     """A generator of random weights over WORDS, which likes <unk>, <eos> and w7."""
     model = make_model(WORDS, layers=2, scale=0.8)
     model.arrays["output_bias"][[UNKNOWN, EOS, model.vocabulary.ids["w7"]]] = [2, 2, 3]
-    return Generator(model)
+    return generator_of(model)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_all_rules_together_against_brute_force(random_words, mixed_prompts):
 
 
 def test_the_ngram_rule_gives_way_where_nothing_is_left(make_model):
-    generator = Generator(make_model(["a", "b"], scale=0.8))
+    generator = generator_of(make_model(["a", "b"], scale=0.8))
     prompts = [Prompt("1", ""), Prompt("2", "a"), Prompt("3", "b a b")]
     rules = {"min_words": 10, "max_words": 12, "no_repeat_ngram": 1}
     found = assert_greedy_texts(generator, prompts, **rules)
@@ -173,7 +173,7 @@ TEXTS = ["", "", "", " a", " b", " c", " d", " “", "“"]  # of the ids, after
 def constant(make_model):
     """A generator whose logits are `BIAS` at every step; its last two words are forms of one."""
     arrays = {"embedding": np.zeros((9, 8), np.float32), "output_bias": BIAS}
-    return Generator(make_model(["a", "b", "c", "d", "“■", "■“"], arrays=arrays))
+    return generator_of(make_model(["a", "b", "c", "d", "“■", "■“"], arrays=arrays))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def some_prompts(count):
 
 @pytest.fixture(scope="module")
 def generator(model_dir):
-    return Generator(load_model(model_dir))
+    return generator_of(load_model(model_dir))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,9 @@ def many(generator):
 
 @pytest.mark.parametrize("slots", [128, 256])
 def test_slots_do_not_change_a_bit(model_dir, many, slots):
-    assert texts(Generator(load_model(model_dir), slots=slots), some_prompts(300), **BOTH) == many
+    assert (
+        texts(generator_of(load_model(model_dir), slots=slots), some_prompts(300), **BOTH) == many
+    )
 
 
 def test_order_and_neighbours_do_not_change_a_bit(generator, many):
@@ -261,7 +263,7 @@ def test_histories_grow_and_shrink_with_their_texts(random_words, monkeypatch):
         Prompt(f"p:{i}", " ".join(random.choice(WORDS, length)))
         for i, length in enumerate([0, 1, 3, 4, 7, 33, 0, 2, 3, 1])
     ]
-    small = Generator(random_words.model, slots=2)
+    small = generator_of(random_words.model, slots=2)
     widths = []
     watched = _Watched(small._graph("float32"), widths)
     monkeypatch.setitem(small._graphs, "float32", watched)

@@ -20,7 +20,12 @@ CORPORA = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CORPORA)
+QUICK = "labelled"
+
+
+@pytest.mark.parametrize(
+    "name", [QUICK, *(pytest.param(n, marks=pytest.mark.walk) for n in CORPORA if n != QUICK)]
+)
 def test_from_corpus_to_shards(shared, tmp_path, capsys, name):
     path, options = CORPORA[name]
     corpus, model, out = str(shared / path), str(tmp_path / "m"), str(tmp_path / "o")

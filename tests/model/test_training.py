@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 import reference
+from conftest import Silent
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.network.directory import load_model
@@ -21,6 +22,7 @@ from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.model.text.dataset import StreamBatches
 from textmill.model.text.split import Part, split, tokenized_part
 from textmill.model.text.vocabulary import EOS
+from textmill.model.training import fit as fit_module
 from textmill.model.training.baselines import KneserNey, kneser_ney, unigram
 from textmill.model.training.checkpoint import Checkpoint
 from textmill.model.training.fit import _rate, fit
@@ -97,23 +99,37 @@ def test_best_weights_are_kept_and_patience_ends_it(silent):
         np.testing.assert_array_equal(array, states[1][name])
 
 
-def test_minutes_are_kept(silent):
-    started = time.monotonic()
-    _, history = run(lambda: 1.0, silent, minutes=0.1, started=started, patience=10**6)
+class Clock:
+    """Stands still but for 10 ms at each look at it, and what a test adds."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(fit_module, "time", self)
+
+    def monotonic(self):
+        self.now += 0.01
+        return self.now
+
+
+def test_minutes_are_kept(silent, monkeypatch):
+    clock = Clock(monkeypatch)
+    _, history = run(lambda: 1.0, silent, minutes=0.1, started=0.0, patience=10**6)
     assert history.stopped == "minutes"
-    assert 4 < history.seconds < 8
+    assert 4 < history.seconds < 6.5
     # A budget that is over when training starts still gives one step and one validation.
-    _, history = run(lambda: 1.0, silent, minutes=0.001, started=started)
+    _, history = run(lambda: 1.0, silent, minutes=0.001, started=clock.now - 1)
     assert len(history.validations) == 1
 
 
 @pytest.mark.parametrize(("cost", "most"), [(0.2, 8), (1.0, 3), (3.0, 2)])
-def test_slow_validation_does_not_eat_the_budget(silent, cost, most):
+def test_slow_validation_does_not_eat_the_budget(silent, monkeypatch, cost, most):
+    clock = Clock(monkeypatch)
+
     def validate():
-        time.sleep(cost)
+        clock.now += cost
         return 1.0
 
-    _, history = run(validate, silent, minutes=0.15, started=time.monotonic())
+    _, history = run(validate, silent, minutes=0.15, started=clock.now)
     assert 1 <= len(history.validations) <= most
 
 
@@ -188,9 +204,15 @@ def regular_run(silent, path, *, dies_at=None, resume=False, **settings):
     return net.arrays(), history
 
 
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory):
+    """Weights and history of a run that nothing stops."""
+    return regular_run(Silent(), tmp_path_factory.mktemp("alone") / "a.npz")
+
+
 @pytest.mark.parametrize("dies_at", [1, 13, 27])
-def test_a_resumed_run_is_bit_equal(silent, tmp_path, dies_at):
-    expected, whole_history = regular_run(silent, tmp_path / "a.npz")
+def test_a_resumed_run_is_bit_equal(left_alone, silent, tmp_path, dies_at):
+    expected, whole_history = left_alone
     with pytest.raises(Killed):
         regular_run(silent, tmp_path / "b.npz", dies_at=dies_at)
     found, history = regular_run(silent, tmp_path / "b.npz", resume=True)

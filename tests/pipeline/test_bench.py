@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from sharing import generator_of
 
-from textmill.model.generation.generator import Generator, Times
+from textmill.model.generation.generator import Times
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings, NetworkSettings
@@ -37,7 +38,7 @@ def test_bench(model_dir, capsys):
 
 
 def test_slots_are_refilled_at_once(model_dir):
-    generator = Generator(load_model(model_dir))
+    generator = generator_of(load_model(model_dir))
     prompts = [Prompt(str(i), ["the", "a dog", "the old cat"][i % 3]) for i in range(1500)]
     found = list(generator.generate(prompts, GenerationSettings(max_words=12)))
     times: Times = generator.times
@@ -47,7 +48,7 @@ def test_slots_are_refilled_at_once(model_dir):
 
 
 def test_equal_prompts_are_read_once(model_dir, monkeypatch):
-    generator = Generator(load_model(model_dir))
+    generator = generator_of(load_model(model_dir))
     graph, seen = generator._graph("float32"), []
     read = graph.read
     monkeypatch.setattr(

@@ -236,7 +236,7 @@ def test_evaluate_takes_other_texts(model_dir, tmp_path, capsys):
     assert 0 < result["unknown_rate"] < 1
 
 
-@pytest.mark.long
+@pytest.mark.walk
 def test_demo(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "textmill-demo").mkdir()

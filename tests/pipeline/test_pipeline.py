@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
+from sharing import generator_of
 
 from textmill.model.errors import SettingError, TextmillError, UsageError
-from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
@@ -113,7 +113,7 @@ def test_every_row_is_accounted_for(output):
 def test_records_hold_what_the_generator_gives(output, model_dir, prompt_file):
     out, _ = output
     found = {row["id"]: row for row in records(out)}
-    (first,) = Generator(load_model(model_dir)).generate(
+    (first,) = generator_of(load_model(model_dir)).generate(
         [Prompt("p.txt:7", "e\u0301 the")], GenerationSettings(temperatures=(0.5,), max_words=30)
     )
     assert found["p.txt:7#1"] == {

@@ -14,9 +14,9 @@ import urllib.request
 import numpy as np
 import pytest
 import reference
+from sharing import generator_of
 
 from textmill.model.errors import TextmillError
-from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -99,7 +99,7 @@ def test_logits_follow_the_equations_and_the_state_is_kept(player):
 
 def test_word_by_word_is_the_text_of_all_at_once(player):
     settings = GenerationSettings(max_words=8, seed=3)
-    (whole,) = Generator(player.model).generate([Prompt(id="The old", text="The old")], settings)
+    (whole,) = generator_of(player.model).generate([Prompt(id="The old", text="The old")], settings)
     web = app(player, 8000)
     texts = [
         json.loads(ask(web, "/text", prompt="The old", words=n, seed=3)[2])["text"]

@@ -10,9 +10,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from sharing import generator_of
 
 from textmill.model.errors import SettingError
-from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -64,7 +64,7 @@ def expected(model_dir):
     """What the generator gives by itself."""
     prompts = [Prompt(row["id"], row["prompt"]) for row in ELEMENTS]
     columns = columns_of({}, labelled=False)
-    drawn = Generator(load_model(model_dir)).generate(prompts, SETTINGS)
+    drawn = generator_of(load_model(model_dir)).generate(prompts, SETTINGS)
     return {row["id"]: row for row in (record(generation, columns) for generation in drawn)}
 
 

@@ -174,9 +174,7 @@ def _read(
     if old is not None:
         start = transfer(old, learned, labels, seed=train.seed)
         new = len(start.vocabulary) - len(old.vocabulary)
-        report.message(
-            f"going on from {name}: {len(old.vocabulary):,} words, and {new:,} new ones"
-        )
+        report.message(f"going on from {name}: {len(old.vocabulary):,} words, and {new:,} new ones")
         learned, labels = start.vocabulary, start.labels
     report.message(
         f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "

@@ -475,12 +475,12 @@ class Trainee(keras.Model):
             c.assign(ops.zeros(c.shape))
 
 
-class Judge(keras.Model):
-    """Negative log-likelihood of each next word, for `predict_on_batch`.
+class Reader(keras.Model):
+    """Logits of each next word, for `predict_on_batch`.
 
-    Inputs: a dict of `ids` and `targets`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of
-    a network with a context `context`, float32 [B, C].
-    Outputs: a dict of `nll` [B, T] in nats, and `h` and `c` after the last word.
+    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of a network
+    with a context `context`, float32 [B, C].
+    Outputs: a dict of `logits` [B, T, V], and `h` and `c` after the last word.
     """
 
     def __init__(self, network: LanguageModel, **kwargs: Any):
@@ -488,13 +488,36 @@ class Judge(keras.Model):
         self.network = network
         if not network.built:
             network.build()
+        # As in training; JAX without it would compile an adaptive output's conditions at each call.
+        self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         h, c = inputs["h"], inputs["c"]
         start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
         features, after = self.network.features(inputs["ids"], start, inputs.get("context"))
         return {
-            "nll": self.network.nll(features, inputs["targets"]),
+            **self.found(features, inputs),
             "h": ops.stack([h for h, _ in after], axis=1),
             "c": ops.stack([c for _, c in after], axis=1),
         }
+
+    def found(self, features: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What is told of each word."""
+        return {"logits": self.network.logits(features)}
+
+    def start(self, rows: int, contexts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """h and c, each float32 [rows, layers, H]: zeros, or what the contexts [rows, C] set."""
+        state = self.network.initial_state(rows, contexts)
+        h, c = (np.stack([ops.convert_to_numpy(pair[i]) for pair in state], axis=1) for i in (0, 1))
+        return h, c
+
+
+class Judge(Reader):
+    """Negative log-likelihood `nll` [B, T] in nats of each next word, in the place of its logits.
+
+    Inputs: those of a `Reader`, and `targets`, int32 [B, T].
+    """
+
+    def found(self, features: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """See `Reader`."""
+        return {"nll": self.network.nll(features, inputs["targets"])}

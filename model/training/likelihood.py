@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from textmill.model.network.lstm import Judge, LanguageModel
@@ -54,8 +53,6 @@ class Evaluator:
     def __init__(self, network: LanguageModel, vocabulary: Vocabulary, labels: Sequence[str] = ()):
         self.network, self.vocabulary, self.labels = network, vocabulary, labels
         self._judge = Judge(network)
-        # As in training; JAX without it would compile an adaptive output's conditions at each call.
-        self._judge.compile(jit_compile=keras.backend.backend() == "jax")
 
     def __call__(self, part: Part) -> Likelihood:
         """Likelihood of a part under the network."""
@@ -86,8 +83,8 @@ class Evaluator:
         for i, row in enumerate(rows):
             targets[i, : len(row)], real[i, : len(row)] = row, True
         inputs = np.concatenate([np.full((len(rows), 1), EOS, np.int32), targets[:, :-1]], axis=1)
-        h, c = self._start(contexts)
         steady = {"context": contexts} if contexts.shape[1] else {}
+        h, c = self._judge.start(len(rows), steady.get("context"))
         nats = 0.0
         for i in range(windows):
             window = slice(i * _WINDOW, (i + 1) * _WINDOW)
@@ -96,13 +93,3 @@ class Evaluator:
             h, c = np.asarray(out["h"]), np.asarray(out["c"])
             nats += float(np.asarray(out["nll"], np.float64)[real[:, window]].sum())
         return Likelihood(nats, int(real.sum()))
-
-    def _start(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """h and c, each [rows, layers, H], set by the contexts [rows, C] (C = 0 for none)."""
-        settings = self.network.settings
-        if not contexts.shape[1]:
-            zeros = np.zeros((len(contexts), settings.layers, settings.hidden), np.float32)
-            return zeros, zeros
-        state = self.network.initial_state(len(contexts), contexts)
-        h, c = (np.stack([np.asarray(pair[i]) for pair in state], axis=1) for i in (0, 1))
-        return h, c

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 from textmill.model.errors import TextmillError
-from textmill.model.network.lstm import LanguageModel
+from textmill.model.network.lstm import LanguageModel, Reader
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
 
@@ -134,7 +132,7 @@ def glimpse(
         temperature: 0 takes the most probable word, the lowest id on ties.
     """
     random = np.random.default_rng(seed)
-    h, c = _start(network, 1)
+    h, c = _reader(network).start(1, _context(network, 1))
     token, drawn = EOS, []
     for _ in range(words):
         logits, h, c = _read(network, np.array([[token]], np.int32), h, c)
@@ -171,7 +169,7 @@ def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
     window = max(1, min(_WINDOW, _MOST_LOGITS // rows))
     filled = np.pad(targets, ((0, 0), (0, -steps % window)), constant_values=PAD)
     inputs = np.concatenate([np.full((rows, 1), EOS, np.int32), filled[:, :-1]], axis=1)
-    h, c = _start(network, rows)
+    h, c = _reader(network).start(rows, _context(network, rows))
     found = np.zeros(filled.shape, np.int64)
     for i in range(0, filled.shape[1], window):
         part = slice(i, i + window)
@@ -205,34 +203,9 @@ def rows_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> 
 # -- the network, compiled -------------------------------------------------------------------------
 
 
-class Reader(keras.Model):
-    """Logits of each next word, for `predict_on_batch`.
-
-    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of a network
-    with a context `context`, float32 [B, C].
-    Outputs: a dict of `logits` [B, T, V], and `h` and `c` after the last word.
-    """
-
-    def __init__(self, network: LanguageModel, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.network = network
-
-    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        h, c = inputs["h"], inputs["c"]
-        start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
-        features, after = self.network.features(inputs["ids"], start, inputs.get("context"))
-        return {
-            "logits": self.network.logits(features),
-            "h": ops.stack([h for h, _ in after], axis=1),
-            "c": ops.stack([c for _, c in after], axis=1),
-        }
-
-
 @lru_cache(maxsize=1)  # compiled once, however often a training is watched
 def _reader(network: LanguageModel) -> Reader:
-    reader = Reader(network)
-    reader.compile(jit_compile=keras.backend.backend() == "jax")  # as the evaluator
-    return reader
+    return Reader(network)
 
 
 def _read(
@@ -243,13 +216,6 @@ def _read(
         inputs["context"] = context
     out = _reader(network).predict_on_batch(inputs)
     return np.asarray(out["logits"]), np.asarray(out["h"]), np.asarray(out["c"])
-
-
-def _start(network: LanguageModel, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """h and c, each float32 [rows, layers, H]: zeros, or what the first label sets."""
-    state = network.initial_state(rows, _context(network, rows))
-    h, c = (np.stack([ops.convert_to_numpy(pair[i]) for pair in state], axis=1) for i in (0, 1))
-    return h, c
 
 
 def _context(network: LanguageModel, rows: int) -> np.ndarray | None:

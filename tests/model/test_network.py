@@ -250,7 +250,6 @@ for feeder, context, cuts in (
         vocabulary=9, embedding=16, hidden=16, layers=1, dropout=0.1, context=context, **cuts))
     net.build()
     judge = Judge(net)
-    judge.compile(jit_compile=keras.backend.backend() == "jax")
 
     def validate():
         inputs, targets, weights = next(iter(feeder.batches(0)))

@@ -20,12 +20,8 @@ CORPORA = {
 }  # fmt: skip
 
 
-QUICK = "labelled"
-
-
-@pytest.mark.parametrize(
-    "name", [QUICK, *(pytest.param(n, marks=pytest.mark.walk) for n in CORPORA if n != QUICK)]
-)
+@pytest.mark.walk
+@pytest.mark.parametrize("name", CORPORA)
 def test_from_corpus_to_shards(shared, tmp_path, capsys, name):
     path, options = CORPORA[name]
     corpus, model, out = str(shared / path), str(tmp_path / "m"), str(tmp_path / "o")

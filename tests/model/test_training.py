@@ -171,7 +171,7 @@ REGULAR = {
 }  # fmt: skip
 
 
-def regular_run(silent, path, *, dies_at=None, resume=False, **settings):
+def regular_run(silent, path, *, dies_at=None, resume=False, started=None, **settings):
     """A run of all parts that writes a checkpoint at each step.
 
     Args:
@@ -198,7 +198,8 @@ def regular_run(silent, path, *, dies_at=None, resume=False, **settings):
         return float(np.exp(np.mean(np.abs(net.arrays()["lstm_0_recurrent"]))))
 
     history = fit(
-        net, feeder, validate, wanted, started=time.monotonic(), report=silent, use_tf_data=True,
+        net, feeder, validate, wanted, report=silent, use_tf_data=True,
+        started=time.monotonic() if started is None else started,
         checkpoint=Saved(path, "a run"), resume=resume,
     )  # fmt: skip
     return net.arrays(), history
@@ -224,12 +225,13 @@ def test_a_resumed_run_is_bit_equal(left_alone, silent, tmp_path, dies_at):
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_minutes_are_fixed_before_a_run_is_resumed(silent, tmp_path):
-    path = tmp_path / "a.npz"
+def test_minutes_are_fixed_before_a_run_is_resumed(silent, tmp_path, monkeypatch):
+    path, budget = tmp_path / "a.npz", {"minutes": 0.1, "epochs": None, "patience": 10**6}
+    clock = Clock(monkeypatch)
     with pytest.raises(Killed):
-        regular_run(silent, path, dies_at="fixed", minutes=0.05, epochs=None)
+        regular_run(silent, path, dies_at="fixed", started=clock.now, **budget)
     _, record = Checkpoint(path, "a run").load()
-    _, history = regular_run(silent, path, resume=True, minutes=0.05, epochs=None)
+    _, history = regular_run(silent, path, resume=True, started=clock.now, **budget)
     window = 24 * 4
     assert record["place"]["total"] <= history.words < record["place"]["total"] + window
 

@@ -153,7 +153,7 @@ def prism() -> Iterator[tuple[subprocess.Popen, list[str]]]:
 
 
 def _needs_flink() -> None:
-    """Skips what is of no use without Beam's job server, for which 230 MB would be fetched first."""
+    """Skips what is of no use without Beam's job server: 230 MB would be fetched first."""
     if "FLINK_JOB_SERVER_JAR" not in os.environ:
         pytest.skip("FLINK_JOB_SERVER_JAR does not name Beam's job server for Flink")
     if shutil.which("java") is None:

@@ -149,7 +149,7 @@ def test_manifest_describes_the_files(output, model_dir, prompt_file):
     assert run == {key: manifest[key] for key in run}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.walk), 2])
 def test_worker_processes_give_the_same_bytes(output, model_dir, prompt_file, tmp_path, workers):
     out, _ = output
     told = []

@@ -297,4 +297,4 @@ def test_without_bottle_the_way_to_get_it_is_told(model_dir, monkeypatch):
 
 def test_the_page_is_in_the_wheel():
     assert PAGE.exists()
-    assert play.PAGE.parent.name == "pipeline"
+    assert play.PAGE.parent.name == "command"

@@ -118,8 +118,8 @@ def tails_computed(model: SavedModel, temperature: float) -> tuple[float, float]
     """Tails computed for a word, and the share of them that gave the word."""
     import tensorflow as tf
 
-    from textmill.model.generation.adaptive import AdaptiveSampler, Wishes
-    from textmill.model.generation.compiled import Graph
+    from textmill.model.generation.adaptive_softmax import AdaptiveSampler, Wishes
+    from textmill.model.generation.compiled_loop import Graph
 
     graph, slots, steps = Graph(model, SLOTS), SLOTS, 50
     sampler = graph.sampler

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from table import print_table
 
-from textmill.model.generation.compiled import Graph
+from textmill.model.generation.compiled_loop import Graph
 from textmill.model.generation.generator import MANY_SLOTS, SLOTS, Generator
 from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.settings import PRECISIONS, GenerationSettings

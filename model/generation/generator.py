@@ -27,7 +27,7 @@ from textmill.model.settings import GenerationSettings, NetworkSettings
 from textmill.model.text.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
-    from textmill.model.generation.compiled import Graph
+    from textmill.model.generation.compiled_loop import Graph
 
 SLOTS, MANY_SLOTS = 64, 256
 _MOST_SLOTS = 4096
@@ -139,7 +139,7 @@ class Generator:
     def _graph(self, precision: str) -> Graph:
         """The compiled network; made once."""
         if precision not in self._graphs:
-            from textmill.model.generation.compiled import Graph
+            from textmill.model.generation.compiled_loop import Graph
 
             self._graphs[precision] = Graph(self.model, self.slots, precision)
         return self._graphs[precision]

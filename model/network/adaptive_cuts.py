@@ -11,7 +11,7 @@ most, drawing words for `SLOTS` texts side by side. The unit is a multiply-add o
   k (d max(GROUP, `READ`) + GROUP LOGIT) + GROUP D d + `START`: for few columns a product takes the
   time of reading its weights, which is that of `READ` columns, and a group has a fixed price;
 - a slot proposes a cluster of share p at T = 0.8 with the chance p^(1/T) over the sum of all
-  proposals' weights (see `generation.adaptive`), so there are E[ceil(n / GROUP)] groups, n
+  proposals' weights (see `generation.adaptive_softmax`), so there are E[ceil(n / GROUP)] groups, n
   binomial.
 
 All shares are the words' frequencies in the training part. By cost alone the head would be a few

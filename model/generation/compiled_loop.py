@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from textmill.model.generation.adaptive import AdaptiveSampler
-from textmill.model.generation.dense import LANES, DenseSampler
+from textmill.model.generation.adaptive_softmax import AdaptiveSampler
+from textmill.model.generation.dense_softmax import LANES, DenseSampler
 from textmill.model.generation.sampling import (
     block_ends,
     block_repeats,
@@ -41,7 +41,7 @@ READ = 64  # prompt words read in one call, at most
 CHUNK = 32  # words drawn in one call, at most; slots are refilled at every one of them
 _KERNELS = ("kernel", "recurrent")
 # From the counter of a first proposal to that of a draw after all were turned down: beyond
-# those of all rounds of `generation.dense`.
+# those of all rounds of `generation.dense_softmax`.
 _OF_LOST = 63 << 24
 
 

@@ -1,6 +1,6 @@
 """Texts at several numbers of slots, for order and speed: are they the same bits?
 
-    python benchmarks/bit_equality.py MODEL [--prompts 2000] [--precision bfloat16]
+    python benchmarks/slots_equality.py MODEL [--prompts 2000] [--precision bfloat16]
 
 Prints words a second of one process with one thread, and whether texts and log-probabilities equal
 those of the default slots.

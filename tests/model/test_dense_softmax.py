@@ -8,9 +8,10 @@ import reference
 import tensorflow as tf
 from reference import assert_follows
 
-from textmill.model.generation import compiled as graph
-from textmill.model.generation import dense, generator
-from textmill.model.generation.dense import DenseSampler, layout
+from textmill.model.generation import compiled_loop as graph
+from textmill.model.generation import dense_softmax as dense
+from textmill.model.generation import generator
+from textmill.model.generation.dense_softmax import DenseSampler, layout
 from textmill.model.settings import NetworkSettings
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN
 

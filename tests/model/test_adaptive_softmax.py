@@ -15,7 +15,7 @@ from scipy import stats
 from sharing import generator_of
 
 from textmill.model.errors import SettingError
-from textmill.model.generation.adaptive import AdaptiveSampler, Wishes
+from textmill.model.generation.adaptive_softmax import AdaptiveSampler, Wishes
 from textmill.model.network import adaptive_cuts as output
 from textmill.model.network.adaptive_cuts import GROUP, choose_cut, choose_output, tail_width
 from textmill.model.network.directory import SavedModel, load_model, weight_shapes

@@ -30,6 +30,11 @@ blockquote { margin: .5rem 0 1rem; padding-left: 1rem; border-left: 3px solid va
 """
 
 
+def policy_of(text: str) -> str:
+    """What a Content-Security-Policy calls an inner script or style that it allows."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def html_page(title: str, body: str, *, style: str) -> str:
     """A page that may load nothing and run nothing; the policy allows its own style by its hash.
 
@@ -38,14 +43,13 @@ def html_page(title: str, body: str, *, style: str) -> str:
         body: HTML.
         style: CSS.
     """
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-style-src 'sha256-{digest}'">
+style-src {policy_of(style)}">
 <title>{escape(title)}</title>
 <style>{style}</style>
 </head>

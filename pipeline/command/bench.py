@@ -18,6 +18,7 @@ from textmill.model.tensorflow_setup import use_one_thread
 from textmill.model.text.vocabulary import RESERVED
 
 PROMPT_WORDS = 8
+PARTS = ("tokenise", "read", "draw", "join")  # of `Times`, in seconds
 
 
 def flop_of_a_word(network: NetworkSettings) -> int:
@@ -69,9 +70,7 @@ def timed(
     return words, time.perf_counter() - started, generator.times
 
 
-def bench(
-    model_dir: str, *, slots: Sequence[int] = (64, 128, 256), texts: int = 0, words: int = 40
-) -> dict[str, Any]:
+def bench(model_dir: str, *, slots: Sequence[int], texts: int, words: int) -> dict[str, Any]:
     """Measures a model in one process with one thread.
 
     Args:
@@ -92,14 +91,13 @@ def bench(
     for number in slots:
         generator = Generator(model, slots=number)
         drawn, seconds, times = timed(generator, random_prompts(model, texts or 8 * number), fixed)
-        rows.append(
-            {
-                "slots": number,
-                "words_a_second": round(drawn / seconds),
-                "share_of_limit": round(drawn / seconds * flop / peak, 3),
-                **{f"{part}_share": round(asdict(times)[part] / seconds, 3) for part in _PARTS},
-            }
-        )
+        row = {
+            "slots": number,
+            "words_a_second": round(drawn / seconds),
+            "share_of_limit": round(drawn / seconds * flop / peak, 3),
+        }
+        spent = {f"{part}_share": round(asdict(times)[part] / seconds, 3) for part in PARTS}
+        rows.append(row | spent)
     generator = Generator(model)
     count = texts or 32 * generator.slots
     own = GenerationSettings(max_words=words, label=label)
@@ -118,6 +116,3 @@ def bench(
             "useful_slot_steps": round(times.words / times.slot_steps, 3),
         },
     }
-
-
-_PARTS = ("tokenise", "read", "draw", "join")

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,20 +17,34 @@ from textmill.model.errors import SettingError, UsageError
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
 from textmill.model.tensorflow_setup import load_tensorflow
 from textmill.pipeline.command.options import settings_of
-from textmill.pipeline.command.status import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    TOO_MANY_REJECTED,
-    fail,
-)
+from textmill.pipeline.command.status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
+
+
+def _tell(
+    args: argparse.Namespace, title: str, rows: Iterable[Sequence[Any]], told: Mapping[str, Any],
+    *, head: Sequence[str] = (),
+) -> int:  # fmt: skip
+    """Prints a table, or with --json what is told."""
+    from textmill.pipeline.command.console import table
+
+    if args.json:
+        print(json.dumps(told))
+    else:
+        table(title, rows, head=head)
+    return DONE
+
+
+def _plain(told: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What is no list and no dict, by its name for people."""
+    rows = [(name.replace("_", " "), value) for name, value in told.items()]
+    return [(name, value) for name, value in rows if not isinstance(value, list | dict)]
 
 
 def _train(args: argparse.Namespace) -> int:
     load_tensorflow()
     from textmill.model.text.corpus import CorpusSettings
     from textmill.model.training.train import train_model
-    from textmill.pipeline.command.console import TrainingReport, table
+    from textmill.pipeline.command.console import TrainingReport
 
     corpus = settings_of(
         CorpusSettings,
@@ -51,12 +66,9 @@ def _train(args: argparse.Namespace) -> int:
             resume=args.resume,
             init_from=args.init_from,
         )
-    if args.json:
-        print(json.dumps(model.training["metrics"]))
-    else:
-        rows = [(name.replace("_", " "), v) for name, v in model.training["metrics"].items()]
-        table(f"model {args.out}", rows)
-    if model.training["metrics"]["stopped"] == "interrupted":
+    metrics = model.training["metrics"]
+    _tell(args, f"model {args.out}", _plain(metrics), metrics)
+    if metrics["stopped"] == "interrupted":
         return fail(
             f"interrupted; the best weights so far are in {args.out}, --resume goes on", INTERRUPTED
         )
@@ -65,20 +77,13 @@ def _train(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     load_tensorflow()
-    from textmill.pipeline.command.console import table
     from textmill.pipeline.command.evaluate import evaluate
 
     result = evaluate(
         args.model, args.text, part=args.part, encoding=args.encoding, baselines=args.baselines
     )
-    if args.json:
-        print(json.dumps(result))
-        return DONE
-    table(
-        f"{args.model} on the {result['part']} part of {', '.join(result['sources'])}",
-        [(name.replace("_", " "), v) for name, v in result.items() if not isinstance(v, list)],
-    )
-    return DONE
+    title = f"{args.model} on the {result['part']} part of {', '.join(result['sources'])}"
+    return _tell(args, title, _plain(result), result)
 
 
 def _sample(args: argparse.Namespace) -> int:
@@ -104,7 +109,7 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from textmill.pipeline.command.console import generation_progress, stderr, table
+    from textmill.pipeline.command.console import generation_progress, stderr
     from textmill.pipeline.job.generate import generate
     from textmill.pipeline.job.launch import Launch
     from textmill.pipeline.output.formats import Format
@@ -128,25 +133,18 @@ def _generate(args: argparse.Namespace) -> int:
             warn=lambda text: stderr().print(text, markup=False),
         )
     if not outcome.manifest:
-        sent = [("job", outcome.job), ("directory", args.out)]
-        if args.json:
-            print(json.dumps(dict(sent)))
-        else:
-            table("sent, not waited for; --resume tells how it went", sent)
-        return DONE
+        sent = {"job": outcome.job, "directory": args.out}
+        return _tell(args, "sent, not waited for; --resume tells how it went", sent.items(), sent)
     counts = outcome.manifest["counts"]
-    rows = [
-        *counts.items(),
-        ("shards", len(outcome.manifest["shards"])),
-        ("seconds", round(outcome.seconds, 1)),
-        ("words/s, start included", round(outcome.words / outcome.seconds)),
-        *([("models loaded", outcome.models_loaded)] if outcome.models_loaded else []),
-        ("directory", args.out),
-    ]
-    if args.json:
-        print(json.dumps(dict(rows)))
-    else:
-        table("generated", rows)
+    told = {
+        **counts,
+        "shards": len(outcome.manifest["shards"]),
+        "seconds": round(outcome.seconds, 1),
+        "words/s, start included": round(outcome.words / outcome.seconds),
+        **({"models loaded": outcome.models_loaded} if outcome.models_loaded else {}),
+        "directory": args.out,
+    }
+    _tell(args, "generated", told.items(), told)
     if outcome.rejected_share > args.max_rejected:
         return fail(
             f"{counts['rejected']:,} of {counts['rows']:,} rows were rejected, more than the "
@@ -199,17 +197,14 @@ def _augment(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from textmill.pipeline.command.console import table
     from textmill.pipeline.job.verify import verify
 
     verdict = verify(args.directory)
-    if args.json:
-        print(json.dumps({**verdict.counts, "problems": verdict.problems}))
-    else:
-        rows = [*verdict.counts.items(), ("ids twice", verdict.duplicate_ids)]
-        table(f"{args.directory} against its manifest", rows)
-        for problem in verdict.problems:
-            print(problem, file=sys.stderr)
+    rows = [*verdict.counts.items(), ("ids twice", verdict.duplicate_ids)]
+    told = {**verdict.counts, "problems": verdict.problems}
+    _tell(args, f"{args.directory} against its manifest", rows, told)
+    for problem in verdict.problems if not args.json else ():
+        print(problem, file=sys.stderr)
     if verdict.problems:
         return fail(f"{args.directory} is not what its manifest says", FAILED)
     return DONE
@@ -217,7 +212,6 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from textmill.model.text.corpus import CorpusSettings
-    from textmill.pipeline.command.console import grid
     from textmill.pipeline.files.filesystem import join
     from textmill.pipeline.report.charts import measured_rows
     from textmill.pipeline.report.figures import as_json
@@ -229,56 +223,38 @@ def _report(args: argparse.Namespace) -> int:
     elif args.text is not None or args.encoding is not None or args.mode is not None:
         raise UsageError("--text, --mode and --encoding are of the corpus; name it with --corpus")
     found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)
-    if args.json:
-        print(json.dumps(as_json(found)))
-        return DONE
-    grid(f"{args.directory}: {found.measured.texts:,} texts", *measured_rows(found))
-    for note in found.notes:
-        print(note)
-    print(join(args.out or args.directory, "report.html"))
+    head, rows = measured_rows(found)
+    title = f"{args.directory}: {found.measured.texts:,} texts"
+    _tell(args, title, rows, as_json(found), head=head)
+    if not args.json:
+        print(*found.notes, join(args.out or args.directory, "report.html"), sep="\n")
     return DONE
 
 
 def _bench(args: argparse.Namespace) -> int:
     load_tensorflow()
-    from textmill.pipeline.command.bench import bench
-    from textmill.pipeline.command.console import table
+    from textmill.pipeline.command.bench import PARTS, bench
 
     for field in ("words", "texts"):
         if getattr(args, field) < (field == "words"):
             raise SettingError(field, "a whole number above 0", getattr(args, field))
     result = bench(args.model, slots=args.slots, texts=args.texts, words=args.words)
-    if args.json:
-        print(json.dumps(result))
-        return DONE
-    rows = [
-        (name.replace("_", " "), v) for name, v in result.items() if not isinstance(v, list | dict)
-    ]
+    rows = _plain(result)
     for row in result["slots"]:
-        shares = [
-            f"{row[f'{part}_share']:.0%} {part}" for part in ("tokenise", "read", "draw", "join")
-        ]
-        rows.append(
-            (
-                f"{row['slots']} slots",
-                f"{row['words_a_second']:,} words/s, {row['share_of_limit']:.2f} of the limit; "
-                + ", ".join(shares),
-            )
-        )
+        speed = f"{row['words_a_second']:,} words/s, {row['share_of_limit']:.2f} of the limit"
+        shares = [f"{row[f'{part}_share']:.0%} {part}" for part in PARTS]
+        rows.append((f"{row['slots']} slots", f"{speed}; {', '.join(shares)}"))
     own = result["own_lengths"]
-    rows.append(
-        (
-            "texts of their own lengths",
-            f"{own['words_a_text']} words each, {own['words_a_second']:,} words/s, "
-            f"{own['useful_slot_steps']:.1%} of the slot steps useful",
-        )
+    said = (
+        f"{own['words_a_text']} words each, {own['words_a_second']:,} words/s, "
+        f"{own['useful_slot_steps']:.1%} of the slot steps useful"
     )
-    table(f"{args.model}, one process with one thread", rows)
-    return DONE
+    rows.append(("texts of their own lengths", said))
+    return _tell(args, f"{args.model}, one process with one thread", rows, result)
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from textmill.pipeline.command.console import grid, table
+    from textmill.pipeline.command.console import table
     from textmill.pipeline.job.estimate import LADDER, estimate
     from textmill.pipeline.output.formats import Format
 
@@ -292,9 +268,6 @@ def _plan(args: argparse.Namespace) -> int:
         price=args.price,
         rows=args.rows,
     )
-    if args.json:
-        print(json.dumps(result))
-        return DONE
     shard, worker = result["seconds_a_shard"], result["worker"]
     rows = [
         ("rows", f"{result['rows']:,}"),
@@ -308,22 +281,19 @@ def _plan(args: argparse.Namespace) -> int:
         ("a worker's words/s", f"{worker['words_a_second']:,}"),
         ("a worker's memory", _gib(worker["memory_bytes"])),
     ]
-    table("the run, with workers of one core like this machine's", rows)
-    header = ["workers", "shards each", "h:mm:ss", "worker-hours", "busy", "memory of all"]
-    if args.price is not None:
-        header.append("cost")
-    lines = []
-    for row in result["workers"]:
-        line = [
-            f"{row['workers']:,}",
-            f"{row['shards_a_worker']:,}",
-            _clock(row["seconds"]),
-            f"{row['worker_hours']:,.2f}",
-            f"{row['busy_share']:.0%}",
-            _gib(row["memory_bytes"]),
-        ]
-        lines.append(line + ([f"{row['cost']:,.2f}"] if "cost" in row else []))
-    grid("by the number of workers", header, lines)
+    _tell(args, "the run, with workers of one core like this machine's", rows, result)
+    columns = {
+        "workers": lambda row: f"{row['workers']:,}",
+        "shards each": lambda row: f"{row['shards_a_worker']:,}",
+        "h:mm:ss": lambda row: _clock(row["seconds"]),
+        "worker-hours": lambda row: f"{row['worker_hours']:,.2f}",
+        "busy": lambda row: f"{row['busy_share']:.0%}",
+        "memory of all": lambda row: _gib(row["memory_bytes"]),
+        **({} if args.price is None else {"cost": lambda row: f"{row['cost']:,.2f}"}),
+    }
+    lines = [[of(row) for of in columns.values()] for row in result["workers"]]
+    if not args.json:
+        table("by the number of workers", lines, head=list(columns))
     return DONE
 
 

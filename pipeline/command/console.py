@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from statistics import median_high
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -35,23 +36,19 @@ def stdout() -> Console:
     return Console(highlight=False, width=width)
 
 
-def table(title: str, rows: Sequence[tuple[str, Any]]) -> None:
-    """Prints a table of two columns; text from files is escaped."""
-    grid = Table(title=escape(title), show_header=False, title_justify="left")
-    grid.add_column()
-    grid.add_column(overflow="fold")
-    for name, value in rows:
-        grid.add_row(escape(name), escape(str(value)))
-    stdout().print(grid)
+def table(title: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = ()) -> None:
+    """Prints a table; text from files is escaped.
 
-
-def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table with a header; the first column is of names, the others of figures."""
-    drawn = Table(title=escape(title), title_justify="left")
-    for number, name in enumerate(head):
-        drawn.add_column(escape(name), justify="right" if number else "left", overflow="fold")
+    Args:
+        rows: of two cells, where there is no header.
+        head: names of the columns; those behind the first are of figures then.
+    """
+    drawn = Table(title=escape(title), show_header=bool(head), title_justify="left")
+    for number, name in enumerate(head or ("", "")):
+        side: Literal["left", "right"] = "right" if head and number else "left"
+        drawn.add_column(escape(name), justify=side, overflow="fold")
     for row in rows:
-        drawn.add_row(*map(escape, row))
+        drawn.add_row(*(escape(str(cell)) for cell in row))
     stdout().print(drawn)
 
 
@@ -91,19 +88,18 @@ class TrainingReport:
             )  # fmt: skip
             self._bar.start()
             self._bar.add_task("", total=1.0)
-        words = sorted(self._rates)[len(self._rates) // 2]
         perplexity = math.exp(min(loss, 700.0))
         self._bar.update(
             self._bar.task_ids[0],
             completed=share,
             description=f"loss {loss:.3f}  perplexity {perplexity:.1f}{self._validation}"
-            f"  {words:,.0f} words/s",
+            f"  {median_high(self._rates):,.0f} words/s",
         )
 
     def validated(self, epoch: float, *, perplexity: float, best: bool) -> None:
         """See `Reporter`."""
         self._validation = f"  validation {perplexity:.1f}"
-        words = sorted(self._rates)[len(self._rates) // 2] if self._rates else 0
+        words = median_high(self._rates) if self._rates else 0
         self.message(
             f"epoch {epoch:5.1f}  validation perplexity {perplexity:8.2f}{' *' if best else '  '}"
             f"  {words:,.0f} words/s"
@@ -114,11 +110,8 @@ class TrainingReport:
 def generation_progress(*, quiet: bool) -> Iterator[Any]:
     """Gives a function (counts, rows) that draws a bar in a terminal, writes lines elsewhere."""
     console = stderr()
-    if quiet:
-        yield None
-        return
-    if not console.is_terminal:
-        yield _Lines(console)
+    if quiet or not console.is_terminal:
+        yield None if quiet else _Lines(console)
         return
     columns = (
         TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TextColumn("prompts"),

@@ -54,27 +54,19 @@ def demo(out: str, *, minutes: float, launch: Launch, quiet: bool) -> None:
         )
     _show(folder / "generated")
     metrics, counts = model.training["metrics"], outcome.manifest["counts"]
-    table(
-        "demo",
-        [
-            (
-                "corpus",
-                f"{metrics['train_words']:,} words to train on, Python's language reference",
-            ),
-            ("vocabulary", f"{metrics['vocabulary']:,}"),
-            ("perplexity, last 5 %", metrics["test_perplexity"]),
-            ("training", f"{metrics['seconds']} s, {metrics['words_a_second']:,} words/s"),
-            ("samples", f"{counts['records']:,} for {counts['prompts']:,} prompts"),
-            (
-                "generation",
-                f"{outcome.seconds:.1f} s with start, "
-                f"{counts['words'] / outcome.seconds:,.0f} words/s",
-            ),
-            ("model", folder / "model"),
-            ("generated", folder / "generated"),
-            ("all in all", f"{time.monotonic() - started:.0f} s"),
-        ],
-    )
+    rows = {
+        "corpus": f"{metrics['train_words']:,} words to train on, Python's language reference",
+        "vocabulary": f"{metrics['vocabulary']:,}",
+        "perplexity, last 5 %": metrics["test_perplexity"],
+        "training": f"{metrics['seconds']} s, {metrics['words_a_second']:,} words/s",
+        "samples": f"{counts['records']:,} for {counts['prompts']:,} prompts",
+        "generation": f"{outcome.seconds:.1f} s with start, "
+        f"{counts['words'] / outcome.seconds:,.0f} words/s",
+        "model": folder / "model",
+        "generated": folder / "generated",
+        "all in all": f"{time.monotonic() - started:.0f} s",
+    }
+    table("demo", rows.items())
 
 
 def _free_place(out: str) -> Path:

@@ -32,10 +32,14 @@ def evaluate(
         UsageError: baselines would be tested on what they saw.
     """
     model = load_model(model_dir)
-    corpus = _corpus_settings(model, paths, encoding).read()
-    own = [s["sha256"] for s in model.training["corpus"]["sources"]] == [
-        source.sha256 for source in corpus.sources
-    ]
+    known = model.training["corpus"]
+    corpus = CorpusSettings(
+        paths=tuple(paths),
+        mode=model.mode,
+        encoding=encoding or known["encoding"],
+        **{name: known[name] for name in ("unwrap", "text", "labels")},
+    ).read()
+    own = [s["sha256"] for s in known["sources"]] == [source.sha256 for source in corpus.sources]
     part = part or ("test" if own or baselines else "all")
     if baselines and part in ("all", "train"):
         raise UsageError(f"--baselines are trained on what --part {part} holds; use test or valid")
@@ -45,20 +49,6 @@ def evaluate(
     if baselines:
         result |= _baselines(model, parts["train"], parts[part])
     return result
-
-
-def _corpus_settings(
-    model: SavedModel, paths: Sequence[str], encoding: str | None
-) -> CorpusSettings:
-    read = model.training["corpus"]
-    return CorpusSettings(
-        paths=tuple(paths),
-        mode=model.mode,
-        encoding=encoding or read["encoding"],
-        unwrap=read["unwrap"],
-        text=read["text"],
-        labels=read["labels"],
-    )
 
 
 def _measure(model: SavedModel, part: Part, corpus: Corpus) -> dict[str, Any]:

@@ -7,8 +7,6 @@ loads nothing from anywhere.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 import socket
@@ -25,6 +23,7 @@ from textmill.model.generation.check_settings import check_settings, never_ids
 from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import SavedModel
 from textmill.model.network.lstm import LanguageModel
+from textmill.model.pages.pieces import policy_of
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.text.vocabulary import EOS
@@ -51,7 +50,7 @@ class Player:
         self._network = LanguageModel(model.network)
         self._network.build()
         self._network.assign_arrays(model.arrays)
-        self._last: tuple[list[int], str | None, Any] = ([], None, None)
+        self._last: tuple[list[int], str | None, Any] = ([], None, None)  # words, label, state
 
     def logits(self, text: str, label: str | None) -> np.ndarray:
         """Of the word after a text, float64 [V]; minus infinity for what is never drawn.
@@ -61,19 +60,17 @@ class Player:
         """
         (words, _), *_ = self.model.vocabulary.encode_prompts([text])
         ids = [EOS, *map(int, words)]
-        before, old, kept = self._last
-        if kept is None or old != label or ids[: len(before)] != before or len(ids) == len(before):
-            before, kept = [], (None, self._start(label))
-        state, context = kept[1], self._context(label)
+        before, old, state = self._last
+        context = self._context(label)
+        goes_on = before and old == label and ids[: len(before)] == before != ids
+        if not goes_on:
+            before, state = [], self._network.initial_state(1, context)
         for word in ids[len(before) :]:
             logits, state = self._network(np.array([[word]], np.int32), state, context)
-        self._last = ids, label, (None, state)
+        self._last = ids, label, state
         found = np.array(logits, np.float64)[0, 0]
         found[list(never_ids(self.model, GenerationSettings()))] = -np.inf
         return found
-
-    def _start(self, label: str | None) -> Any:
-        return self._network.initial_state(1, self._context(label))
 
     def _context(self, label: str | None) -> np.ndarray | None:
         if not self.model.labels:
@@ -93,18 +90,16 @@ class Player:
             top_p=settings.top_p,
         )
         order = np.lexsort((np.arange(len(plain)), -plain))[:_SHOWN]
+        both = {"before": plain, "after": drawn}
         return {
             "words": [
-                {"word": self._shown(int(i)), "before": float(plain[i]), "after": float(drawn[i])}
+                {"word": self._shown(int(i)), **{when: float(p[i]) for when, p in both.items()}}
                 for i in order
             ],
-            "rest": {
-                "before": float(np.delete(plain, order).sum()),
-                "after": float(np.delete(drawn, order).sum()),
-            },
+            "rest": {when: float(np.delete(p, order).sum()) for when, p in both.items()},
             "left": int(np.sum(drawn > 0)),
             "vocabulary": len(plain),
-            "entropy": {"before": entropy(plain), "after": entropy(drawn)},
+            "entropy": {when: entropy(p) for when, p in both.items()},
         }
 
     def _shown(self, word: int) -> str:
@@ -181,15 +176,11 @@ def find_cycle(words: Sequence[int]) -> tuple[int, int] | None:
 def page(model: SavedModel) -> tuple[bytes, str]:
     """The page, and the policy that lets its own script and style run and nothing else."""
     text = PAGE.read_text("utf-8")
-    hashes = {}
+    policy = "default-src 'none'; "
     for kind in ("script", "style"):
         (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
-        hashes[kind] = f"{kind}-src 'sha256-{digest}'"
-    policy = (
-        f"default-src 'none'; {hashes['script']}; {hashes['style']}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+        policy += f"{kind}-src {policy_of(inner)}; "
+    policy += "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     return text.encode(), policy
 
 
@@ -289,10 +280,7 @@ def answer(player: Player, what: str, asked: dict[str, Any]) -> dict[str, Any]:
         raise SettingError("prompt", "a text in Unicode", "half a character") from None
     if not isinstance(words, int) or isinstance(words, bool) or not 1 <= words <= _MOST_WORDS:
         raise SettingError("words", f"a whole number from 1 to {_MOST_WORDS}", words)
-    given: dict[str, Any] = {}
-    for name in _FIELDS:
-        if asked.get(name) is not None:
-            given[name] = asked[name]
+    given: dict[str, Any] = {n: asked[n] for n in _FIELDS if asked.get(n) is not None}
     temperature = given.pop("temperature", 1.0)
     settings = GenerationSettings(temperatures=(temperature,), max_words=words, **given)
     check_settings(player.model, settings)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import groupby
 from typing import Any
 
 Point = tuple[float, float]
@@ -223,10 +224,6 @@ def _percent(value: float) -> str:
 
 def _runs(points: Sequence[Point | None]) -> Iterator[list[Point]]:
     """The stretches between the points that are missing."""
-    run: list[Point] = []
-    for point in (*points, None):
-        if point is not None:
-            run.append(point)
-        elif run:
-            yield run
-            run = []
+    for there, run in groupby(points, key=lambda point: point is not None):
+        if there:
+            yield [point for point in run if point is not None]

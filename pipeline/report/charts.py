@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from textmill.model.pages.svg import MARKERS, Chart, Curve, Frame, Point, number, swatch
+from textmill.model.pages.svg import MARKERS, Axis, Chart, Curve, Frame, Point, number, swatch
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report.figures import Figures, GroupFigures, Points, RealText, Report
 
@@ -16,26 +16,29 @@ _MOST_SHAPES = 4  # temperatures in one picture beside real text
 _SHARE, _RATIO = ".1%", ".3f"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Measure:
-    """A measure for people.
+    """One of `Figures` for people.
 
     Attributes:
-        name: what it is called.
+        name: what it is called; the field is called like that in the code.
         meaning: what it is.
-        of: finds it.
         form: a format of Python; None means three digits.
     """
 
     name: str
     meaning: str
-    of: Callable[[Figures], float | None]
     form: str | None = None
 
     @property
     def ident(self) -> str:
-        """Of its picture."""
+        """Name of the field, and of the picture."""
         return self.name.lower().replace("-", "_").replace(" ", "_")
+
+    def of(self, figures: Figures) -> float | None:
+        """The value."""
+        found: float | None = getattr(figures, self.ident)
+        return found
 
     def told(self, value: float | None) -> str:
         """A value as text."""
@@ -48,28 +51,18 @@ class Measure:
 
 # In the order of the table.
 MEASURES = (
-    Measure(name="perplexity", of=lambda found: found.perplexity,
-            meaning="of the drawn words under the model itself"),
-    Measure(name="distinct-1", of=lambda found: found.distinct_1, form=_RATIO,
-            meaning="different words over all words"),
-    Measure(name="distinct-2", of=lambda found: found.distinct_2, form=_RATIO,
-            meaning="different pairs of words over all pairs"),
-    Measure(name="distinct-3", of=lambda found: found.distinct_3, form=_RATIO,
-            meaning="different runs of three words over all of them"),
-    Measure(name="self-BLEU", of=lambda found: found.self_bleu, form=_SHARE,
-            meaning="how much a text is like the others; lower is more diverse"),
-    Measure(name="repetition", of=lambda found: found.repetition, form=_SHARE,
-            meaning="share of a text's runs of four words that stood in it before"),
-    Measure(name="copied", of=lambda found: found.copied, form=_SHARE,
-            meaning="share of the words that lie in runs which the corpus has, too"),
-    Measure(name="texts with copies", of=lambda found: found.texts_with_copies, form=_SHARE,
-            meaning="share of the texts that hold such a run"),
-    Measure(name="longest copy", of=lambda found: found.longest_copy, meaning="words"),
-    Measure(name="mean length", of=lambda found: found.mean_length,
-            meaning="words of a whole text, its prompt included"),
-    Measure(name="cut", of=lambda found: found.cut, form=_SHARE,
-            meaning="share of the texts that ended at the limit of words"),
-)  # fmt: skip
+    Measure("perplexity", "of the drawn words under the model itself"),
+    Measure("distinct-1", "different words over all words", _RATIO),
+    Measure("distinct-2", "different pairs of words over all pairs", _RATIO),
+    Measure("distinct-3", "different runs of three words over all of them", _RATIO),
+    Measure("self-BLEU", "how much a text is like the others; lower is more diverse", _SHARE),
+    Measure("repetition", "share of a text's runs of four words that stood in it before", _SHARE),
+    Measure("copied", "share of the words that lie in runs which the corpus has, too", _SHARE),
+    Measure("texts with copies", "share of the texts that hold such a run", _SHARE),
+    Measure("longest copy", "words"),
+    Measure("mean length", "words of a whole text, its prompt included"),
+    Measure("cut", "share of the texts that ended at the limit of words", _SHARE),
+)
 _BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
@@ -92,17 +85,13 @@ def measured_rows(found: Report) -> tuple[list[str], list[list[str]]]:
 def temperature_charts(found: Report) -> Iterator[str]:
     """Of the measures that were measured."""
     distinct = {name: name for name in ("distinct-1", "distinct-2", "distinct-3")}
-    run = found.measured.copied_words
+    copied = f"Copied in runs of {found.measured.copied_words} or more words"
     charts = (
         _chart(found, "Perplexity", {"perplexity": "perplexity"}, log=True),
         _chart(found, "Distinct words and runs of words", distinct),
         _chart(found, "Self-BLEU: how alike the texts are", {"self-BLEU": "self-BLEU"}),
         _chart(found, "Repetition inside a text", {"repetition": "repetition"}),
-        _chart(
-            found,
-            f"Copied in runs of {run} or more words",
-            {"copied": "words", "texts with copies": "texts"},
-        ),
+        _chart(found, copied, {"copied": "words", "texts with copies": "texts"}),
         _chart(found, "Mean length in words, prompt included", {"mean length": "length"}),
     )
     yield from filter(None, charts)
@@ -116,20 +105,23 @@ def _chart(found: Report, name: str, labels: Mapping[str, str], *, log: bool = F
     """
     over = [(g.temperature, g.figures) for g in found.groups if g.temperature is not None]
     measures = [_BY_NAME[called] for called in labels]
-    lines = []
-    for i, (measure, label) in enumerate(zip(measures, labels.values(), strict=True)):
-        points = [_point(x, measure.of(figures), log=log) for x, figures in over]
-        curve = Curve(name=label, style=f"s{i}", points=points, marker=MARKERS[i])
-        lines += _with_words(curve, measure)
-    if found.real is not None and len(lines) == 1:
+    drawn = [
+        (measure, Curve(
+            name=label, style=f"s{i}", marker=MARKERS[i],
+            points=[_point(x, measure.of(figures), log=log) for x, figures in over],
+        ))
+        for i, (measure, label) in enumerate(zip(measures, labels.values(), strict=True))
+    ]  # fmt: skip
+    drawn = [(measure, curve) for measure, curve in drawn if any(curve.points)]
+    if found.real is not None and len(drawn) == 1:
         value = measures[0].of(found.real.figures)
         level = [_point(x, value, log=log) for x, _ in (over[0], over[-1])]
         curve = Curve(name=found.real.name, style="real", points=level, marker=None)
-        lines += _with_words(curve, measures[0])
+        drawn += [(measures[0], curve)] if any(level) else []
     return _captioned(
         Chart(
             ident=measures[0].ident, name=f"{name} over temperature", over="temperature",
-            curves=[curve for curve, _ in lines], said=" ".join(said for _, said in lines),
+            curves=[curve for _, curve in drawn], said=" ".join(_said(*one) for one in drawn),
             frame=_SMALL, log_y=log, from_zero=not log, percent=measures[0].form == _SHARE,
             ticks_x=_ticks([x for x, _ in over]),
         ),
@@ -142,16 +134,14 @@ def _point(x: float, value: float | None, *, log: bool) -> Point | None:
     return None if y is None else (x, y)
 
 
-def _with_words(curve: Curve, measure: Measure) -> list[tuple[Curve, str]]:
-    """The curve, and what it is like in words; nothing without a point."""
+def _said(measure: Measure, curve: Curve) -> str:
+    """What the curve is like in words."""
     known = [point for point in curve.points if point is not None]
-    if not known:
-        return []
     (start, first), (end, last) = known[0], known[-1]
     if curve.style == "real":
-        return [(curve, f"The {curve.name}: {measure.told(first)}.")]
+        return f"The {curve.name}: {measure.told(first)}."
     ends = f"from {measure.told(first)} at {start:g} to {measure.told(last)} at {end:g}"
-    return [(curve, f"{curve.name} goes {ends}.")]
+    return f"{curve.name} goes {ends}."
 
 
 def _ticks(temperatures: Sequence[float]) -> list[float] | None:
@@ -181,9 +171,8 @@ class Distribution:
     """A distribution for people.
 
     Attributes:
-        ident: of its picture.
+        ident: the field of `GroupFigures`, and its picture.
         over: what its points are over.
-        of: finds its points.
         said: tells them in words.
         log_y: the upright axis has a log scale; the axis across has one always.
     """
@@ -191,9 +180,13 @@ class Distribution:
     ident: str
     name: str
     over: str
-    of: Callable[[GroupFigures | RealText], Points]
     said: Callable[[Points], str]
     log_y: bool = False
+
+    def of(self, shown: GroupFigures) -> Points:
+        """The points."""
+        found: Points = getattr(shown, self.ident)
+        return found
 
 
 def _said_of_lengths(points: Points) -> str:
@@ -207,13 +200,13 @@ def _said_of_ranks(points: Points) -> str:
 
 DISTRIBUTIONS = (
     Distribution(ident="lengths", name="Lengths: share of the texts with at most so many words",
-                 over="words", of=lambda shown: shown.lengths, said=_said_of_lengths),
+                 over="words", said=_said_of_lengths),
     Distribution(ident="ranks", name="Word frequencies by rank (Zipf): share of all words",
-                 over="rank", of=lambda shown: shown.ranks, said=_said_of_ranks, log_y=True),
+                 over="rank", said=_said_of_ranks, log_y=True),
 )  # fmt: skip
 
 
-def chosen_shapes(found: Report) -> list[GroupFigures | RealText]:
+def chosen_shapes(found: Report) -> list[GroupFigures]:
     """Some groups, evenly apart, the first and last among them, and real text.
 
     Of an augmentation what was kept is shown, not the candidates.
@@ -227,7 +220,7 @@ def chosen_shapes(found: Report) -> list[GroupFigures | RealText]:
     return [*shown, *([] if found.real is None else [found.real])]
 
 
-def shape_charts(shown: Sequence[GroupFigures | RealText]) -> Iterator[str]:
+def shape_charts(shown: Sequence[GroupFigures]) -> Iterator[str]:
     """Of lengths and word frequencies."""
     for distribution in DISTRIBUTIONS:
         curves, said = [], []
@@ -254,11 +247,11 @@ def gain_chart(gains: Sequence[Gain]) -> str:
     """A line for each classifier: its gain and the confidence interval, and where nothing is."""
     left = min(0.0, *(gain.low for gain in gains))
     right = max(0.0, *(gain.high for gain in gains))
-    span = (right - left) or 1.0
+    axis = Axis(left, right if right > left else 1.0, 14, 366, log=False)
     height = 34 * len(gains) + 24
 
     def at(value: float) -> str:
-        return f"{14 + 352 * (value - left) / span:.1f}"
+        return f"{axis(value):.1f}"
 
     zero = at(0.0)
     drawn = [

@@ -15,30 +15,6 @@ Points = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What an output was made with, as its own files tell it.
-
-    Attributes:
-        model: its fingerprint; None of an augmentation.
-        settings: by name.
-        others: what else is told, by name.
-        prompts: names of their files.
-    """
-
-    model: str | None = None
-    settings: Mapping[str, Any]
-    others: Mapping[str, Any]
-    prompts: tuple[str, ...] = ()
-
-    def plain(self) -> dict[str, Any]:
-        """All of it by name."""
-        if self.model is None:
-            return {"settings": self.settings, **self.others}
-        of_model = {"model": self.model, "settings": self.settings}
-        return {**of_model, **self.others, "prompts": self.prompts}
-
-
-@dataclass(frozen=True, kw_only=True)
 class RejectedText:
     """A candidate that was not kept, and the label asked for."""
 
@@ -123,7 +99,7 @@ class GroupFigures:
     """
 
     name: str
-    temperature: float | None
+    temperature: float | None = None
     texts: int
     figures: Figures
     lengths: Points
@@ -131,21 +107,16 @@ class GroupFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealText:
-    """Texts that people wrote; see `GroupFigures`.
+class RealText(GroupFigures):
+    """Texts that people wrote.
 
     Attributes:
         files: that were read for them.
         words: of all texts.
     """
 
-    name: str
     files: tuple[Source, ...]
-    texts: int
     words: int
-    figures: Figures
-    lengths: Points
-    ranks: Points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +158,8 @@ class Report:
 
     Attributes:
         kind: of the command that made it.
+        asked: what the output was made with, as its own files tell it: `settings` and others; of a
+            run also `model`, its fingerprint, and `prompts`, names of their files.
         counts: of rows and texts, by name.
         rejected: the most frequent reason first.
         labels: texts of each label by origin; those of `generate` are of the one called `texts`.
@@ -196,7 +169,7 @@ class Report:
     """
 
     kind: Literal["generate", "augment"]
-    asked: Asked
+    asked: Mapping[str, Any]
     counts: Mapping[str, int]
     rejected: tuple[RejectedReason, ...]
     labels: Mapping[str, Mapping[str, int]]
@@ -211,36 +184,22 @@ class Report:
 
 def as_json(found: Report) -> dict[str, Any]:
     """What report.json holds."""
-    generated = found.kind == "generate"
-    return {
-        "format": FORMAT,
-        "kind": found.kind,
-        "asked": found.asked.plain(),
-        "counts": found.counts,
-        "rejected": [asdict(reason) for reason in found.rejected],
-        "labels": {label: n["texts"] if generated else n for label, n in found.labels.items()},
-        "samples": [asdict(group) for group in found.samples],
-        **({} if generated else _judged(found)),
-        "groups": [_group(group) for group in found.groups],
-        "real": None if found.real is None else _real(found.real),
-        "measured": asdict(found.measured),
-        "notes": found.notes,
-    }
+    told = {"format": FORMAT, **asdict(found)}
+    if found.kind == "generate":
+        told["labels"] = {label: n["texts"] for label, n in found.labels.items()}
+        del told["agreement"], told["check"]
+    elif found.check is not None:
+        told["check"] = [gain.record() for gain in found.check]
+    told["groups"] = [
+        {**_picked(group, "name temperature texts"), **group["figures"],
+         **_picked(group, "lengths ranks")}
+        for group in told["groups"]
+    ]  # fmt: skip
+    if found.real is not None:
+        told["real"] = _picked(told["real"], "name files texts words figures lengths ranks")
+        del told["real"]["figures"]["perplexity"], told["real"]["figures"]["cut"]  # of drawn texts
+    return told
 
 
-def _judged(found: Report) -> dict[str, Any]:
-    return {
-        "agreement": None if found.agreement is None else asdict(found.agreement),
-        "check": None if found.check is None else [gain.record() for gain in found.check],
-    }
-
-
-def _group(group: GroupFigures) -> dict[str, Any]:
-    told = {"name": group.name, "temperature": group.temperature, "texts": group.texts}
-    return {**told, **asdict(group.figures), "lengths": group.lengths, "ranks": group.ranks}
-
-
-def _real(real: RealText) -> dict[str, Any]:
-    plain = asdict(real)
-    del plain["figures"]["perplexity"], plain["figures"]["cut"]  # of drawn texts
-    return plain
+def _picked(told: Mapping[str, Any], names: str) -> dict[str, Any]:
+    return {name: told[name] for name in names.split()}

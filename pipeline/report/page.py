@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
+from typing import Any
 
 from textmill.model.pages.pieces import STYLE as PAGE_STYLE
 from textmill.model.pages.pieces import called, facts, html_page, row, shown, table
@@ -22,11 +23,9 @@ from textmill.pipeline.report.charts import (
 )
 from textmill.pipeline.report.figures import (
     Agreement,
-    Asked,
     GroupFigures,
     OriginsOfLabel,
     PromptsOfLabel,
-    RealText,
     RejectedReason,
     Report,
 )
@@ -74,16 +73,15 @@ def _lead(found: Report) -> str:
     )
 
 
-def _in_short(asked: Asked) -> str:
+def _in_short(asked: Mapping[str, Any]) -> str:
     """The settings that say something, in a line."""
-    parts = []
-    if asked.prompts:
-        names = asked.prompts
+    parts, names = [], asked.get("prompts")
+    if names:
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         parts.append(f"Prompts of <b>{escape(', '.join(names[:3]))}</b>{more}")
-    if asked.model is not None:
-        parts.append(f"model <b>{escape(asked.model[:12])}</b>")
-    for key, value in asked.settings.items():
+    if "model" in asked:
+        parts.append(f"model <b>{escape(asked['model'][:12])}</b>")
+    for key, value in asked["settings"].items():
         if value in (None, False, "", [], {}) or value == _USUAL.get(key):
             continue
         told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -96,8 +94,8 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
 
 
-def _asked(asked: Asked) -> str:
-    rows = facts("Settings and inputs", asked.plain())
+def _asked(asked: Mapping[str, Any]) -> str:
+    rows = facts("Settings and inputs", asked)
     return f"<h2>What was asked</h2>\n<details><summary>All settings</summary>\n{rows}\n</details>"
 
 
@@ -235,7 +233,7 @@ def _shapes(found: Report) -> str:
     )
 
 
-def _behind(distribution: Distribution, shapes: Sequence[GroupFigures | RealText]) -> str:
+def _behind(distribution: Distribution, shapes: Sequence[GroupFigures]) -> str:
     columns = [dict(distribution.of(shape)) for shape in shapes]
     rows = [
         row(f"{x:,}", [_share(column.get(x)) for column in columns])

@@ -16,7 +16,7 @@ from textmill.pipeline.job.manifest import MANIFEST, REPORT, STATS, read_manifes
 from textmill.pipeline.job.verify import Verdict, read_rows
 from textmill.pipeline.output.columns import Column
 from textmill.pipeline.output.formats import Format
-from textmill.pipeline.report.figures import Agreement, Asked, Report, as_json
+from textmill.pipeline.report.figures import Agreement, Report, as_json
 from textmill.pipeline.report.measuring import RealTexts, compare
 from textmill.pipeline.report.metrics import has_bleu, plain_words
 from textmill.pipeline.report.page import report_page
@@ -97,12 +97,8 @@ def _of_generate(directory: str, corpus: CorpusSettings | None, copied_words: in
     stream = _streamed(directory, manifest)
     with _damage_of(directory, cure=_verify(directory)):
         rejected = json.loads(read(join(directory, STATS)))["rejected"]["by_reason"]
-        asked = Asked(
-            model=manifest["model"],
-            settings=manifest["settings"],
-            others={name: manifest[name] for name in ("input", "output", "versions")},
-            prompts=tuple(file["name"] for file in manifest["prompts"]),
-        )
+        asked = {n: manifest[n] for n in ("model", "settings", "input", "output", "versions")}
+        asked["prompts"] = [file["name"] for file in manifest["prompts"]]
         reasons = Rejections({str(name): int(n) for name, n in rejected.items()}).reasons()
         counts = {str(name): int(n) for name, n in manifest["counts"].items()}
         form = Format(**manifest["output"])
@@ -128,23 +124,18 @@ def _of_generate(directory: str, corpus: CorpusSettings | None, copied_words: in
 
 
 def _streamed(directory: str, manifest: Mapping[str, Any]) -> Stream:
-    stream = Stream()
+    stream, verdict = Stream(), Verdict()
     with _damage_of(directory, cure=_verify(directory)):
-        for row in _records(directory, manifest):
-            stream.add(row, echo=manifest["settings"]["echo"])
+        form = Format(**manifest["output"])
+        columns = tuple(Column(**column) for column in manifest["columns"])
+        for shard in manifest["shards"]:
+            name, echo = shard["name"], manifest["settings"]["echo"]
+            rows = read_rows(join(directory, name), shard["sha256"], form, columns, verdict)
+            if verdict.problems:
+                raise TextmillError(f"{verdict.problems[0]}; {_verify(directory)}")
+            for number, row in enumerate(rows):
+                stream.add({"id": f"{name}:{number}#1", **row}, echo=echo)
     return stream
-
-
-def _records(directory: str, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    form = Format(**manifest["output"])
-    columns = tuple(Column(**column) for column in manifest["columns"])
-    verdict = Verdict()
-    for shard in manifest["shards"]:
-        rows = read_rows(join(directory, shard["name"]), shard["sha256"], form, columns, verdict)
-        if verdict.problems:
-            raise TextmillError(f"{verdict.problems[0]}; {_verify(directory)}")
-        for number, row in enumerate(rows):
-            yield {"id": f"{shard['name']}:{number}#1", **row}
 
 
 def _verify(directory: str) -> str:
@@ -163,14 +154,16 @@ def _of_augment(directory: str, corpus: CorpusSettings | None, copied_words: int
     candidates, notes = _candidates(augmented)
     rejections = _rejections(augmented)
     with _damage_of(join(directory, AUGMENT), cure="run augment again"):
-        agreement, check = _agreement(about.get("agreement")), _gains(about.get("check"))
+        agreement, check = about.get("agreement"), _gains(about.get("check"))
+        if agreement is not None:
+            agreement = Agreement(labels=agreement["labels"], matrix=agreement["matrix"])
     counts = {name: n for name, n in about["counts"].items() if isinstance(n, int)}
     groups, beside, measured = compare(
         [*candidates, *table.groups()], real, copied_words=copied_words
     )
     return Report(
         kind="augment",
-        asked=Asked(settings=about["settings"], others={"thresholds": about.get("thresholds")}),
+        asked={"settings": about["settings"], "thresholds": about.get("thresholds")},
         counts={**counts, "rejected": rejections.counts.total()},
         rejected=rejections.reasons(),
         labels=table.labels(),
@@ -205,12 +198,6 @@ def _rejections(augmented: Augmented) -> Rejections:
     if not found.counts and isinstance(told, dict):
         return Rejections({str(k): n for k, n in told.items() if isinstance(n, int)})
     return found
-
-
-def _agreement(told: Any) -> Agreement | None:
-    if told is None:
-        return None
-    return Agreement(labels=tuple(told["labels"]), matrix=tuple(map(tuple, told["matrix"])))
 
 
 def _gains(told: Any) -> tuple[Gain, ...] | None:

@@ -9,20 +9,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from textmill.pipeline.augment.folder import REAL, Row
-from textmill.pipeline.report.figures import (
-    OriginsOfLabel,
-    PromptSamples,
-    PromptsOfLabel,
-    RejectedReason,
-    RejectedText,
-    Sample,
-)
+from textmill.pipeline.report import figures
 from textmill.pipeline.report.metrics import Words, plain_words
 
 SAMPLE = 2_000  # texts of a group whose words are looked at
@@ -65,6 +58,16 @@ class Lowest(Generic[T]):
 def _hash(name: str) -> int:
     digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _room(held: Mapping[Any, Any], key: Any, most: int) -> bool:
+    """Whether a key is held, or fewer than so many others are."""
+    return key in held or len(held) < most
+
+
+def _nested() -> Any:
+    """By label, then by temperature or origin, what is shown of these."""
+    return defaultdict(lambda: defaultdict(lambda: Lowest(SHOWN)))
 
 
 @dataclass
@@ -125,36 +128,31 @@ class Stream:
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
         self._groups: dict[float | None, Group] = {}
-        self._shown: dict[str | None, dict[float | None, Lowest[_Drawn]]] = {}
+        self._shown: dict[str | None, dict[float | None, Lowest[_Drawn]]] = _nested()
 
     def add(self, row: Mapping[str, Any], *, echo: bool) -> None:
         """Takes a record; with `echo` its text begins with its prompt."""
         prompt, text = row.get("prompt", ""), row["text"]
         whole = text if echo else prompt + text
         drawn = text.removeprefix(prompt) if echo else text
-        group = self._group(row.get("temperature"))
+        temperature = row.get("temperature")
+        if not _room(self._groups, temperature, MOST_GROUPS + 1):
+            temperature = None
+        if temperature not in self._groups:
+            self._groups[temperature] = Group(_name(temperature), temperature)
+        group = self._groups[temperature]
         group.add(row["id"], drawn, whole=whole)
         if "logprob" in row:
             group.drew(row["words"], finish=row["finish"], logprob=row["logprob"])
         label = row.get("label")
         if label is not None:
-            known = label in self.labels or len(self.labels) < 10 * MOST_LABELS
+            known = _room(self.labels, label, 10 * MOST_LABELS)
             self.labels[label if known else "other labels"] += 1
-        # By the prompt's hash, so that the same prompts show at all temperatures.
-        name = row["id"].rpartition("#")[0]
-        self._show(label, group.temperature, (name, prompt, drawn[:_MOST_CHARACTERS]))
-
-    def _group(self, temperature: float | None) -> Group:
-        if temperature not in self._groups:
-            if len(self._groups) > MOST_GROUPS:
-                temperature = None
-            self._groups.setdefault(temperature, Group(_name(temperature), temperature))
-        return self._groups[temperature]
-
-    def _show(self, label: str | None, temperature: float | None, one: _Drawn) -> None:
-        if label in self._shown or len(self._shown) < MOST_LABELS:
-            groups = self._shown.setdefault(label, {})
-            groups.setdefault(temperature, Lowest(SHOWN)).add(one[0], one)
+        if _room(self._shown, label, MOST_LABELS):
+            # By the prompt's hash, so that the same prompts show at all temperatures.
+            name = row["id"].rpartition("#")[0]
+            shown = (name, prompt, drawn[:_MOST_CHARACTERS])
+            self._shown[label][temperature].add(name, shown)
 
     def groups(self) -> list[Group]:
         """By temperature; texts that tell none are one group."""
@@ -162,22 +160,23 @@ class Stream:
             self._groups[None].name = "all"
         return [self._groups[temperature] for temperature in sorted(self._groups, key=_order)]
 
-    def samples(self) -> tuple[PromptsOfLabel, ...]:
+    def samples(self) -> tuple[figures.PromptsOfLabel, ...]:
         """Texts side by side: for each label its prompts, for each of these its temperatures."""
         labels = sorted(self._shown, key=lambda label: label or "")
         return tuple(
-            PromptsOfLabel(label=label, prompts=_by_prompt(self._shown[label])) for label in labels
+            figures.PromptsOfLabel(label=label, prompts=_by_prompt(self._shown[label]))
+            for label in labels
         )
 
 
-def _by_prompt(shown: Mapping[float | None, Iterable[_Drawn]]) -> tuple[PromptSamples, ...]:
-    found: dict[str, tuple[str, list[Sample]]] = {}
+def _by_prompt(shown: Mapping[float | None, Iterable[_Drawn]]) -> tuple[figures.PromptSamples, ...]:
+    found: dict[str, tuple[str, list[figures.Sample]]] = {}
     for temperature in sorted(shown, key=_order):
         of = "" if temperature is None else f"temperature {_name(temperature)}"
         for name, prompt, text in shown[temperature]:
             _, texts = found.setdefault(name, (prompt, []))
-            texts.append(Sample(of=of, text=text))
-    return tuple(PromptSamples(prompt=p, texts=tuple(texts)) for p, texts in found.values())
+            texts.append(figures.Sample(of=of, text=text))
+    return tuple(figures.PromptSamples(prompt=p, texts=tuple(texts)) for p, texts in found.values())
 
 
 def _order(temperature: float | None) -> tuple[bool, float]:
@@ -196,48 +195,46 @@ class Table:
 
     def __init__(self) -> None:
         self.real: list[Words] = []
-        self._labels: dict[str, Counter[str]] = {}
+        self._labels: dict[str, Counter[str]] = defaultdict(Counter)
         self._added: dict[str, Group] = {}
-        self._shown: dict[str, dict[str, Lowest[str]]] = {}
+        self._shown: dict[str, dict[str, Lowest[str]]] = _nested()
 
     def add(self, number: int, row: Row) -> None:
         """Takes the row of that number."""
         if row.origin == REAL:
             self.real.append(plain_words(row.text))
         else:
-            self._group(row.origin or "generated").add(f"{number}", row.text, whole=row.text)
-        self._labels.setdefault(row.label, Counter())[row.origin] += 1
-        if row.label in self._shown or len(self._shown) < MOST_LABELS:
-            origins = self._shown.setdefault(row.label, {})
-            if row.origin in origins or len(origins) < MOST_GROUPS:
-                origins.setdefault(row.origin, Lowest(SHOWN)).add(f"{number}", row.text)
-
-    def _group(self, origin: str) -> Group:
-        if origin not in self._added:
-            if len(self._added) >= MOST_GROUPS:
+            origin = row.origin or "generated"
+            if not _room(self._added, origin, MOST_GROUPS):
                 origin = "other"
-            self._added.setdefault(origin, Group(f"kept, {origin}"))
-        return self._added[origin]
+            if origin not in self._added:
+                self._added[origin] = Group(f"kept, {origin}")
+            self._added[origin].add(f"{number}", row.text, whole=row.text)
+        self._labels[row.label][row.origin] += 1
+        if _room(self._shown, row.label, MOST_LABELS):
+            origins = self._shown[row.label]
+            if _room(origins, row.origin, MOST_GROUPS):
+                origins[row.origin].add(f"{number}", row.text)
 
     def groups(self) -> list[Group]:
         """What was added, by origin."""
         return sorted(self._added.values(), key=lambda group: group.name)
 
-    def labels(self) -> dict[str, Counter[str]]:
+    def labels(self) -> dict[str, dict[str, int]]:
         """Rows of each label by origin."""
-        return {label: self._labels[label] for label in sorted(self._labels)}
+        return {label: dict(self._labels[label]) for label in sorted(self._labels)}
 
-    def samples(self) -> tuple[OriginsOfLabel, ...]:
+    def samples(self) -> tuple[figures.OriginsOfLabel, ...]:
         """For each label the real rows first, then what was added."""
         return tuple(
-            OriginsOfLabel(label=label, columns=_by_origin(self._shown[label]))
+            figures.OriginsOfLabel(label=label, columns=_by_origin(self._shown[label]))
             for label in sorted(self._shown)
         )
 
 
-def _by_origin(shown: Mapping[str, Iterable[str]]) -> tuple[tuple[Sample, ...], ...]:
+def _by_origin(shown: Mapping[str, Iterable[str]]) -> tuple[tuple[figures.Sample, ...], ...]:
     origins = sorted(shown, key=lambda origin: (origin != REAL, origin))
-    return tuple(tuple(Sample(of=o, text=text) for text in shown[o]) for o in origins)
+    return tuple(tuple(figures.Sample(of=o, text=text) for text in shown[o]) for o in origins)
 
 
 # -- what was rejected -----------------------------------------------------------------------------
@@ -248,19 +245,22 @@ class Rejections:
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
         self.counts = Counter(counts)
-        self._examples: dict[str, Lowest[RejectedText]] = {}
+        self._examples: dict[str, Lowest[figures.RejectedText]] = defaultdict(
+            lambda: Lowest(_EXAMPLES)
+        )
 
     def add(self, number: int, row: Row) -> None:
         """Takes the candidate of that number."""
         reason = row.reason or "no reason"
         self.counts[reason] += 1
-        if reason in self._examples or len(self._examples) < MOST_GROUPS:
-            example = RejectedText(text=row.text, label=row.label)
-            self._examples.setdefault(reason, Lowest(_EXAMPLES)).add(f"{number}", example)
+        if _room(self._examples, reason, MOST_GROUPS):
+            self._examples[reason].add(
+                f"{number}", figures.RejectedText(text=row.text, label=row.label)
+            )
 
-    def reasons(self) -> tuple[RejectedReason, ...]:
+    def reasons(self) -> tuple[figures.RejectedReason, ...]:
         """The most frequent first."""
         return tuple(
-            RejectedReason(reason=reason, count=n, examples=tuple(self._examples.get(reason, ())))
+            figures.RejectedReason(reason=reason, count=n, examples=tuple(self._examples[reason]))
             for reason, n in sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         )

@@ -49,7 +49,7 @@ lab-test: $(VENV)/.tested
 
 # The same job on all engines that can be had here, with a table of them at the end.
 test-cluster: $(VENV)/.cluster
-	$(BIN)/python -m pytest -m cluster -rs
+	$(BIN)/python -m pytest -m cluster -rs --numprocesses 2 --dist loadfile
 
 # Prism, built with Go into a folder outside the repository.
 TOOLS ?= $(or $(TEXTMILL_TOOLS),$(HOME)/.cache/textmill)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,32 +37,37 @@ def pytest_unconfigure(config):
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
-_ENGINES = []  # name, what the command told, whether the bytes are the same, how a fault ended
+# Name, what the command told, whether the bytes are the same, how a fault ended: a line each, as
+# tests in several processes write them.
+ENGINES = "engines.jsonl"
 
 
 @pytest.fixture(scope="session")
-def engine_table() -> list:
-    """Rows that `make test-cluster` prints at its end."""
-    return _ENGINES
+def told_of_engine() -> Callable[..., None]:
+    """Adds a row to the table that `make test-cluster` prints at its end."""
+
+    def tell(name: str, told: dict | None, same: bool, fault: str) -> None:
+        with open(Path(os.environ["TEXTMILL_TEST_MODELS"]) / ENGINES, "a") as file:
+            file.write(json.dumps([name, told, same, fault]) + "\n")
+
+    return tell
 
 
 def pytest_terminal_summary(terminalreporter):
-    if _ENGINES:
-        terminalreporter.write_line(
-            "\n| engine | seconds | words/s | models loaded | same bytes | faults |"
-        )
-        terminalreporter.write_line("|---|---|---|---|---|---|")
-    for name, told, same, fault in _ENGINES:
-        seconds, rate, loaded = ("", "", "") if told is None else (
-            told["seconds"], f"{told['words/s, start included']:,}", told.get("models loaded", "?")
-        )  # fmt: skip
-        answer = "yes" if same else "NO"
-        terminalreporter.write_line(
-            f"| {name} | {seconds} | {rate} | {loaded} | {answer} | {fault} |"
-        )
+    say = terminalreporter.write_line
+    rows = Path(os.environ["TEXTMILL_TEST_MODELS"]) / ENGINES
+    if rows.exists():
+        say("\n| engine | seconds | words/s | models loaded | same bytes | faults |")
+        say("|---|---|---|---|---|---|")
+        for name, told, same, fault in map(json.loads, rows.read_text().splitlines()):
+            seconds, rate, loaded = ("", "", "") if told is None else (
+                told["seconds"], f"{told['words/s, start included']:,}",
+                told.get("models loaded", "?"),
+            )  # fmt: skip
+            say(f"| {name} | {seconds} | {rate} | {loaded} | {'yes' if same else 'NO'} | {fault} |")
     if terminalreporter.config.getoption("markexpr") == "fault":
         counts = {name: len(terminalreporter.getreports(name)) for name in ("passed", "failed")}
-        terminalreporter.write_line(f"{counts['passed']} passed, {counts['failed']} failed")
+        say(f"{counts['passed']} passed, {counts['failed']} failed")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -199,20 +199,20 @@ ENGINES = {
 
 
 @pytest.fixture(scope="module")
-def reference(job, engine_table) -> dict[str, bytes]:
+def reference(job, told_of_engine) -> dict[str, bytes]:
     """What textmill's own local runner writes with two workers."""
     told = run(job, job / "reference", "--direct_num_workers=2")
     assert verify(str(job / "reference")).problems == []
-    engine_table.append(("local, 2 workers", told, True, "make fault-test"))
+    told_of_engine("local, 2 workers", told, True, "make fault-test")
     return contents(job / "reference")
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_same_bytes(job, reference, engine_table, tmp_path, name):
+def test_the_same_bytes(job, reference, told_of_engine, tmp_path, name):
     with ENGINES[name]() as (_, flags):
         told = run(job, tmp_path / "out", *flags)
     same = contents(tmp_path / "out") == reference
-    engine_table.append((name, told, same, ""))
+    told_of_engine(name, told, same, "")
     assert same
 
 
@@ -227,7 +227,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_resume_ends_with_the_same_bytes(job, engine_table, tmp_path, name, trial):
+def test_a_resume_ends_with_the_same_bytes(job, told_of_engine, tmp_path, name, trial):
     engine, kill = FAULTS[name]
     wanted = _long(job)
     out = tmp_path / "out"
@@ -240,12 +240,12 @@ def test_a_resume_ends_with_the_same_bytes(job, engine_table, tmp_path, name, tr
     with engine() as (_, flags):
         run(job, out, *flags, words=_LONG, options=["--resume"])
     same = contents(out) == wanted
-    engine_table.append((name, None, same, "resumed"))
+    told_of_engine(name, None, same, "resumed")
     assert same
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
-def test_flink_restarts_a_job_that_lost_a_task_manager(job, engine_table, tmp_path, trial):
+def test_flink_restarts_a_job_that_lost_a_task_manager(job, told_of_engine, tmp_path, trial):
     wanted, out = _long(job), tmp_path / "out"
     with flink() as (_, flags):
         done = _interrupted(
@@ -253,7 +253,7 @@ def test_flink_restarts_a_job_that_lost_a_task_manager(job, engine_table, tmp_pa
         )
     assert done.returncode == 0, done.stderr
     same = contents(out) == wanted
-    engine_table.append(("Flink's task manager killed", None, same, "by Flink's own restart"))
+    told_of_engine("Flink's task manager killed", None, same, "by Flink's own restart")
     assert same
 
 

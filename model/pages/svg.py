@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Any
@@ -20,18 +20,6 @@ _MARKERS = {
     "cross": "M-1.2-.4H-.4V-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2Z",
 }
 MARKERS = ("circle", *_MARKERS)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Sizes in the units of the view box: of the whole, and the margins around the curves."""
-
-    width: int = 640
-    height: int = 300
-    left: int = 64
-    right: int = 16
-    top: int = 12
-    bottom: int = 44
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +49,8 @@ class Chart:
         over: the name of the axis across.
         curves: to draw.
         said: what someone who does not see it is told.
+        width, height: of the whole, in units of the view box.
+        left, right, top, bottom: margins around the curves.
         log_x, log_y: scales; all values must be positive there.
         rings: points to ring.
         from_zero: the upright axis goes from 0 to a round number.
@@ -73,7 +63,12 @@ class Chart:
     over: str
     curves: Sequence[Curve]
     said: str
-    frame: Frame = field(default_factory=Frame)
+    width: int = 640
+    height: int = 300
+    left: int = 64
+    right: int = 16
+    top: int = 12
+    bottom: int = 44
     log_x: bool = False
     log_y: bool = False
     rings: Sequence[Point] = ()
@@ -86,19 +81,19 @@ class Chart:
         shown = [p for curve in self.curves for p in curve.points if p is not None]
         if not shown:
             return None
-        f = self.frame
         ys = [y for _, y in shown]
         if self.from_zero:
             ys = [0.0, _round_up(max(ys)) if max(ys) > 0 else 0.01]
-        across = Axis.of([x for x, _ in shown], f.left, f.width - f.right, log=self.log_x)
-        up = Axis.of(ys, f.height - f.bottom, f.top, log=self.log_y)
+        right, bottom = self.width - self.right, self.height - self.bottom
+        across = Axis([x for x, _ in shown], self.left, right, log=self.log_x)
+        up = Axis(ys, bottom, self.top, log=self.log_y)
         drawn = [self._line(curve, across, up) for curve in self.curves]
         drawn += [
             f'<circle class="best" cx="{across(x):.1f}" cy="{up(y):.1f}" r="7"/>'
             for x, y in self.rings
         ]
         ident = escape(self.ident)
-        return f"""<svg viewBox="0 0 {f.width} {f.height}" role="img" \
+        return f"""<svg viewBox="0 0 {self.width} {self.height}" role="img" \
 aria-labelledby="{ident}-title {ident}-desc">
 <title id="{ident}-title">{escape(self.name)}</title>
 <desc id="{ident}-desc">{escape(self.said)}</desc>
@@ -107,22 +102,19 @@ aria-labelledby="{ident}-title {ident}-desc">
 </svg>"""
 
     def _grid(self, across: Axis, up: Axis) -> str:
-        f, lines = self.frame, []
+        lines, right = [], self.width - self.right
         for tick in up.ticks():
-            y, label = f"{up(tick):.1f}", _percent(tick) if self.percent else _tick(tick)
+            y, label = f"{up(tick):.1f}", f"{100 * tick:.4g}%" if self.percent else _tick(tick)
+            lines.append(f'<line class="grid" x1="{self.left}" x2="{right}" y1="{y}" y2="{y}"/>')
             lines.append(
-                f'<line class="grid" x1="{f.left}" x2="{f.width - f.right}" y1="{y}" y2="{y}"/>'
+                f'<text x="{self.left - 8}" y="{y}" dy="4" text-anchor="end">{label}</text>'
             )
-            lines.append(f'<text x="{f.left - 8}" y="{y}" dy="4" text-anchor="end">{label}</text>')
-        for tick in across.ticks() if self.ticks_x is None else self.ticks_x:
-            lines.append(
-                f'<text x="{across(tick):.1f}" y="{f.height - f.bottom + 18}" '
-                f'text-anchor="middle">{_tick(tick)}</text>'
-            )
-        middle = (f.left + f.width - f.right) / 2
-        lines.append(
-            f'<text x="{middle}" y="{f.height - 6}" text-anchor="middle">{escape(self.over)}</text>'
-        )
+        ticks = across.ticks() if self.ticks_x is None else self.ticks_x
+        under = self.height - self.bottom + 18
+        below = [(f"{across(tick):.1f}", under, _tick(tick)) for tick in ticks]
+        below.append((f"{(self.left + right) / 2}", self.height - 6, escape(self.over)))
+        for x, at, name in below:
+            lines.append(f'<text x="{x}" y="{at}" text-anchor="middle">{name}</text>')
         return "\n".join(lines)
 
     def _line(self, curve: Curve, across: Axis, up: Axis) -> str:
@@ -165,25 +157,15 @@ def number(value: Any, positive: bool = False) -> float | None:
     return None if positive and value <= 0 else float(value)
 
 
-@dataclass(frozen=True)
 class Axis:
-    """Where a number from `low` to `high` lies between the coordinates `start` and `end`."""
+    """Where numbers between the least and the largest of `values` lie from `start` to `end`."""
 
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool
-
-    @classmethod
-    def of(cls, values: Sequence[float], start: float, end: float, *, log: bool = False) -> Axis:
-        """An axis that holds all values."""
-        low, high = min(values), max(values)
+    def __init__(self, values: Sequence[float], start: float, end: float, *, log: bool = False):
+        self.start, self.end, self.log = start, end, log
+        self.low, self.high = low, high = min(values), max(values)
         if low == high:  # one value lies in the middle
-            low, high = (
-                (low / 2, high * 2) if log else (low - (abs(low) or 1), high + (abs(high) or 1))
-            )
-        return cls(low, high, start, end, log)
+            self.low = low / 2 if log else low - (abs(low) or 1)
+            self.high = high * 2 if log else high + (abs(high) or 1)
 
     def __call__(self, value: float) -> float:
         low, high = self.low, self.high
@@ -216,10 +198,6 @@ def _marker(curve: Curve, x: float, y: float, told: str) -> str:
 
 def _tick(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.4g}%"
 
 
 def _runs(points: Sequence[Point | None]) -> Iterator[list[Point]]:

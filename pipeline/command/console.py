@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from statistics import median_high
 from typing import Any, Literal
 
@@ -109,54 +109,38 @@ class TrainingReport:
 @contextmanager
 def generation_progress(*, quiet: bool) -> Iterator[Any]:
     """Gives a function (counts, rows) that draws a bar in a terminal, writes lines elsewhere."""
-    console = stderr()
-    if quiet or not console.is_terminal:
-        yield None if quiet else _Lines(console)
+    if quiet:
+        yield None
         return
+    console = stderr()
     columns = (
         TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TextColumn("prompts"),
         TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        task, pace = bar.add_task("", total=None), _Pace()
-
-        def tell(counts: Any, rows: int) -> None:
-            done = counts.prompts + counts.rejected
-            bar.update(task, completed=done, total=rows, description=pace.words(counts))
-
-        yield tell
+    bar = Progress(*columns, console=console)
+    with bar if console.is_terminal else nullcontext():
+        yield _Told(console, bar)
 
 
-class _Pace:
-    """Words a second since the first look: what stood before it was another run's work."""
+class _Told:
+    """Tells how far a run is: on the bar, or in a line every `_LOG_SECONDS`."""
 
-    def __init__(self) -> None:
-        self.started, self._first = time.monotonic(), -1
-
-    def words(self, counts: Any) -> str:
-        """The part of a line that tells of texts, words and rejected rows."""
-        if self._first < 0:
-            self._first = counts.words
-        rate = (counts.words - self._first) / max(time.monotonic() - self.started, 1e-3)
-        return f"{counts.samples:,} texts  {rate:,.0f} words/s  {counts.rejected:,} rejected"
-
-
-class _Lines:
-    """Writes a line every `_LOG_SECONDS`."""
-
-    def __init__(self, console: Console):
-        self._console, self._pace = console, _Pace()
-        self._last, self._first = self._pace.started, -1
+    def __init__(self, console: Console, bar: Progress):
+        self._console, self._bar, self._task = console, bar, bar.add_task("", total=None)
+        self._started = self._last = time.monotonic()
+        self._first: tuple[int, int] | None = None  # prompts and words of a run before this one
 
     def __call__(self, counts: Any, rows: int) -> None:
-        words, now = self._pace.words(counts), time.monotonic()
-        done = counts.prompts + counts.rejected
-        if self._first < 0:
-            self._first = done
-        if now - self._last < _LOG_SECONDS:
+        done, now = counts.prompts + counts.rejected, time.monotonic()
+        if self._first is None:
+            self._first = done, counts.words
+        rate = (counts.words - self._first[1]) / max(now - self._started, 1e-3)
+        words = f"{counts.samples:,} texts  {rate:,.0f} words/s  {counts.rejected:,} rejected"
+        self._bar.update(self._task, completed=done, total=rows, description=words)
+        if self._console.is_terminal or now - self._last < _LOG_SECONDS:
             return
-        self._last, new = now, done - self._first
-        left = (now - self._pace.started) * (rows - done) / new if new else math.inf
+        self._last, new = now, done - self._first[0]
+        left = (now - self._started) * (rows - done) / new if new else math.inf
         ahead = f"{left:,.0f} s left" if math.isfinite(left) else "time left unknown"
         self._console.print(f"generating: {done:,}/{rows:,} prompts  {words}  {ahead}")

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
-from textmill.model.pages.svg import MARKERS, Axis, Chart, Curve, Frame, Point, number, swatch
+from textmill.model.pages.svg import MARKERS, Axis, Chart, Curve, Point, number, swatch
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report.figures import Figures, GroupFigures, Points, RealText, Report
 
-_SMALL = Frame(width=380, height=250, left=52, right=14, top=12, bottom=42)
+_SMALL: dict[str, Any] = {"width": 380, "height": 250, "left": 52, "right": 14, "bottom": 42}
 _MOST_SHAPES = 4  # temperatures in one picture beside real text
 _SHARE, _RATIO = ".1%", ".3f"
 
@@ -122,7 +123,7 @@ def _chart(found: Report, name: str, labels: Mapping[str, str], *, log: bool = F
         Chart(
             ident=measures[0].ident, name=f"{name} over temperature", over="temperature",
             curves=[curve for _, curve in drawn], said=" ".join(_said(*one) for one in drawn),
-            frame=_SMALL, log_y=log, from_zero=not log, percent=measures[0].form == _SHARE,
+            **_SMALL, log_y=log, from_zero=not log, percent=measures[0].form == _SHARE,
             ticks_x=_ticks([x for x, _ in over]),
         ),
         f"<b>{escape(name)}</b>{', log scale' if log else ''}",
@@ -232,7 +233,7 @@ def shape_charts(shown: Sequence[GroupFigures]) -> Iterator[str]:
                 said.append(f"{one.name}: {distribution.said(points)}.")
         chart = Chart(
             ident=distribution.ident, name=distribution.name, over=distribution.over, curves=curves,
-            said=" ".join(said), frame=_SMALL, log_x=True, log_y=distribution.log_y, percent=True,
+            said=" ".join(said), **_SMALL, log_x=True, log_y=distribution.log_y, percent=True,
         )  # fmt: skip
         scales = "scales" if distribution.log_y else "scale"
         drawn = _captioned(chart, f"<b>{escape(distribution.name)}</b>, log {scales}")
@@ -247,7 +248,7 @@ def gain_chart(gains: Sequence[Gain]) -> str:
     """A line for each classifier: its gain and the confidence interval, and where nothing is."""
     left = min(0.0, *(gain.low for gain in gains))
     right = max(0.0, *(gain.high for gain in gains))
-    axis = Axis(left, right if right > left else 1.0, 14, 366, log=False)
+    axis = Axis((left, right if right > left else 1.0), 14, 366)
     height = 34 * len(gains) + 24
 
     def at(value: float) -> str:

@@ -29,7 +29,7 @@ class RealTexts:
     """
 
     name: str
-    texts: list[Words]
+    texts: Sequence[Words]
     sources: tuple[Source, ...] = ()
 
 

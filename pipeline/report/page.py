@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -28,10 +28,15 @@ from textmill.pipeline.report.figures import (
     PromptsOfLabel,
     RejectedReason,
     Report,
+    Sample,
 )
 from textmill.pipeline.report.style import STYLE
 
 _USUAL = asdict(GenerationSettings()) | {"temperatures": None, "samples": None, "max_words": None}
+_BAR = (
+    '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+    '<rect width="{:.1f}" height="8"/></svg>'
+)
 
 
 def report_page(found: Report) -> str:
@@ -104,7 +109,10 @@ def _rejected(rejected: Sequence[RejectedReason], what: str) -> str:
         return ""
     most, total = max(why.count for why in rejected), sum(why.count for why in rejected)
     rows = [
-        row(why.reason, [f"{why.count:,}", f"{why.count / total:.1%}", _bar(why.count / most)])
+        row(
+            why.reason,
+            [f"{why.count:,}", f"{why.count / total:.1%}", _BAR.format(100 * why.count / most)],
+        )
         for why in rejected
     ]
     head = ["reason", "rows", "share", ""]
@@ -143,29 +151,22 @@ def _samples(samples: Sequence[PromptsOfLabel | OriginsOfLabel]) -> str:
     for group in samples:
         if group.label is not None:
             parts.append(f"<h3>Label {escape(group.label)}</h3>")
-        parts += _prompts(group) if isinstance(group, PromptsOfLabel) else [_origins(group)]
+        if isinstance(group, OriginsOfLabel):
+            parts.append(_side([column for column in group.columns if column]))
+            continue
+        for one in group.prompts:
+            said = f'<p class="prompt">{escape(one.prompt)}</p>' if one.prompt else ""
+            parts.append(f"{said}\n{_side([[text] for text in one.texts])}")
     return "<h2>Samples side by side</h2>\n" + "\n".join(parts) if parts else ""
 
 
-def _prompts(group: PromptsOfLabel) -> Iterator[str]:
-    for one in group.prompts:
-        said = f'<p class="prompt">{escape(one.prompt)}</p>' if one.prompt else ""
-        yield f"{said}\n{_side([_cell(text.of, [text.text]) for text in one.texts])}"
-
-
-def _origins(group: OriginsOfLabel) -> str:
-    columns = [column for column in group.columns if column]
-    return _side([_cell(column[0].of, [text.text for text in column]) for column in columns])
-
-
-def _side(cells: Sequence[str]) -> str:
+def _side(columns: Sequence[Sequence[Sample]]) -> str:
+    cells = []
+    for texts in columns:
+        inner = "".join(f"<p>{escape(one.text.strip()) or '(nothing)'}</p>" for one in texts)
+        head = f'<span class="tag">{escape(texts[0].of)}</span>' if texts[0].of else ""
+        cells.append(f"<div>{head}{inner}</div>")
     return '<div class="side">\n' + "\n".join(cells) + "\n</div>"
-
-
-def _cell(tag: str, texts: Sequence[str]) -> str:
-    inner = "".join(f"<p>{escape(text.strip()) or '(nothing)'}</p>" for text in texts)
-    head = f'<span class="tag">{escape(tag)}</span>' if tag else ""
-    return f"<div>{head}{inner}</div>"
 
 
 # -- figures over temperature ----------------------------------------------------------------------
@@ -190,15 +191,6 @@ def _curves(found: Report) -> str:
         for measure in MEASURES
         if measure.name in [name for name, *_ in rows]
     )
-    return (
-        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{figures}\n"
-        f"<details><summary>What the figures mean</summary>\n"
-        f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(_how(found))}</p>\n</details>'
-    )
-
-
-def _how(found: Report) -> str:
-    """How the figures were taken."""
     measured, real = found.measured, found.real
     how = [
         f"Distinct-n is taken over {measured.distinct_words:,} words of each sample, as it "
@@ -210,7 +202,11 @@ def _how(found: Report) -> str:
         run = measured.copied_words
         how.append(f"A copy is a run of {run} or more words, case and punctuation aside.")
         how.append(f"For its figures the {real.name} is cut to the longest drawn text.")
-    return " ".join(how)
+    return (
+        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{figures}\n"
+        f"<details><summary>What the figures mean</summary>\n"
+        f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(" ".join(how))}</p>\n</details>'
+    )
 
 
 # -- lengths and word frequencies ------------------------------------------------------------------
@@ -236,15 +232,11 @@ def _shapes(found: Report) -> str:
 def _behind(distribution: Distribution, shapes: Sequence[GroupFigures]) -> str:
     columns = [dict(distribution.of(shape)) for shape in shapes]
     rows = [
-        row(f"{x:,}", [_share(column.get(x)) for column in columns])
+        row(f"{x:,}", [f"{100 * c[x]:.3g}%" if x in c else "" for c in columns])
         for x in sorted({x for column in columns for x in column})
     ]
     head = [distribution.over, *(shape.name for shape in shapes)]
     return table(distribution.name, head, rows, style="numbers")
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.3g}%"
 
 
 # -- augmentation ----------------------------------------------------------------------------------
@@ -290,10 +282,3 @@ def _check(gains: Sequence[Gain] | None) -> str:
         f"{escape(gain.classifier)}: <b>{escape(gain.verdict)}</b>" for gain in gains
     )
     return f"<h2>Does it help?</h2>\n<p>{said}</p>\n{gain_chart(gains)}\n{accuracies}"
-
-
-def _bar(share: float) -> str:
-    return (
-        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="{100 * share:.1f}" height="8"/></svg>'
-    )

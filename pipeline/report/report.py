@@ -23,12 +23,6 @@ from textmill.pipeline.report.page import report_page
 from textmill.pipeline.report.tally import Group, Rejections, Stream, Table
 
 
-def _read(corpus: CorpusSettings) -> RealTexts:
-    """The texts of the training corpus, read as training reads them."""
-    found = corpus.read()
-    return RealTexts("corpus", [plain_words(text) for text in found.texts], found.sources)
-
-
 def report(
     directory: str,
     *,
@@ -56,14 +50,21 @@ def report(
         raise SettingError("copied_words", "a whole number of at least 1", copied_words)
     inside = names(directory)
     if AUGMENT in inside:
-        found = _of_augment(directory, corpus, copied_words)
+        told, groups, real = _of_augment(directory)
     elif MANIFEST in inside:
-        found = _of_generate(directory, corpus, copied_words)
+        told, groups, real = _of_generate(directory)
     else:
         raise TextmillError(
             f"{directory} holds no finished output: neither {MANIFEST} of generate nor {AUGMENT} "
             "of augment"
         )
+    if corpus is not None:  # read as training reads it
+        read_corpus = corpus.read()
+        texts = [plain_words(text) for text in read_corpus.texts]
+        real = RealTexts("corpus", texts, read_corpus.sources)
+    figures, beside, measured = compare(groups, real, copied_words=copied_words)
+    told["notes"] = (*told["notes"], *_not_measured(real))
+    found = Report(**told, groups=figures, real=beside, measured=measured)
     _write(found, directory if out is None else out)
     return found
 
@@ -91,15 +92,18 @@ def _damage_of(place: str, *, cure: str) -> Iterator[None]:
 # -- generate --------------------------------------------------------------------------------------
 
 
-def _of_generate(directory: str, corpus: CorpusSettings | None, copied_words: int) -> Report:
-    real = None if corpus is None else _read(corpus)
+# What is told of an output without measuring: fields of `Report`, texts to measure, real texts.
+_Told = tuple[dict[str, Any], list[Group], RealTexts | None]
+
+
+def _of_generate(directory: str) -> _Told:
     manifest = read_manifest(directory)
     stream = _streamed(directory, manifest)
     with _damage_of(directory, cure=_verify(directory)):
         rejected = json.loads(read(join(directory, STATS)))["rejected"]["by_reason"]
         asked = {n: manifest[n] for n in ("model", "settings", "input", "output", "versions")}
         asked["prompts"] = [file["name"] for file in manifest["prompts"]]
-        reasons = Rejections({str(name): int(n) for name, n in rejected.items()}).reasons()
+        reasons = {str(name): int(n) for name, n in rejected.items()}
         counts = {str(name): int(n) for name, n in manifest["counts"].items()}
         form = Format(**manifest["output"])
     notes = []
@@ -108,19 +112,16 @@ def _of_generate(directory: str, corpus: CorpusSettings | None, copied_words: in
             "The output is of the format text, which holds the texts alone: prompts, temperatures, "
             "labels and log-probabilities cannot be shown. Another --format has them."
         )
-    groups, beside, measured = compare(stream.groups(), real, copied_words=copied_words)
-    return Report(
-        kind="generate",
-        asked=asked,
-        counts=counts,
-        rejected=reasons,
-        labels={label: {"texts": n} for label, n in sorted(stream.labels.items())},
-        samples=stream.samples(),
-        groups=groups,
-        real=beside,
-        measured=measured,
-        notes=(*notes, *_not_measured(real)),
-    )
+    told = {
+        "kind": "generate",
+        "asked": asked,
+        "counts": counts,
+        "rejected": Rejections(reasons).reasons(),
+        "labels": {label: {"texts": n} for label, n in sorted(stream.labels.items())},
+        "samples": stream.samples(),
+        "notes": notes,
+    }
+    return told, stream.groups(), None
 
 
 def _streamed(directory: str, manifest: Mapping[str, Any]) -> Stream:
@@ -145,48 +146,33 @@ def _verify(directory: str) -> str:
 # -- augment ---------------------------------------------------------------------------------------
 
 
-def _of_augment(directory: str, corpus: CorpusSettings | None, copied_words: int) -> Report:
+def _of_augment(directory: str) -> _Told:
     augmented, table = Augmented.open(directory), Table()
-    about = augmented.about
+    about, place = augmented.about, augmented.generated
     for number, row in enumerate(augmented.rows()):
         table.add(number, row)
-    real = RealTexts("real rows", table.real) if corpus is None else _read(corpus)
-    candidates, notes = _candidates(augmented)
+    candidates = [] if place is None else _streamed(place, read_manifest(place)).groups()
+    for group in candidates:
+        group.name = f"candidates, {group.name}"
+    gone = "The candidates as they were generated are gone: there are no temperatures."
     rejections = _rejections(augmented)
     with _damage_of(join(directory, AUGMENT), cure="run augment again"):
         agreement, check = about.get("agreement"), _gains(about.get("check"))
         if agreement is not None:
             agreement = Agreement(labels=agreement["labels"], matrix=agreement["matrix"])
     counts = {name: n for name, n in about["counts"].items() if isinstance(n, int)}
-    groups, beside, measured = compare(
-        [*candidates, *table.groups()], real, copied_words=copied_words
-    )
-    return Report(
-        kind="augment",
-        asked={"settings": about["settings"], "thresholds": about.get("thresholds")},
-        counts={**counts, "rejected": rejections.counts.total()},
-        rejected=rejections.reasons(),
-        labels=table.labels(),
-        samples=table.samples(),
-        agreement=agreement,
-        check=check,
-        groups=groups,
-        real=beside,
-        measured=measured,
-        notes=(*notes, *_not_measured(real)),
-    )
-
-
-def _candidates(augmented: Augmented) -> tuple[list[Group], list[str]]:
-    """Texts as they were generated, and a note where they are gone."""
-    place = augmented.generated
-    if place is None:
-        gone = "The candidates as they were generated are gone: there are no temperatures."
-        return [], [gone]
-    groups = _streamed(place, read_manifest(place)).groups()
-    for group in groups:
-        group.name = f"candidates, {group.name}"
-    return groups, []
+    told = {
+        "kind": "augment",
+        "asked": {"settings": about["settings"], "thresholds": about.get("thresholds")},
+        "counts": {**counts, "rejected": rejections.counts.total()},
+        "rejected": rejections.reasons(),
+        "labels": table.labels(),
+        "samples": table.samples(),
+        "agreement": agreement,
+        "check": check,
+        "notes": [gone] if place is None else [],
+    }
+    return told, [*candidates, *table.groups()], RealTexts("real rows", table.real)
 
 
 def _rejections(augmented: Augmented) -> Rejections:

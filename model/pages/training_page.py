@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textmill.model.pages.pieces import STYLE, facts, html_page, shown, table
@@ -39,14 +39,8 @@ def training_page(training: dict[str, Any], title: str) -> str:
     return html_page(title, body, style=STYLE + _CURVES)
 
 
-# -- curves ----------------------------------------------------------------------------------------
-
-
-_PERPLEXITIES = (
-    ("train_perplexity", "training", "train"),
-    ("valid_perplexity", "validation", "valid"),
-)
-_RATE = (("learning_rate", "learning rate", "valid"),)
+_PERPLEXITIES = {"train_perplexity": "training", "valid_perplexity": "validation"}
+_RATE = {"learning_rate": "learning rate"}
 
 
 def _curves(history: Sequence[dict[str, Any]]) -> str:
@@ -63,7 +57,7 @@ def _curves(history: Sequence[dict[str, Any]]) -> str:
 
 def _figure(
     history: Sequence[dict[str, Any]],
-    columns: Sequence[tuple[str, str, str]],
+    columns: Mapping[str, str],
     *,
     over: str,
     name: str,
@@ -72,10 +66,11 @@ def _figure(
     """A line chart; a row without the number in question breaks its line.
 
     Args:
-        columns: of the history: each its key, its name for people, its class in the style.
+        columns: of the history: for each key its name for people.
     """
     curves, said, best = [], [], []
-    for key, label, style in columns:
+    for key, label in columns.items():
+        style = "train" if key == "train_perplexity" else "valid"
         pairs = [(number(row.get(over)), number(row.get(key), log)) for row in history]
         points = [None if x is None or y is None else (x, y) for x, y in pairs]
         curves.append(Curve(name=label, style=style, points=points))
@@ -84,14 +79,13 @@ def _figure(
             best = sorted((point for point in points if point is not None), key=lambda p: p[1])[:1]
     said += [f"The best validation is {y:.6g}, at {over} {x:.6g}." for x, y in best]
     svg = Chart(
-        ident=f"{over}-{columns[0][0]}", name=name, over=over, curves=curves, said=" ".join(said),
-        log_y=log, rings=best,
+        ident=f"{over}-{next(iter(columns))}", name=name, over=over, curves=curves,
+        said=" ".join(said), log_y=log, rings=best,
     ).svg()  # fmt: skip
     if svg is None:
         return f'<p class="faint">{name}: there is no number to show.</p>'
-    legend = ", ".join(
-        f"{curve.name} ({'dashed' if curve.style == 'train' else 'solid'})" for curve in curves
-    )
+    dashes = {"train": "dashed", "valid": "solid"}
+    legend = ", ".join(f"{curve.name} ({dashes[curve.style]})" for curve in curves)
     ring = "; the ring marks the best" if best else ""
     return f"""<figure>
 {svg}
@@ -105,9 +99,6 @@ def _said(name: str, values: Sequence[float]) -> str:
     return (
         f"{name.capitalize()} goes from {values[0]:.6g} to {values[-1]:.6g}, {len(values)} points."
     )
-
-
-# -- tables and texts ------------------------------------------------------------------------------
 
 
 def _history_table(history: Sequence[dict[str, Any]]) -> str:

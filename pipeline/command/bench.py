@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -96,7 +95,7 @@ def bench(model_dir: str, *, slots: Sequence[int], texts: int, words: int) -> di
             "words_a_second": round(drawn / seconds),
             "share_of_limit": round(drawn / seconds * flop / peak, 3),
         }
-        spent = {f"{part}_share": round(asdict(times)[part] / seconds, 3) for part in PARTS}
+        spent = {f"{part}_share": round(getattr(times, part) / seconds, 3) for part in PARTS}
         rows.append(row | spent)
     generator = Generator(model)
     count = texts or 32 * generator.slots

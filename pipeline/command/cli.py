@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        return _stdout_is_gone()
+        # The reader has gone; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except UnicodeEncodeError as error:
         what = error.object[max(0, error.start - 20) : error.end + 20]
         return fail(f"{what!r} cannot be written in {error.encoding}", FAILED)
@@ -55,9 +57,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _stdout_is_gone() -> int:
-    # The reader has gone; Python would complain once more when it flushes at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FAILED

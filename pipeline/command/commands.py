@@ -112,21 +112,15 @@ def _generate(args: argparse.Namespace) -> int:
     from textmill.pipeline.command.console import generation_progress, stderr
     from textmill.pipeline.job.generate import generate
     from textmill.pipeline.job.launch import Launch
-    from textmill.pipeline.output.formats import Format
 
-    settings, reading = settings_of(GenerationSettings, args), _reading(args)
-    launch = settings_of(Launch, args)
-    form = Format(name=args.format, compression=args.compression)
+    asked, launch = _asked(args), settings_of(Launch, args)
     if not 0 <= args.max_rejected <= 1:
         raise SettingError("max_rejected", "a number in [0, 1]", args.max_rejected)
     with generation_progress(quiet=args.quiet) as progress:
         outcome = generate(
             args.model,
-            prompts=args.prompts,
+            **asked,
             out=args.out,
-            settings=settings,
-            reading=reading,
-            form=form,
             launch=launch,
             resume=args.resume,
             progress=progress,
@@ -256,14 +250,10 @@ def _bench(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     from textmill.pipeline.command.console import table
     from textmill.pipeline.job.estimate import LADDER, estimate
-    from textmill.pipeline.output.formats import Format
 
     result = estimate(
         args.model,
-        prompts=args.prompts,
-        settings=settings_of(GenerationSettings, args),
-        reading=_reading(args),
-        form=Format(name=args.format, compression=args.compression),
+        **_asked(args),
         workers=args.workers or LADDER,
         price=args.price,
         rows=args.rows,
@@ -329,11 +319,18 @@ def _demo(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _reading(args: argparse.Namespace) -> Any:
+def _asked(args: argparse.Namespace) -> dict[str, Any]:
+    """What `generate` and `plan` take alike."""
+    from textmill.pipeline.output.formats import Format
     from textmill.pipeline.prompts.reading import InputSettings
 
     delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
-    return InputSettings(delimiter=delimiter, strict=args.strict)
+    return {
+        "prompts": args.prompts,
+        "settings": settings_of(GenerationSettings, args),
+        "reading": InputSettings(delimiter=delimiter, strict=args.strict),
+        "form": Format(name=args.format, compression=args.compression),
+    }
 
 
 COMMANDS = {

@@ -71,12 +71,10 @@ class TrainingReport:
                 self._bar.stop()
 
     def message(self, text: str) -> None:
-        """See `Reporter`."""
         if not self._quiet:
             self._console.print(escape(text))
 
     def progress(self, share: float, *, loss: float, rate: float) -> None:
-        """See `Reporter`."""
         self._rates = [*self._rates[-99:], rate]
         if self._quiet or not self._console.is_terminal:
             return
@@ -97,7 +95,6 @@ class TrainingReport:
         )
 
     def validated(self, epoch: float, *, perplexity: float, best: bool) -> None:
-        """See `Reporter`."""
         self._validation = f"  validation {perplexity:.1f}"
         words = median_high(self._rates) if self._rates else 0
         self.message(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from textmill.model.errors import UsageError
 from textmill.pipeline.command import cli
@@ -29,13 +29,10 @@ def options() -> dict[str, argparse.Action]:
     top = parser(COMMANDS)
     commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     actions = commands.choices["generate"]._actions
-    named = {_name(action): action for action in actions}
+    # By an option's long form with underscores, as Google wants them.
+    names = [(action.option_strings or [action.dest])[-1] for action in actions]
+    named = {n.lstrip("-").replace("-", "_"): a for n, a in zip(names, actions, strict=True)}
     return {name: action for name, action in named.items() if name not in _NOT_HERE}
-
-
-def _name(action: argparse.Action) -> str:
-    """An option's long form with underscores, as Google wants them."""
-    return (action.option_strings or [action.dest])[-1].lstrip("-").replace("-", "_")
 
 
 def arguments(parameters: Sequence[str]) -> list[str]:
@@ -54,21 +51,16 @@ def arguments(parameters: Sequence[str]) -> list[str]:
     model: list[str] = []
     own: list[str] = []
     beam: list[str] = []
-    for name, value in _pairs(parameters):
+    for parameter in parameters:
+        name, _, value = parameter.removeprefix("--").partition("=")
         action = known.get(name)
         if action is None:
-            beam.append(f"--{name}" if value is None else f"--{name}={value}")
+            beam.append(f"--{parameter.removeprefix('--')}")
         elif value:  # one left empty in a form is not given
             (own if action.option_strings else model).extend(_words(action, value))
     if not any(word.startswith("--dataflow") for word in own):
         own.append("--dataflow=cpu")
     return ["generate", *model, *own, "--no-wait", "--", *beam]
-
-
-def _pairs(parameters: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    for parameter in parameters:
-        name, sign, value = parameter.removeprefix("--").partition("=")
-        yield name, value if sign else None
 
 
 def _words(action: argparse.Action, value: str) -> list[str]:

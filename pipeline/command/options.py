@@ -151,7 +151,7 @@ def _evaluate(add: Add) -> None:
 def _sample(add: Add) -> None:
     add("model", "MODEL", "model directory")
     add("prompt", "PROMPT", "what the texts start with", nargs="*")
-    _drawing(add, nargs=None, action=_OneTemperature)
+    _drawing(add, nargs=1)
 
 
 def _generate(add: Add) -> None:
@@ -181,10 +181,10 @@ def _run(add: Add) -> None:
     add("--compression", "NAME", "none, gzip or zstd (default: zstd for parquet, none for others)")
 
 
-def _drawing(add: Add, **temperature: Any) -> None:
+def _drawing(add: Add, *, nargs: int | str) -> None:
     add("--samples", "N", "texts a prompt and temperature (default: %(default)s)", short="-n")
     add("--temperature", "T", "logits are divided by it; 0 is greedy (default: 1)", short="-t",
-        dest="temperatures", **temperature)  # fmt: skip
+        dest="temperatures", nargs=nargs)  # fmt: skip
     add("--top-k", "K", "only the K most probable words")
     add("--top-p", "P", "only the most probable words that make up P")
     add("--min-p", "P", "only words at least P times as probable as the best")
@@ -205,11 +205,6 @@ def _drawing(add: Add, **temperature: Any) -> None:
     add("--precision", settings.PRECISIONS, "of matrix products; bfloat16 is faster on some "
         "processors, for other texts (default: %(default)s)")  # fmt: skip
     add("--json", None, "print JSON")
-
-
-class _OneTemperature(argparse.Action):
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        setattr(namespace, self.dest, [values])
 
 
 def _augment(add: Add) -> None:

@@ -61,7 +61,8 @@ class Player:
         (words, _), *_ = self.model.vocabulary.encode_prompts([text])
         ids = [EOS, *map(int, words)]
         before, old, state = self._last
-        context = self._context(label)
+        labels = self.model.labels
+        context = np.eye(len(labels), dtype=np.float32)[[labels.index(label)]] if labels else None
         goes_on = before and old == label and ids[: len(before)] == before != ids
         if not goes_on:
             before, state = [], self._network.initial_state(1, context)
@@ -71,13 +72,6 @@ class Player:
         found = np.array(logits, np.float64)[0, 0]
         found[list(never_ids(self.model, GenerationSettings()))] = -np.inf
         return found
-
-    def _context(self, label: str | None) -> np.ndarray | None:
-        if not self.model.labels:
-            return None
-        context = np.zeros((1, len(self.model.labels)), np.float32)
-        context[0, self.model.labels.index(label)] = 1
-        return context
 
     def next_words(self, text: str, settings: GenerationSettings) -> dict[str, Any]:
         """The most probable next words: as the model has it, and as the settings make it."""
@@ -90,10 +84,14 @@ class Player:
             top_p=settings.top_p,
         )
         order = np.lexsort((np.arange(len(plain)), -plain))[:_SHOWN]
+        decode = self.model.vocabulary.decode
         both = {"before": plain, "after": drawn}
         return {
             "words": [
-                {"word": self._shown(int(i)), **{when: float(p[i]) for when, p in both.items()}}
+                {
+                    "word": "(end)" if i == EOS else decode([int(i)]).strip(),
+                    **{when: float(p[i]) for when, p in both.items()},
+                }
                 for i in order
             ],
             "rest": {when: float(np.delete(p, order).sum()) for when, p in both.items()},
@@ -101,9 +99,6 @@ class Player:
             "vocabulary": len(plain),
             "entropy": {when: entropy(p) for when, p in both.items()},
         }
-
-    def _shown(self, word: int) -> str:
-        return "(end)" if word == EOS else self.model.vocabulary.decode([word]).strip()
 
     def text(self, prompt: str, settings: GenerationSettings) -> dict[str, Any]:
         """A continuation: the first n words are the same for every `max_words` of at least n."""
@@ -168,9 +163,6 @@ def find_cycle(words: Sequence[int]) -> tuple[int, int] | None:
         if len(words) - start >= 2 * length:
             return start, length
     return None
-
-
-# -- the server ------------------------------------------------------------------------------------
 
 
 def page(model: SavedModel) -> tuple[bytes, str]:

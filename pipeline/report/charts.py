@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -38,8 +38,7 @@ class Measure:
 
     def of(self, figures: Figures) -> float | None:
         """The value."""
-        found: float | None = getattr(figures, self.ident)
-        return found
+        return getattr(figures, self.ident)
 
     def told(self, value: float | None) -> str:
         """A value as text."""
@@ -78,9 +77,6 @@ def measured_rows(found: Report) -> tuple[list[str], list[list[str]]]:
         if any(value is not None for value in values):
             rows.append([measure.name, *map(measure.told, values)])
     return ["", *(name for name, _ in columns)], rows
-
-
-# -- over temperature ------------------------------------------------------------------------------
 
 
 def temperature_charts(found: Report) -> Iterator[str]:
@@ -164,47 +160,18 @@ def _captioned(chart: Chart, caption: str) -> str | None:
     return f"<figure>\n{svg}\n<figcaption>{caption}{keys}</figcaption>\n</figure>"
 
 
-# -- distributions ---------------------------------------------------------------------------------
+# Distributions: the field of `GroupFigures`, a name for people, what the points are over.
+DISTRIBUTIONS = (
+    ("lengths", "Lengths: share of the texts with at most so many words", "words"),
+    ("ranks", "Word frequencies by rank (Zipf): share of all words", "rank"),
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
-    """A distribution for people.
-
-    Attributes:
-        ident: the field of `GroupFigures`, and its picture.
-        over: what its points are over.
-        said: tells them in words.
-        log_y: the upright axis has a log scale; the axis across has one always.
-    """
-
-    ident: str
-    name: str
-    over: str
-    said: Callable[[Points], str]
-    log_y: bool = False
-
-    def of(self, shown: GroupFigures) -> Points:
-        """The points."""
-        found: Points = getattr(shown, self.ident)
-        return found
-
-
-def _said_of_lengths(points: Points) -> str:
+def _in_words(points: Points, *, ranks: bool) -> str:
+    if ranks:
+        return f"{points[0][1]:.1%} at rank 1, {points[-1][0]:,} different words"
     middle = next(x for x, y in points if y >= 0.5 or (x, y) == points[-1])
     return f"half of the texts have at most {middle:,} words, all at most {points[-1][0]:,}"
-
-
-def _said_of_ranks(points: Points) -> str:
-    return f"{points[0][1]:.1%} at rank 1, {points[-1][0]:,} different words"
-
-
-DISTRIBUTIONS = (
-    Distribution(ident="lengths", name="Lengths: share of the texts with at most so many words",
-                 over="words", said=_said_of_lengths),
-    Distribution(ident="ranks", name="Word frequencies by rank (Zipf): share of all words",
-                 over="rank", said=_said_of_ranks, log_y=True),
-)  # fmt: skip
 
 
 def chosen_shapes(found: Report) -> list[GroupFigures]:
@@ -223,25 +190,21 @@ def chosen_shapes(found: Report) -> list[GroupFigures]:
 
 def shape_charts(shown: Sequence[GroupFigures]) -> Iterator[str]:
     """Of lengths and word frequencies."""
-    for distribution in DISTRIBUTIONS:
-        curves, said = [], []
+    for field, name, over in DISTRIBUTIONS:
+        ranks, curves, said = field == "ranks", [], []
         for i, one in enumerate(shown):
-            points = distribution.of(one)
+            points: Points = getattr(one, field)
             if points:
                 style = "real" if isinstance(one, RealText) else f"s{i}"
                 curves.append(Curve(name=one.name, style=style, points=points, marker=None))
-                said.append(f"{one.name}: {distribution.said(points)}.")
+                said.append(f"{one.name}: {_in_words(points, ranks=ranks)}.")
         chart = Chart(
-            ident=distribution.ident, name=distribution.name, over=distribution.over, curves=curves,
-            said=" ".join(said), **_SMALL, log_x=True, log_y=distribution.log_y, percent=True,
+            ident=field, name=name, over=over, curves=curves, said=" ".join(said), **_SMALL,
+            log_x=True, log_y=ranks, percent=True,
         )  # fmt: skip
-        scales = "scales" if distribution.log_y else "scale"
-        drawn = _captioned(chart, f"<b>{escape(distribution.name)}</b>, log {scales}")
+        drawn = _captioned(chart, f"<b>{escape(name)}</b>, log {'scales' if ranks else 'scale'}")
         if drawn is not None:
             yield drawn
-
-
-# -- gains -----------------------------------------------------------------------------------------
 
 
 def gain_chart(gains: Sequence[Gain]) -> str:

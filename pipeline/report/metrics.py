@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
@@ -100,21 +100,17 @@ def _matches(texts: Sequence[Words]) -> Iterator[list[int]]:
         Counter(gram for n in range(1, _BLEU_ORDER + 1) for gram in _grams(text, n))
         for text in texts
     ]
-    # Of each n-gram the most in any text and the most in any other: what the references of the
-    # text that has the most are left with. So the work grows with the texts, not their square.
-    best: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    # Of each n-gram the two texts that have the most: what the references of any text are left
+    # with is in one of them. So the work grows with the texts, not their square.
+    best: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
     for i, own in enumerate(counts):
         for gram, count in own.items():
-            most, holder, second = best.get(gram, (0, -1, 0))
-            if count > most:
-                best[gram] = (count, i, most)
-            elif count > second:
-                best[gram] = (most, holder, count)
+            best[gram] = sorted((*best[gram], (count, i)))[-2:]
     for i, own in enumerate(counts):
         correct = [0] * _BLEU_ORDER
         for gram, count in own.items():
-            most, holder, second = best[gram]
-            correct[len(gram) - 1] += min(count, second if holder == i else most)
+            most = max((n for n, holder in best[gram] if holder != i), default=0)
+            correct[len(gram) - 1] += min(count, most)
         yield correct
 
 

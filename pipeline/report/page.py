@@ -14,7 +14,6 @@ from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report.charts import (
     DISTRIBUTIONS,
     MEASURES,
-    Distribution,
     chosen_shapes,
     gain_chart,
     measured_rows,
@@ -23,7 +22,6 @@ from textmill.pipeline.report.charts import (
 )
 from textmill.pipeline.report.figures import (
     Agreement,
-    GroupFigures,
     OriginsOfLabel,
     PromptsOfLabel,
     RejectedReason,
@@ -52,13 +50,11 @@ def report_page(found: Report) -> str:
         _shapes(found),
         _agreement(found.agreement),
         _labels(found.labels),
-        _asked(found.asked),
+        "<h2>What was asked</h2>\n<details><summary>All settings</summary>\n"
+        f"{facts('Settings and inputs', found.asked)}\n</details>",
     ]
     title = "What was added to the data" if augment else "What was generated"
     return html_page(title, "\n".join(filter(None, sections)), style=PAGE_STYLE + STYLE)
-
-
-# -- what was asked, what came ---------------------------------------------------------------------
 
 
 def _lead(found: Report) -> str:
@@ -97,11 +93,6 @@ def _in_short(asked: Mapping[str, Any]) -> str:
 def _notes(notes: Sequence[str]) -> str:
     lines = "\n".join(f"<p>{escape(note)}</p>" for note in notes)
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
-
-
-def _asked(asked: Mapping[str, Any]) -> str:
-    rows = facts("Settings and inputs", asked)
-    return f"<h2>What was asked</h2>\n<details><summary>All settings</summary>\n{rows}\n</details>"
 
 
 def _rejected(rejected: Sequence[RejectedReason], what: str) -> str:
@@ -143,9 +134,6 @@ def _labels(labels: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-# -- samples ---------------------------------------------------------------------------------------
-
-
 def _samples(samples: Sequence[PromptsOfLabel | OriginsOfLabel]) -> str:
     parts: list[str] = []
     for group in samples:
@@ -167,9 +155,6 @@ def _side(columns: Sequence[Sequence[Sample]]) -> str:
         head = f'<span class="tag">{escape(texts[0].of)}</span>' if texts[0].of else ""
         cells.append(f"<div>{head}{inner}</div>")
     return '<div class="side">\n' + "\n".join(cells) + "\n</div>"
-
-
-# -- figures over temperature ----------------------------------------------------------------------
 
 
 def _curves(found: Report) -> str:
@@ -209,37 +194,29 @@ def _curves(found: Report) -> str:
     )
 
 
-# -- lengths and word frequencies ------------------------------------------------------------------
-
-
 def _shapes(found: Report) -> str:
     """Distributions of lengths and of word frequencies, with the numbers behind them."""
     shapes = chosen_shapes(found)
     charts = "\n".join(shape_charts(shapes))
     if not charts:
         return ""
-    tables = "\n".join(_behind(distribution, shapes) for distribution in DISTRIBUTIONS)
+    tables = []
+    for field, name, over in DISTRIBUTIONS:
+        columns = [dict(getattr(shape, field)) for shape in shapes]
+        rows = [
+            row(f"{x:,}", [f"{100 * c[x]:.3g}%" if x in c else "" for c in columns])
+            for x in sorted({x for column in columns for x in column})
+        ]
+        head = [over, *(shape.name for shape in shapes)]
+        tables.append(table(name, head, rows, style="numbers"))
     words = found.measured.distinct_words
     beside = "" if found.real is not None else " Real text was not measured."
     return (
         f'<h2>Lengths and word frequencies</h2>\n<div class="charts two">\n{charts}\n</div>\n'
         f'<p class="faint">Word frequencies are of {words:,} words each, or of all there are.'
-        f"{beside}</p>\n<details><summary>The numbers behind these two</summary>\n{tables}\n"
-        "</details>"
+        f"{beside}</p>\n<details><summary>The numbers behind these two</summary>\n"
+        f"{chr(10).join(tables)}\n</details>"
     )
-
-
-def _behind(distribution: Distribution, shapes: Sequence[GroupFigures]) -> str:
-    columns = [dict(distribution.of(shape)) for shape in shapes]
-    rows = [
-        row(f"{x:,}", [f"{100 * c[x]:.3g}%" if x in c else "" for c in columns])
-        for x in sorted({x for column in columns for x in column})
-    ]
-    head = [distribution.over, *(shape.name for shape in shapes)]
-    return table(distribution.name, head, rows, style="numbers")
-
-
-# -- augmentation ----------------------------------------------------------------------------------
 
 
 def _agreement(found: Agreement | None) -> str:

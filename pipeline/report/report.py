@@ -65,17 +65,14 @@ def report(
     figures, beside, measured = compare(groups, real, copied_words=copied_words)
     told["notes"] = (*told["notes"], *_not_measured(real))
     found = Report(**told, groups=figures, real=beside, measured=measured)
-    _write(found, directory if out is None else out)
-    return found
-
-
-def _write(found: Report, place: str) -> None:
+    place = directory if out is None else out
     text = json.dumps(as_json(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     make_directory(place)
     for name, content in zip(REPORT, (report_page(found), text), strict=True):
         path = join(place, name)
         remove(path)  # of an earlier report
         write_once(path, content.encode("utf-8", "replace"))
+    return found
 
 
 @contextmanager
@@ -87,9 +84,6 @@ def _damage_of(place: str, *, cure: str) -> Iterator[None]:
         raise TextmillError(
             f"{place} is damaged ({type(error).__name__} {error}); {cure}"
         ) from None
-
-
-# -- generate --------------------------------------------------------------------------------------
 
 
 # What is told of an output without measuring: fields of `Report`, texts to measure, real texts.
@@ -141,9 +135,6 @@ def _streamed(directory: str, manifest: Mapping[str, Any]) -> Stream:
 
 def _verify(directory: str) -> str:
     return f"textmill verify {directory} tells more"
-
-
-# -- augment ---------------------------------------------------------------------------------------
 
 
 def _of_augment(directory: str) -> _Told:

@@ -116,9 +116,6 @@ class Group:
         return self.finish["length"] / self.finish.total() if self.finish else None
 
 
-# -- records of a run ------------------------------------------------------------------------------
-
-
 _Drawn = tuple[str, str, str]  # a prompt's name, the prompt, what was drawn after it
 
 
@@ -187,9 +184,6 @@ def _name(temperature: float | None) -> str:
     return "other" if temperature is None else repr(temperature).removesuffix(".0")
 
 
-# -- rows of an augmentation -----------------------------------------------------------------------
-
-
 class Table:
     """What is kept of the rows of an augmented table."""
 
@@ -235,9 +229,6 @@ class Table:
 def _by_origin(shown: Mapping[str, Iterable[str]]) -> tuple[tuple[figures.Sample, ...], ...]:
     origins = sorted(shown, key=lambda origin: (origin != REAL, origin))
     return tuple(tuple(figures.Sample(of=o, text=text) for text in shown[o]) for o in origins)
-
-
-# -- what was rejected -----------------------------------------------------------------------------
 
 
 class Rejections:

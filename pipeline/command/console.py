@@ -16,7 +16,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -80,9 +79,8 @@ class TrainingReport:
             return
         if self._bar is None:
             self._bar = Progress(
-                TextColumn("training"), BarColumn(), TextColumn("{task.description}"),
-                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-                console=self._console,
+                "training", BarColumn(), "{task.description}", TimeElapsedColumn(), "left",
+                TimeRemainingColumn(), console=self._console,
             )  # fmt: skip
             self._bar.start()
             self._bar.add_task("", total=1.0)
@@ -110,12 +108,11 @@ def generation_progress(*, quiet: bool) -> Iterator[Any]:
         yield None
         return
     console = stderr()
-    columns = (
-        TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TextColumn("prompts"),
-        TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
+    bar = Progress(
+        "generating", BarColumn(), MofNCompleteColumn(), "prompts", "{task.description}",
+        TimeElapsedColumn(), "left", TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
     )  # fmt: skip
-    bar = Progress(*columns, console=console)
     with bar if console.is_terminal else nullcontext():
         yield _Told(console, bar)
 

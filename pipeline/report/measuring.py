@@ -57,16 +57,15 @@ def compare(
     for group, texts in zip(groups, samples, strict=True):
         lengths = [length for _, length in group.sample]
         taken = _figures(texts, lengths, measured, copies)
-        figures.append(
-            GroupFigures(
-                name=group.name,
-                temperature=group.temperature,
-                texts=group.texts,
-                figures=replace(taken, perplexity=group.perplexity, cut=group.cut),
-                lengths=_at_most(lengths),
-                ranks=_ranks(texts, measured.distinct_words),
-            )
+        one = GroupFigures(
+            name=group.name,
+            temperature=group.temperature,
+            texts=group.texts,
+            figures=replace(taken, perplexity=group.perplexity, cut=group.cut),
+            lengths=_at_most(lengths),
+            ranks=_ranks(texts, measured.distinct_words),
         )
+        figures.append(one)
     if real is None:
         return tuple(figures), None, measured
     lengths = list(map(len, real.texts))  # of all of them, and none is cut

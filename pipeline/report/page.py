@@ -11,23 +11,8 @@ from textmill.model.pages.pieces import STYLE as PAGE_STYLE
 from textmill.model.pages.pieces import called, facts, html_page, row, shown, table
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.augment.gain import Gain
-from textmill.pipeline.report.charts import (
-    DISTRIBUTIONS,
-    MEASURES,
-    chosen_shapes,
-    gain_chart,
-    measured_rows,
-    shape_charts,
-    temperature_charts,
-)
-from textmill.pipeline.report.figures import (
-    Agreement,
-    OriginsOfLabel,
-    PromptsOfLabel,
-    RejectedReason,
-    Report,
-    Sample,
-)
+from textmill.pipeline.report import charts
+from textmill.pipeline.report.figures import Agreement, OriginsOfLabel, Report, Sample
 from textmill.pipeline.report.style import STYLE
 
 _USUAL = asdict(GenerationSettings()) | {"temperatures": None, "samples": None, "max_words": None}
@@ -44,8 +29,8 @@ def report_page(found: Report) -> str:
         _lead(found),
         _notes(found.notes),
         _check(found.check),
-        _rejected(found.rejected, "Candidates" if augment else "Rows"),
-        _samples(found.samples),
+        _rejected(found),
+        _samples(found),
         _curves(found),
         _shapes(found),
         _agreement(found.agreement),
@@ -95,7 +80,8 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
 
 
-def _rejected(rejected: Sequence[RejectedReason], what: str) -> str:
+def _rejected(found: Report) -> str:
+    rejected, what = found.rejected, "Candidates" if found.kind == "augment" else "Rows"
     if not rejected:
         return ""
     most, total = max(why.count for why in rejected), sum(why.count for why in rejected)
@@ -134,9 +120,9 @@ def _labels(labels: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def _samples(samples: Sequence[PromptsOfLabel | OriginsOfLabel]) -> str:
+def _samples(found: Report) -> str:
     parts: list[str] = []
-    for group in samples:
+    for group in found.samples:
         if group.label is not None:
             parts.append(f"<h3>Label {escape(group.label)}</h3>")
         if isinstance(group, OriginsOfLabel):
@@ -159,12 +145,12 @@ def _side(columns: Sequence[Sequence[Sample]]) -> str:
 
 def _curves(found: Report) -> str:
     over = [group for group in found.groups if group.temperature is not None]
-    charts = "\n".join(temperature_charts(found)) if len(over) > 1 else ""
-    if charts:
-        charts = f'<div class="charts">\n{charts}\n</div>'
+    drawn = "\n".join(charts.temperature_charts(found)) if len(over) > 1 else ""
+    if drawn:
+        drawn = f'<div class="charts">\n{drawn}\n</div>'
     else:
-        charts = '<p class="faint">There are no several temperatures, so there are no curves.</p>'
-    head, rows = measured_rows(found)
+        drawn = '<p class="faint">There are no several temperatures, so there are no curves.</p>'
+    head, rows = charts.measured_rows(found)
     figures = table(
         "Figures of each temperature" if over else "Figures",
         head,
@@ -173,7 +159,7 @@ def _curves(found: Report) -> str:
     )
     meanings = "\n".join(
         f"<dt>{measure.name}</dt><dd>{measure.meaning}</dd>"
-        for measure in MEASURES
+        for measure in charts.MEASURES
         if measure.name in [name for name, *_ in rows]
     )
     measured, real = found.measured, found.real
@@ -188,7 +174,7 @@ def _curves(found: Report) -> str:
         how.append(f"A copy is a run of {run} or more words, case and punctuation aside.")
         how.append(f"For its figures the {real.name} is cut to the longest drawn text.")
     return (
-        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{charts}\n{figures}\n"
+        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{drawn}\n{figures}\n"
         f"<details><summary>What the figures mean</summary>\n"
         f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(" ".join(how))}</p>\n</details>'
     )
@@ -196,12 +182,12 @@ def _curves(found: Report) -> str:
 
 def _shapes(found: Report) -> str:
     """Distributions of lengths and of word frequencies, with the numbers behind them."""
-    shapes = chosen_shapes(found)
-    charts = "\n".join(shape_charts(shapes))
-    if not charts:
+    shapes = charts.chosen_shapes(found)
+    drawn = "\n".join(charts.shape_charts(shapes))
+    if not drawn:
         return ""
     tables = []
-    for field, name, over in DISTRIBUTIONS:
+    for field, name, over in charts.DISTRIBUTIONS:
         columns = [dict(getattr(shape, field)) for shape in shapes]
         rows = [
             row(f"{x:,}", [f"{100 * c[x]:.3g}%" if x in c else "" for c in columns])
@@ -212,7 +198,7 @@ def _shapes(found: Report) -> str:
     words = found.measured.distinct_words
     beside = "" if found.real is not None else " Real text was not measured."
     return (
-        f'<h2>Lengths and word frequencies</h2>\n<div class="charts two">\n{charts}\n</div>\n'
+        f'<h2>Lengths and word frequencies</h2>\n<div class="charts two">\n{drawn}\n</div>\n'
         f'<p class="faint">Word frequencies are of {words:,} words each, or of all there are.'
         f"{beside}</p>\n<details><summary>The numbers behind these two</summary>\n"
         f"{chr(10).join(tables)}\n</details>"
@@ -258,4 +244,4 @@ def _check(gains: Sequence[Gain] | None) -> str:
     said = "<br>".join(
         f"{escape(gain.classifier)}: <b>{escape(gain.verdict)}</b>" for gain in gains
     )
-    return f"<h2>Does it help?</h2>\n<p>{said}</p>\n{gain_chart(gains)}\n{accuracies}"
+    return f"<h2>Does it help?</h2>\n<p>{said}</p>\n{charts.gain_chart(gains)}\n{accuracies}"

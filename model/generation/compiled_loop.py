@@ -29,8 +29,7 @@ from textmill.model.generation.sampling import (
     penalise,
     product,
     remember,
-    threefry,
-    uniform,
+    uniforms,
     weights_of,
 )
 from textmill.model.network.directory import SavedModel
@@ -78,9 +77,11 @@ class Graph:
             gates = np.ascontiguousarray(np.split(both, 4, axis=1))
             self._kernels.append([tf.cast(gate, precision) for gate in gates])
             self._biases.append(tf.constant(np.stack(np.split(w[f"lstm_{i}_bias"], 4))))
-        self._gates = compiled(_gates)
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
+        # Whether the program has filters; the first text that wants one sets it, and nothing sets
+        # it back, so that there are two programs at most.
+        self.looks = False
 
     def step(
         self, tokens: Any, h: Any, c: Any, on: Any, labels: Any = None
@@ -103,7 +104,7 @@ class Graph:
             both = tf.concat([x, h[i]], axis=1)
             both = tf.cast(both, self._kernels[i][0].dtype)
             gates = [product(both, kernel) for kernel in self._kernels[i]]
-            x, cell = self._gates(gates, self._biases[i], h[i], c[i], on)
+            x, cell = _gates(gates, self._biases[i], h[i], c[i], on)
             new_h.append(x)
             new_c.append(cell)
         if self._projection is not None:
@@ -175,22 +176,8 @@ class Graph:
             source = tf.where(takes, (head + rank - 1) % queue["number"].shape[0], 0)
             return takes, source, tf.reduce_sum(tf.cast(takes, tf.int32))
 
-        @compiled
-        def take(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str, Any]:
-            def mixed(new: Any, old: Any) -> Any:
-                return tf.where(tf.reshape(takes, [-1] + [1] * (len(old.shape) - 1)), new, old)
-
-            after = {name: mixed(tf.gather(v, source), s[name]) for name, v in queue.items()}
-            after["drawn"] = tf.where(takes, 0, s["drawn"])
-            for i, name in enumerate(("h", "c")):
-                after[name] = [
-                    mixed(tf.gather(states[layer, i], source), old)
-                    for layer, old in enumerate(s[name])
-                ]
-            return after
-
         takes, source, took = takers(s["number"], head, left)
-        after = tf.cond(took > 0, lambda: take(s, queue, states, takes, source), lambda: dict(s))
+        after = tf.cond(took > 0, lambda: _taken(s, queue, states, takes, source), lambda: dict(s))
         return after, took
 
     def _draw_chunk(
@@ -204,6 +191,7 @@ class Graph:
         never: Any,
         penalty: Any,
         ngram: int,
+        looks: bool,
     ) -> tuple[Any, ...]:
         """Feeds each slot its last word and draws the next, up to `CHUNK` times.
 
@@ -217,6 +205,8 @@ class Graph:
             more: whether others wait outside, so that it is of use to stop when the queue is empty.
             never: float32 [V], added to the logits.
             penalty: float32, None for off. ngram: 0 for off. What is off is no part of the program.
+            looks: whether any text may want a filter, or a look at all words as greedy ones do. If
+                none does, that is no part of the program.
 
         Returns:
             The slots, how many texts they took, how many steps were made, and for each of `CHUNK`
@@ -247,14 +237,17 @@ class Graph:
                 weights = tf.cond(wanted, kept, lambda weights=weights: weights)
             return weights
 
-        @compiled
         def from_all(logits: Any, s: Any, on: Any, lost: Any) -> tuple[Any, Any]:
             """Words and their log-probabilities by the weights of the whole vocabulary."""
-            allowed = ruled(logits, s)
-            key, position = (s["key"][:, 0], s["key"][:, 1]), tf.cast(s["drawn"], tf.uint32)
+            position = tf.cast(s["drawn"], tf.uint32)
             position += tf.where(lost, tf.constant(_OF_LOST, tf.uint32), 0)
-            bits = threefry(key, (position, s["sample"]))
-            word = draw(filtered(allowed, s, on), *(uniform(b) for b in bits))
+            two = uniforms(s["key"], position[None], s["sample"])
+            return by_weights(logits, s, on, [row[0] for row in two])
+
+        @compiled
+        def by_weights(logits: Any, s: Any, on: Any, two: Any) -> tuple[Any, Any]:
+            allowed = ruled(logits, s)
+            word = draw(filtered(allowed, s, on), *two)
             token = tf.where(s["temperature"] > 0, word, greedy(allowed))
             own = tf.gather(logits, token, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             return token, own
@@ -311,6 +304,8 @@ class Graph:
             def some_look() -> tuple[Any, Any]:
                 return tf.cond(tf.reduce_any(on & ~sees_all), looking, all_see_all)
 
+            if not looks:  # half of the time that it takes to build the program
+                return plain()
             return tf.cond(tf.reduce_any(on & (sees_all | filters)), some_look, plain)
 
         def rules_of(s: Any) -> dict[str, Any]:
@@ -352,6 +347,23 @@ class Graph:
         return slots, taken, steps, *(rows.stack() for rows in out)
 
 
+@compiled
+def _taken(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str, Any]:
+    """Slots of which some, `takes`, hold the text that stands at their `source` in the queue."""
+
+    def mixed(new: Any, old: Any) -> Any:
+        return tf.where(tf.reshape(takes, [-1] + [1] * (len(old.shape) - 1)), new, old)
+
+    after = {name: mixed(tf.gather(v, source), s[name]) for name, v in queue.items()}
+    after["drawn"] = tf.where(takes, 0, s["drawn"])
+    for i, name in enumerate(("h", "c")):
+        after[name] = [
+            mixed(tf.gather(states[layer, i], source), old) for layer, old in enumerate(s[name])
+        ]
+    return after
+
+
+@compiled
 def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
     """h and c [S, H] after the gates' inputs i, f, c, o [S, H], where on."""
     i, f, new, o = (tf.cast(gate, tf.float32) + bias[n] for n, gate in enumerate(gates))

@@ -31,8 +31,7 @@ from textmill.model.generation.sampling import (
     ordered_sum,
     product,
     sharpness,
-    threefry,
-    uniform,
+    uniforms,
 )
 from textmill.model.text.vocabulary import EOS
 
@@ -143,7 +142,7 @@ class DenseSampler:
             Words int32 [S], their log-probabilities [S] under the model itself, and the slots that
             got none, bool [S].
         """
-        word, logit, lse, mass = self._first_round(sums, never, wishes)
+        word, logit, lse, mass = self._first_round(_uniforms(0, wishes), sums, never, wishes)
         # Some words can be so far above the best of the first tile that their exp is infinite.
         lost = on & ~(tf.math.is_finite(lse) & tf.math.is_finite(mass))
         if not products:
@@ -272,12 +271,20 @@ class DenseSampler:
         self, number: Any, masses: Any, x: Any, never: Any, wishes: dict[str, Any]
     ) -> tuple[Any, Any]:
         """Words and their logits, [S], by the sums of classes [S, C, J]. number: of the round."""
-        position = wishes["position"] + tf.cast(number * _ROUND, tf.uint32)
-        key = wishes["key"][:, 0], wishes["key"][:, 1]
-        first = [uniform(bits) for bits in threefry(key, (position, wishes["sample"]))]
-        second = threefry(key, (position + np.uint32(_SECOND), wishes["sample"]))
-        tile = inverse_cdf(ordered_sum(masses, axis=2), uniform(second[0]))
-        chosen = inverse_cdf(tf.gather(masses, tile, axis=1, batch_dims=1), first[0])
+        return self._word_of(_uniforms(number, wishes), masses, x, never, wishes)
+
+    def _word_of(
+        self,
+        three: tuple[Any, Any, Any],
+        masses: Any,
+        x: Any,
+        never: Any,
+        wishes: dict[str, Any],
+    ) -> tuple[Any, Any]:
+        """The same by the uniforms for tile, class and word."""
+        of_tile, of_class, of_word = three
+        tile = inverse_cdf(ordered_sum(masses, axis=2), of_tile)
+        chosen = inverse_cdf(tf.gather(masses, tile, axis=1, batch_dims=1), of_class)
         ids = (tile[:, None] * self.rows + tf.range(self.rows)) * self.classes + chosen[:, None]
         vectors = tf.gather(self.embedding, ids) * x[:, None]  # [S, R, D]
         lanes = tf.reshape(vectors, [-1, self.rows, vectors.shape[2] // LANES, LANES])
@@ -286,10 +293,16 @@ class DenseSampler:
         allowed = tf.where(ends, -np.inf, logits + tf.gather(self._filled(never), ids))
         best = tf.maximum(tf.reduce_max(allowed, axis=1, keepdims=True), LOWEST)
         weights = tf.exp((allowed - best) * sharpness(wishes["temperature"])[:, None])
-        place = inverse_cdf(weights, first[1])
+        place = inverse_cdf(weights, of_word)
         return tuple(tf.gather(values, place, batch_dims=1) for values in (ids, logits))
 
-    def _first(self, sums: dict[str, Any], never: Any, wishes: dict[str, Any]) -> tuple[Any, ...]:
+    def _first(
+        self,
+        three: tuple[Any, Any, Any],
+        sums: dict[str, Any],
+        never: Any,
+        wishes: dict[str, Any],
+    ) -> tuple[Any, ...]:
         """A first proposal: words, their logits, the log of the sum of exp of all logits, and the
         sum of all allowed weights, [S]."""
         total = mass = 0.0
@@ -297,7 +310,7 @@ class DenseSampler:
             total += of_all
             mass += of_classes
         masses = tf.stack(sums["masses"], axis=1)
-        word, logit = self._propose(0, masses, sums["x"], never, wishes)
+        word, logit = self._word_of(three, masses, sums["x"], never, wishes)
         return word, logit, tf.math.log(total) + sums["top"], ordered_sum(mass, axis=1)
 
     def _best_of_classes(self, rows: dict[str, Any], never: Any) -> Any:
@@ -402,3 +415,13 @@ class DenseSampler:
         return (~(by_k | by_p) | (before < most)) & (
             (rows["min_p"] <= 0) | (share >= rows["min_p"])
         )
+
+
+def _uniforms(number: Any, wishes: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Those of a round for the tile, the class and the word, each [S]. number: of the round."""
+    position = wishes["position"] + tf.cast(number * _ROUND, tf.uint32)
+    positions = tf.stack([position, position + np.uint32(_SECOND)])
+    (of_class, of_tile), (of_word, _) = (
+        tf.unstack(pair) for pair in uniforms(wishes["key"], positions, wishes["sample"])
+    )
+    return of_tile, of_class, of_word

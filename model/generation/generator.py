@@ -246,12 +246,20 @@ class Generator:
         )
 
 
+def _is_plain(settings: GenerationSettings) -> bool:
+    """Whether a text is drawn without a look at all words, but by a rare chance."""
+    filters = settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
+    ends = settings.min_words > 0 and settings.stop
+    return not (filters or ends or min(settings.temperatures) <= 0)
+
+
 class _Loop:
     """The compiled loop, its slots, and the ring of texts that wait for one.
 
     The same programs serve all settings: what a filter or a greedy slot needs runs only while some
-    slot wants it, and leaves the other slots as they are, to the bit. Only the rules that look back
-    over the text (penalty, n-grams) have programs of their own.
+    slot wants it, and leaves the other slots as they are, to the bit; it is built when the first
+    text wants it. Only the rules that look back over the text (penalty, n-grams) have programs of
+    their own.
     """
 
     def __init__(self, graph: Graph, settings: GenerationSettings):
@@ -294,6 +302,7 @@ class _Loop:
     def add(self, number: int, text: _Text) -> None:
         """Puts a text at the end of the ring."""
         settings, queue = text.settings, self._queue
+        self._graph.looks |= not _is_plain(settings)
         place = (self._head + self._waiting) % self._size
         self._waiting += 1
         self._states[:, :, place] = text.reading.state
@@ -335,7 +344,7 @@ class _Loop:
         head, waiting, more_waits = np.int32(self._head), np.int32(self._waiting), np.bool_(more)
         slots, taken, steps, *out = self._graph.draw_chunk(
             self._slots, self._queue, self._states, head, waiting, more_waits, self._never,
-            self._penalty, self._ngram,
+            self._penalty, self._ngram, self._graph.looks and "history" not in self._queue,
         )  # fmt: skip
         self._slots = slots
         taken, made = int(taken), int(steps)

@@ -225,6 +225,17 @@ def compiled(function: Any) -> Any:
     return tf.function(function, jit_compile=True, autograph=False)
 
 
+def _two_uniforms(key: Any, position: Any, sample: Any) -> tuple[Any, Any]:
+    """Two uniforms [n, S] of each key [S, 2] at positions [n, S] of samples [S]."""
+    first, second = threefry((key[:, 0], key[:, 1]), (position, sample))
+    return uniform(first), uniform(second)
+
+
+# A program of its own: inside a larger one XLA repeats its rounds in each loop that uses them,
+# which takes a second to compile.
+uniforms = compiled(_two_uniforms)
+
+
 def ordered_sum(values: Any, *, axis: int) -> Any:
     """The sum along an axis in an order that depends on its length alone.
 

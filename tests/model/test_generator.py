@@ -10,7 +10,7 @@ from sharing import generator_of
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.generation.check_settings import stop_ids
-from textmill.model.generation.generator import prompt_key
+from textmill.model.generation.generator import Generator, prompt_key
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
@@ -147,6 +147,20 @@ def test_filters_of_neighbours_do_not_change_a_bit(generator, many):
     for open_filter in ({"top_k": 10**6}, {"min_p": 1e-30}, {"top_k": 10**6, "min_p": 1e-30}):
         found = texts(generator, prompts(500), temperatures=(0.9,), max_words=12, **open_filter)
         assert found == many[:500]
+
+
+def test_filters_that_come_late_change_no_other_text(make_model):
+    """What filters need is built for the first text that wants one, in the middle of a run."""
+    model = make_model([f"w{i}" for i in range(9)], scale=0.8)
+    generator = Generator(model, slots=4)  # of its own: what it has built is looked at
+    some = [Prompt(f"p:{i}", f"w{i % 9}") for i in range(60)]
+    plain = texts(generator, some, max_words=8)
+    assert not generator._graph("float32").looks
+    some[40] = Prompt("p:40", "w4", GenerationSettings(temperatures=(0,), max_words=8))
+    mixed = texts(generator, some, max_words=8)
+    assert generator._graph("float32").looks
+    assert mixed[:40] + mixed[41:] == plain[:40] + plain[41:]
+    assert mixed[40].text != plain[40].text
 
 
 def test_samples_and_temperatures_do_not_disturb_one_another(generator):

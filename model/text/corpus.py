@@ -13,7 +13,7 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import AUTO
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
-from textmill.model.text.tables import read_cells, refuse_tables
+from textmill.model.text.labelled_tables import read_cells, refuse_tables
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,13 @@ from textmill.pipeline.augment.filters import FilterSettings
 from textmill.pipeline.augment.folder import REAL, AugmentFolder, added_columns
 from textmill.pipeline.augment.gain import CheckSettings
 from textmill.pipeline.augment.gain import check as measure
-from textmill.pipeline.files.filesystem import make_directory, read, remove, sha256, write_once
-from textmill.pipeline.files.labelled_tables import (
+from textmill.pipeline.augment.table import (
     Labelled,
     check_ending,
     read_labelled,
     write_table,
 )
+from textmill.pipeline.files.filesystem import make_directory, read, remove, sha256, write_once
 from textmill.pipeline.job.generate import Progress
 from textmill.pipeline.job.launch import HERE, Launch
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textmill.model.errors import TextmillError
-from textmill.model.text.tables import read_cells
+from textmill.model.text.labelled_tables import read_cells
 from textmill.pipeline.files.filesystem import exists, join, names, read
 
 AUGMENT = "augment.json"

@@ -1,1 +1,1 @@
-"""Files wherever they are, tables of labelled rows, and what failures mean."""
+"""Files on disks and in buckets, whole or not at all, and what failures mean."""

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from textmill.model.errors import TextmillError
 from textmill.model.text.corpus import find_files
-from textmill.pipeline.files.explain import no_right, storage_refusal
+from textmill.pipeline.files.error_causes import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
 

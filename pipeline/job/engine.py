@@ -27,11 +27,10 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from textmill.model.errors import TextmillError, UsageError
-from textmill.model.machine import cores
 from textmill.model.settings import NetworkSettings
 from textmill.pipeline.job import dataflow
 from textmill.pipeline.job.launch import Launch
-from textmill.pipeline.job.local_runner import LocalRunner, settle
+from textmill.pipeline.job.local_runner import LocalRunner, default_workers, settle
 
 ANSWER_SECONDS = 5.0  # that a job service, or the place Prism is downloaded from, has to answer
 
@@ -155,13 +154,6 @@ def runner_of(
     if not any(flag.startswith("--direct_num_workers") for flag in flags):
         direct.direct_num_workers = workers or default_workers()
     return LocalRunner(), options
-
-
-def default_workers() -> int:
-    """One process a core; on a GPU one process in all, which owns it."""
-    if any(Path("/dev").glob("nvidia[0-9]*")):
-        return 1
-    return cores()
 
 
 def _named_runner(name: str) -> PipelineRunner:

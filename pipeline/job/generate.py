@@ -11,7 +11,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.settings import GenerationSettings
-from textmill.pipeline.files.explain import first_cause
+from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.dataflow import RemoteJob, job_of
 from textmill.pipeline.job.launch import HERE, Launch

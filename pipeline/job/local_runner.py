@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
 from typing import Any
 
 from apache_beam.options.pipeline_options import (
@@ -21,11 +22,20 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from textmill.model.machine import cores
+
 _END_SECONDS = 15.0  # that worker processes have to end once the run is over
 
 
 class WorkerDied(Exception):
     """A worker process ended before its work did."""
+
+
+def default_workers() -> int:
+    """One process a core; on a GPU one process in all, which owns it."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return 1
+    return cores()
 
 
 class LocalRunner(fn_runner.FnApiRunner):

@@ -44,7 +44,7 @@ from textmill.pipeline.prompts.rows import (
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
 # Row offsets kept, of all files together and of each: memory must not grow with the job.
-_MOST_MARKS, _LEAST_MARKS = 1 << 16, 64
+MOST_MARKS, LEAST_MARKS = 1 << 16, 64
 
 # A run is cut into some tens of shards, none of them shorter or longer than this many words, until
 # it has so many shards that files, notes and manifest would be the work; then they grow further.
@@ -156,7 +156,7 @@ def plan(
     """
     paths = find(patterns)
     root = _root(paths)
-    most = max(_MOST_MARKS // len(paths), _LEAST_MARKS)
+    most = max(MOST_MARKS // len(paths), LEAST_MARKS)
     kinds = Kinds()
     scans = [
         _scan(path, _absolute(path).removeprefix(root), most, settings, reading, kinds)
@@ -185,7 +185,7 @@ def shard_words(total: int) -> int:
 def even_shards(rows: int, words: int) -> list[int]:
     """Words of each shard, were the input one file of so many rows that all ask for the same."""
     every = 1
-    while -(-rows // every) > _MOST_MARKS:
+    while -(-rows // every) > MOST_MARKS:
         every *= 2
     marks = np.arange(0, rows, every)
     scan = _Scan(

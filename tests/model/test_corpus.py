@@ -16,7 +16,7 @@ from textmill.model.text.corpus import (
 )
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
-from textmill.model.text.tables import refuse_tables
+from textmill.model.text.labelled_tables import refuse_tables
 
 BOOK = "Chapter I\n\nIt was a dark night.\nIt rained.\n\nThe end of it."
 

@@ -20,8 +20,8 @@ from textmill.model.network.directory import save_model
 from textmill.pipeline.augment.augment import augment
 from textmill.pipeline.augment.candidates import AugmentSettings, _training
 from textmill.pipeline.augment.filters import FilterSettings, jaccard
+from textmill.pipeline.augment.table import read_labelled, write_table
 from textmill.pipeline.command.cli import main
-from textmill.pipeline.files.labelled_tables import read_labelled, write_table
 
 CATS = "cat kitten purrs sleeps whiskers paw tail milk sofa window warm soft"
 DOGS = "dog puppy barks runs bone leash park ball fetch loud wet fast"

@@ -21,7 +21,7 @@ from textmill.pipeline.command import flex_template as template
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import parser
-from textmill.pipeline.files.explain import first_cause, storage_refusal
+from textmill.pipeline.files.error_causes import first_cause, storage_refusal
 from textmill.pipeline.job import dataflow
 from textmill.pipeline.job.engine import refuse_unknown
 from textmill.pipeline.job.handler import TextModelHandler

@@ -160,8 +160,8 @@ def test_words_of_a_shard(total, words):
 @pytest.mark.parametrize("marks", [1 << 16, 40])
 @pytest.mark.parametrize("rows", [1, 30, 999, 20_000])
 def test_even_shards_are_the_planner_s(tmp_path, monkeypatch, rows, marks):
-    monkeypatch.setattr(prompts, "_MOST_MARKS", marks)
-    monkeypatch.setattr(prompts, "_LEAST_MARKS", 1)
+    monkeypatch.setattr(prompts, "MOST_MARKS", marks)
+    monkeypatch.setattr(prompts, "LEAST_MARKS", 1)
     (tmp_path / "p.txt").write_text("p\n" * rows)
     planned = plan([str(tmp_path / "p.txt")], GenerationSettings(max_words=70, samples=3))
     assert even_shards(rows, rows * 210) == list(planned.words)

@@ -21,12 +21,12 @@ from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
-from textmill.pipeline.files.explain import first_cause
+from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import write_once
-from textmill.pipeline.job.engine import default_workers, runner_of
+from textmill.pipeline.job.engine import runner_of
 from textmill.pipeline.job.generate import generate
 from textmill.pipeline.job.launch import Launch
-from textmill.pipeline.job.local_runner import quiet_threads
+from textmill.pipeline.job.local_runner import default_workers, quiet_threads
 from textmill.pipeline.job.manifest import (
     GeneratedShard,
     Output,

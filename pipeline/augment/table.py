@@ -13,7 +13,7 @@ from typing import Any
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.text.decoding import clean
-from textmill.model.text.tables import ENDINGS, by_number, read_cells, table_ending
+from textmill.model.text.labelled_tables import ENDINGS, by_number, read_cells, table_ending
 from textmill.pipeline.files.filesystem import read, write_once
 
 

@@ -112,16 +112,12 @@ class Player:
             own = replace(settings, temperatures=temperatures, min_words=words, max_words=words)
             found = self.text(prompt, own)
             (ids, _), *_ = self.model.vocabulary.encode_prompts([found["text"]])
-            words_of = [int(i) for i in ids]
-            if (cycle := find_cycle(words_of)) is not None:
+            cycle = find_cycle(list(map(int, ids)))
+            if cycle is not None:
                 begin, length = cycle
-                text = found["text"]
-                rest = self.model.vocabulary.decode(words_of[begin:])
-                found["cycle"] = {
-                    "word": begin + 1,
-                    "length": length,
-                    "character": max(len(text.rstrip()) - len(rest), 0),
-                }
+                rest = self.model.vocabulary.decode(list(map(int, ids[begin:])))
+                place = max(len(found["text"].rstrip()) - len(rest), 0)
+                found["cycle"] = {"word": begin + 1, "length": length, "character": place}
             answers[name] = found
         return answers
 

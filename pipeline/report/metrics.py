@@ -166,12 +166,11 @@ class CopyIndex:
     ):
         self.n, self._hashes_of = n, hashes
         self._ids: dict[str, int] = {}
-        flat: list[np.ndarray] = []
-        ids = self._ids
+        flat = [np.zeros(0, np.int64)]
         for text in dict.fromkeys(map(tuple, texts)):
-            row = [ids.setdefault(word, len(ids) + 1) for word in text]
+            row = [self._ids.setdefault(word, len(self._ids) + 1) for word in text]
             flat.append(np.array([*row, 0], np.int64))  # 0 parts two texts
-        self._corpus = np.concatenate(flat) if flat else np.zeros(0, np.int64)
+        self._corpus = np.concatenate(flat)
         codes = hashes(self._corpus, n)
         whole = np.ones(len(codes), bool)
         for k in range(n):

@@ -42,31 +42,45 @@ def sampler_of(model):
     return AdaptiveSampler(model.network, model.arrays)
 
 
+WEIGHTS = ("head_kernel", "head_bias", "into", "out_kernels", "out_biases")
+
+
+@tf.function(jit_compile=True, autograph=False)
+def chunk(weights, x, barred, temperatures, seed, start):
+    """Draws of 64 positions by any weights of `SIZES`: compiled once for a number of slots."""
+    network = NetworkSettings(vocabulary=len(WORDS) + 3, **SIZES)
+    shapes = weight_shapes(network)
+    sampler = AdaptiveSampler(network, {n: np.zeros(s, np.float32) for n, s in shapes.items()})
+    assert vars(sampler).keys() > weights.keys()
+    vars(sampler).update(weights)
+    slots = x.shape[1]
+    key = tf.cast(tf.range(slots), tf.uint32)
+
+    def one(i, words, nats):
+        wishes = Wishes(
+            temperature=temperatures,
+            key=(key, key + seed),
+            sample=tf.zeros([slots], tf.uint32),
+            position=tf.fill([slots], tf.cast(start + i, tf.uint32)),
+            on=tf.ones([slots], tf.bool),
+        )
+        word, nat, _ = sampler.draw(x, barred, lambda w: w, wishes)
+        words = tf.tensor_scatter_nd_update(words, [[i]], word[None])
+        return i + 1, words, tf.tensor_scatter_nd_update(nats, [[i]], nat[None])
+
+    state = (0, tf.zeros([64, slots], tf.int32), tf.zeros([64, slots]))
+    return tf.while_loop(lambda i, *_: i < 64, one, state)[1:]
+
+
 def draws(model, x, count, temperatures, *, never=(), slots=256, seed=3):
     """Words and log-probabilities [count / slots, slots] for features [D, slots]."""
-    sampler = sampler_of(model)
+    sampler = vars(sampler_of(model))
     barred = np.zeros(model.network.vocabulary, np.float32)
     barred[list(never)] = -np.inf
-
-    @tf.function(jit_compile=True)
-    def chunk(start):
-        def one(i, words, nats):
-            wishes = Wishes(
-                temperature=tf.constant(temperatures, tf.float32),
-                key=(key, key + np.uint32(seed)),
-                sample=tf.zeros([slots], tf.uint32),
-                position=tf.fill([slots], tf.cast(start + i, tf.uint32)),
-                on=tf.ones([slots], tf.bool),
-            )
-            word, nat, _ = sampler.draw(tf.constant(x), tf.constant(barred), lambda w: w, wishes)
-            words = tf.tensor_scatter_nd_update(words, [[i]], word[None])
-            return i + 1, words, tf.tensor_scatter_nd_update(nats, [[i]], nat[None])
-
-        key = tf.cast(tf.range(slots), tf.uint32)
-        state = (0, tf.zeros([64, slots], tf.int32), tf.zeros([64, slots]))
-        return tf.while_loop(lambda i, *_: i < 64, one, state)[1:]
-
-    found = [chunk(tf.constant(64 * i)) for i in range(-(-count // (64 * slots)))]
+    weights = {name: sampler[name] for name in WEIGHTS}
+    settings = tf.constant(temperatures, tf.float32), tf.constant(seed, tf.uint32)
+    given = weights, tf.constant(x), tf.constant(barred), *settings
+    found = [chunk(*given, tf.constant(64 * i)) for i in range(-(-count // (64 * slots)))]
     return tuple(np.concatenate([np.asarray(pair[i]) for pair in found]) for i in (0, 1))
 
 
@@ -109,7 +123,7 @@ def test_greedy_takes_the_lowest_id_on_ties(make_model):
     )}  # fmt: skip
     for bias, best in (((-9, -9), PAD), ((9, 9), 9)):
         model = make_model(WORDS, arrays={**zeros, "cluster_bias": np.float32(bias)}, **SIZES)
-        words, _ = draws(model, np.ones((12, 8), np.float32), 1, np.zeros(8), slots=8)
+        words, _ = draws(model, np.ones((12, 64), np.float32), 1, np.zeros(64), slots=64)
         assert (words == best).all()
 
 

@@ -1,5 +1,6 @@
 """Draws from a dense output in tiles, against float64 brute force."""
 
+import functools
 from itertools import combinations
 
 import numpy as np
@@ -24,17 +25,47 @@ KINDS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def tiles(monkeypatch):
-    """Tiles so small that a small vocabulary has several."""
-    monkeypatch.setattr(dense, "TILE", 40)
-    monkeypatch.setattr(dense, "ROWS", range(2, 4))
+class Sampler(DenseSampler):
+    """With its steps, which are compiled once for all tests."""
+
+    @functools.cached_property
+    def step(self):
+        @tf.function(autograph=False)
+        def step(x, barred, asked, position, keep):
+            wanted = {**asked, "position": tf.fill([SLOTS], position)}
+            sums, products = self.sums(x, barred, wanted, keep=keep)
+            return self.choose(sums, products, barred, wanted, tf.ones([SLOTS], tf.bool))
+
+        return step
 
 
-def network(*, scale=1.0):
-    random = np.random.default_rng(0)
-    embedding = random.normal(size=(VOCABULARY, WIDTH), scale=scale / 4)
-    return np.float32(embedding), np.float32(random.normal(size=VOCABULARY))
+def small_tiles(precision="float32"):
+    """A sampler of tiles so small that a small vocabulary has several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense, "TILE", 40)
+        patch.setattr(dense, "ROWS", range(2, 4))
+        sampler = Sampler(EMBEDDING, BIAS, precision)
+    assert sampler.tiles > 2
+    return sampler
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return small_tiles()
+
+
+# Feature 0 is that of one word, `FAR`, in the last tile; `features` leaves it at 0.
+FAR = 140
+RANDOM = np.random.default_rng(0)
+EMBEDDING = np.float32(RANDOM.normal(size=(VOCABULARY, WIDTH), scale=0.25))
+EMBEDDING[:, 0] = np.where(np.arange(VOCABULARY) == FAR, 300.0, 0.0)
+BIAS = np.float32(RANDOM.normal(size=VOCABULARY))
+
+
+def features(seed=1, rows=SLOTS):
+    x = np.random.default_rng(seed).normal(size=(rows, WIDTH)).astype(np.float32)
+    x[:, 0] = 0
+    return x
 
 
 def wishes(*, too_early=False, **settings):
@@ -58,22 +89,13 @@ def draws(sampler, x, steps, never=(), keep=True, **settings):
     """Words, log-probabilities and whether there is none, each [steps, SLOTS]."""
     barred = np.zeros(sampler.words, np.float32)
     barred[list(never)] = -np.inf
-    asked = wishes(**settings)
-
-    @tf.function
-    def step(position):
-        wanted = {**asked, "position": tf.fill([SLOTS], position)}
-        sums, products = sampler.sums(tf.constant(x), tf.constant(barred), wanted, keep=keep)
-        return sampler.choose(
-            sums, products, tf.constant(barred), wanted, tf.ones([SLOTS], tf.bool)
-        )
-
-    found = [step(tf.constant(i, tf.uint32)) for i in range(steps)]
+    given = tf.constant(x), tf.constant(barred), wishes(**settings)
+    found = [sampler.step(*given, tf.constant(i, tf.uint32), keep) for i in range(steps)]
     return tuple(np.stack([part.numpy() for part in parts]) for parts in zip(*found, strict=True))
 
 
-def probabilities(embedding, bias, x, never=(), **settings):
-    logits = embedding.astype(float) @ x + bias
+def probabilities(x, never=(), **settings):
+    logits = EMBEDDING.astype(float) @ x + BIAS
     log_p = reference.log_softmax(logits)
     logits[list(never)] = -np.inf
     return log_p, reference.filtered(logits, **settings)
@@ -81,12 +103,9 @@ def probabilities(embedding, bias, x, never=(), **settings):
 
 @pytest.mark.parametrize("count", [60_000, LONG])
 @pytest.mark.parametrize("too_early", [False, True])
-def test_draws_follow_the_filtered_softmax(tiles, count, too_early):
+def test_draws_follow_the_filtered_softmax(sampler, count, too_early):
     """All kinds of wishes side by side in the slots."""
-    embedding, bias = network()
-    sampler = DenseSampler(embedding, bias)
-    assert sampler.tiles > 2
-    x = np.float32(np.random.default_rng(1).normal(size=WIDTH))
+    (x,) = features(rows=1)
     never = [PAD, UNKNOWN, 5, 77, 149]
     off = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
     settings = {
@@ -99,9 +118,9 @@ def test_draws_follow_the_filtered_softmax(tiles, count, too_early):
     )
     for i, kind in enumerate(KINDS):
         barred = [*never, EOS] if too_early else never
-        log_p, expected = probabilities(embedding, bias, x, barred, **kind)
+        log_p, expected = probabilities(x, barred, **kind)
         if too_early:
-            log_p, _ = probabilities(embedding, bias, x, never, **kind)
+            log_p, _ = probabilities(x, never, **kind)
         mine = slice(i, None, len(KINDS))
         got = ~lost[:, mine]
         assert got.mean() > 0.85  # the others are drawn from filtered weights
@@ -109,14 +128,13 @@ def test_draws_follow_the_filtered_softmax(tiles, count, too_early):
         np.testing.assert_allclose(nats[:, mine][got], log_p[words[:, mine][got]], atol=2e-5)
 
 
-def test_products_in_low_precision_keep_the_distribution(tiles):
+def test_products_in_low_precision_keep_the_distribution():
     """But for what rounding to 8 bits does to logits of about 1, which 60,000 draws do not show."""
-    embedding, bias = network()
-    sampler = DenseSampler(embedding, bias, "bfloat16")
-    x = np.float32(np.random.default_rng(1).normal(size=WIDTH))
+    sampler = small_tiles("bfloat16")
+    (x,) = features(rows=1)
     tile = sampler.products(tf.constant(x[None]))[0]
     assert tile.dtype == tf.bfloat16
-    log_p, expected = probabilities(embedding, bias, x, [PAD], temperature=0.8, top_p=0.9)
+    log_p, expected = probabilities(x, [PAD], temperature=0.8, top_p=0.9)
     words, nats, lost = draws(
         sampler, np.tile(x, (SLOTS, 1)), 60_000 // SLOTS, [PAD], temperature=0.8, top_p=0.9
     )
@@ -128,10 +146,8 @@ def test_products_in_low_precision_keep_the_distribution(tiles):
     np.testing.assert_allclose(nats[~lost], log_p[words[~lost]], atol=0.02)
 
 
-def test_filters_beside_them_change_no_other_slot(tiles):
-    embedding, bias = network()
-    sampler = DenseSampler(embedding, bias)
-    x = np.random.default_rng(1).normal(size=(SLOTS, WIDTH)).astype(np.float32)
+def test_filters_beside_them_change_no_other_slot(sampler):
+    x = features()
     plain = draws(sampler, x, 20, temperature=0.8, keep=False)
     some = np.where(np.arange(SLOTS) % 2, 3, 0)
     mixed = draws(sampler, x, 20, temperature=0.8, top_k=some)
@@ -140,24 +156,20 @@ def test_filters_beside_them_change_no_other_slot(tiles):
     assert (plain[0] != mixed[0]).any()
 
 
-def test_a_filter_that_keeps_one_word_keeps_the_best_one(tiles):
+def test_a_filter_that_keeps_one_word_keeps_the_best_one(sampler):
     """At the edge of a filter a word's logit must not differ from itself in the last bit."""
-    embedding, bias = network(scale=3)
-    x = np.random.default_rng(2).normal(size=(SLOTS, WIDTH)).astype(np.float32)
-    words, _, lost = draws(DenseSampler(embedding, bias), x, 4, top_k=1)
-    best = (x.astype(float) @ embedding.T + bias).argmax(axis=1)
+    x = 3 * features(seed=2)
+    words, _, lost = draws(sampler, x, 4, top_k=1)
+    best = (x.astype(float) @ EMBEDDING.T + BIAS).argmax(axis=1)
     assert (~lost).mean() > 0.8
     np.testing.assert_array_equal(words[~lost], np.tile(best, (4, 1))[~lost])
 
 
-def test_words_far_above_the_first_tile_are_given_up_alone(tiles):
-    embedding, bias = network()
-    embedding[140, 0] = 300.0
-    x = np.random.default_rng(1).normal(size=(SLOTS, WIDTH)).astype(np.float32)
-    x[:, 0] = 0
-    calm = draws(DenseSampler(embedding, bias), x, 5, temperature=0.8)
+def test_words_far_above_the_first_tile_are_given_up_alone(sampler):
+    x = features()
+    calm = draws(sampler, x, 5, temperature=0.8)
     x[7, 0] = 1
-    words, nats, lost = draws(DenseSampler(embedding, bias), x, 5, temperature=0.8)
+    words, nats, lost = draws(sampler, x, 5, temperature=0.8)
     assert lost[:, 7].all()
     assert lost.sum() == 5
     others = np.arange(SLOTS) != 7

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.pipeline.command.commands import COMMANDS
+from textmill.pipeline.command.exit_status import FAILED, INTERRUPTED, fail
 from textmill.pipeline.command.options import parser
-from textmill.pipeline.command.status import FAILED, INTERRUPTED, fail
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,8 +16,8 @@ from typing import Any
 from textmill.model.errors import SettingError, UsageError
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
 from textmill.model.tensorflow_setup import load_tensorflow
+from textmill.pipeline.command.exit_status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
 from textmill.pipeline.command.options import settings_of
-from textmill.pipeline.command.status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
 
 
 def _tell(

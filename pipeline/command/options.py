@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from textmill.model import settings
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
-from textmill.pipeline.command.status import WRONG_USE
+from textmill.pipeline.command.exit_status import WRONG_USE
 from textmill.pipeline.job.dataflow import PRESETS as DATAFLOW
 
 Add = Callable[..., None]

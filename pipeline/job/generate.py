@@ -16,7 +16,7 @@ from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.dataflow import RemoteJob, job_of
 from textmill.pipeline.job.launch import HERE, Launch
 from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
-from textmill.pipeline.job.run_directory import Counts, RunDirectory
+from textmill.pipeline.job.resumable_run import Counts, RunDirectory
 from textmill.pipeline.job.versions import versions
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format

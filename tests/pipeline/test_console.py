@@ -8,7 +8,7 @@ import re
 from rich.console import Console
 
 from textmill.pipeline.command import console
-from textmill.pipeline.job.run_directory import Counts
+from textmill.pipeline.job.resumable_run import Counts
 
 
 def test_lines_of_a_log(monkeypatch):

@@ -35,7 +35,7 @@ from textmill.pipeline.job.manifest import (
     write_manifest,
     write_shard,
 )
-from textmill.pipeline.job.run_directory import Counts
+from textmill.pipeline.job.resumable_run import Counts
 from textmill.pipeline.job.run_statistics import Statistics
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
@@ -271,9 +271,9 @@ def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
 
 
 def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path, monkeypatch):
-    import textmill.pipeline.job.run_directory
+    import textmill.pipeline.job.resumable_run
 
-    monkeypatch.setattr(textmill.pipeline.job.run_directory, "check_free", lambda path: None)
+    monkeypatch.setattr(textmill.pipeline.job.resumable_run, "check_free", lambda path: None)
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "run.json").write_text("the other's")
     with pytest.raises(TextmillError, match="in use by another run"):

@@ -20,7 +20,7 @@ from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.pipeline.command import cli
 from textmill.pipeline.files.filesystem import names
 from textmill.pipeline.job.manifest import GeneratedShard, Output, write_manifest, write_shard
-from textmill.pipeline.job.run_directory import RunDirectory
+from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format

@@ -20,7 +20,7 @@ from textmill.pipeline.command.cli import main
 from textmill.pipeline.job.generate import Interrupted, generate
 from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.manifest import Output
-from textmill.pipeline.job.run_directory import RunDirectory
+from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.formats import Format
 

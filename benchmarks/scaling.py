@@ -334,7 +334,7 @@ def launcher(args: argparse.Namespace) -> None:
     from textmill.model.settings import GenerationSettings
     from textmill.pipeline.job.generate import Job, build
     from textmill.pipeline.job.manifest import Output, ShardSummary, write_manifest
-    from textmill.pipeline.job.run_directory import RunDirectory
+    from textmill.pipeline.job.resumable_run import RunDirectory
     from textmill.pipeline.job.run_statistics import Statistics
     from textmill.pipeline.output.columns import columns_of
     from textmill.pipeline.output.formats import Format

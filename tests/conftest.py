@@ -171,7 +171,7 @@ def labelled_dir() -> Path:
             corpus=CorpusSettings(paths=(str(folder / "rows.tsv"),), text="2", labels="1"),
             vocabulary=VocabularySettings(),
             preset="tiny",
-            train=TrainSettings(mode="lines", epochs=25, batch=8, patience=25),
+            train=TrainSettings(mode="lines", epochs=12, batch=8, patience=12),
             report=Silent(),
         )
 

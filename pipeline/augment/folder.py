@@ -27,61 +27,22 @@ REAL = "real"  # the origin of a row that people wrote
 _ENDING = ".augment"
 
 
-@dataclass(frozen=True)
 class AugmentFolder:
-    """Names of what is in the folder."""
+    """Paths of what is in the folder; the module's docstring says what each is."""
 
-    path: str
+    def __init__(self, path: str):
+        self.path = path
+        self.settings = join(path, "settings.json")
+        self.texts, self.base = join(path, "texts.txt"), join(path, "base")
+        self.rows, self.model = join(path, "rows.jsonl"), join(path, "model")
+        self.prompts, self.generated = join(path, "prompts.jsonl"), join(path, "generated")
+        self.rejected = join(path, "rejected.jsonl")
+        self.about = join(path, AUGMENT)
 
     @classmethod
     def beside(cls, table: str) -> AugmentFolder:
         """The folder that goes with a table."""
         return cls(table + _ENDING)
-
-    @property
-    def settings(self) -> str:
-        """What was asked for."""
-        return join(self.path, "settings.json")
-
-    @property
-    def about(self) -> str:
-        """What came of it."""
-        return join(self.path, AUGMENT)
-
-    @property
-    def rejected(self) -> str:
-        """Candidates that were not kept."""
-        return join(self.path, "rejected.jsonl")
-
-    @property
-    def texts(self) -> str:
-        """All texts, those without a label too."""
-        return join(self.path, "texts.txt")
-
-    @property
-    def base(self) -> str:
-        """The model of `texts`."""
-        return join(self.path, "base")
-
-    @property
-    def rows(self) -> str:
-        """The labelled rows, as the model reads them."""
-        return join(self.path, "rows.jsonl")
-
-    @property
-    def model(self) -> str:
-        """The model of `rows`."""
-        return join(self.path, "model")
-
-    @property
-    def prompts(self) -> str:
-        """What the model goes on from."""
-        return join(self.path, "prompts.jsonl")
-
-    @property
-    def generated(self) -> str:
-        """The output of `generate`: all candidates."""
-        return join(self.path, "generated")
 
     def check(self, number: int) -> AugmentFolder:
         """The folder of a held-out part."""

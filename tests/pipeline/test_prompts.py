@@ -109,7 +109,7 @@ def test_every_row_is_somewhere_once(tmp_path_factory, rows, ended, max_words, m
     (folder / "p.txt").write_bytes(content)
     if count == 0:
         return
-    places = [(prompts, "_MOST_MARKS"), (prompts, "_LEAST_MARKS"), (prompts, "_LEAST_WORDS")]
+    places = [(prompts, "MOST_MARKS"), (prompts, "LEAST_MARKS"), (prompts, "_LEAST_WORDS")]
     places.append((inputs, "BLOCK"))
     before = [getattr(*place) for place in places]
     # Small limits make a small file cross them all.
@@ -314,13 +314,13 @@ def test_compressed_files(tmp_path, ending):
 def test_any_bytes_of_any_format_add_up(tmp_path_factory, pieces, name, most):
     folder = tmp_path_factory.mktemp("odd")
     (folder / name).write_text("prompt\n" + "".join(pieces) + "\nend\n")
-    before = prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS
-    prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS = 1, most, 1
+    before = prompts._LEAST_WORDS, prompts.MOST_MARKS, prompts.LEAST_MARKS
+    prompts._LEAST_WORDS, prompts.MOST_MARKS, prompts.LEAST_MARKS = 1, most, 1
     try:
         planned = plan([str(folder / name)], GenerationSettings(max_words=1))
         good, bad = rows_of(planned)
     finally:
-        prompts._LEAST_WORDS, prompts._MOST_MARKS, prompts._LEAST_MARKS = before
+        prompts._LEAST_WORDS, prompts.MOST_MARKS, prompts.LEAST_MARKS = before
     assert len(good) + len(bad) == planned.rows
     assert len({id for id, _ in good}) == len(good)
 

@@ -21,7 +21,8 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_int(field: str, value: Any, low: int, high: int | None = None) -> None:
+def check_int(field: str, value: Any, low: int, high: int | None = None) -> None:
+    """Refuses, with a `SettingError`, what is no whole number within bounds."""
     if not _is_int(value) or value < low or (high is not None and value > high):
         allowed = f"a whole number of at least {low}"
         if high is not None:
@@ -29,16 +30,32 @@ def _check_int(field: str, value: Any, low: int, high: int | None = None) -> Non
         raise SettingError(field, allowed, value)
 
 
-def _check_float(field: str, value: Any, allowed: str, accept: Callable[[float], bool]) -> None:
+def check_float(field: str, value: Any, allowed: str, accept: Callable[[float], bool]) -> None:
+    """Refuses what is no finite number, or not accepted; `allowed` says in words what is."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     # Whole numbers can be larger than any float.
     if not number or abs(value) > 1e300 or math.isnan(value) or not accept(value):
         raise SettingError(field, allowed, value)
 
 
-def _check_choice(field: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_choice(field: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuses what is none of some names."""
     if value not in choices:
         raise SettingError(field, "one of " + ", ".join(choices), value)
+
+
+def check_bool(field: str, value: Any) -> None:
+    """Refuses what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise SettingError(field, "true or false", value)
+
+
+# What `check_float` allows: in words, and the test for it.
+_Range = tuple[str, Callable[[float], bool]]
+POSITIVE: _Range = ("a number above 0", lambda x: x > 0)
+NOT_NEGATIVE: _Range = ("a number of at least 0", lambda x: x >= 0)
+SHARE: _Range = ("a number in [0, 1]", lambda x: 0 <= x <= 1)
+PART: _Range = ("a number in [0, 1)", lambda x: 0 <= x < 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +75,11 @@ class VocabularySettings:
     max_size: int = 50_000
 
     def __post_init__(self) -> None:
-        _check_choice("level", self.level, LEVELS)
+        check_choice("level", self.level, LEVELS)
         if self.min_count is None:
             object.__setattr__(self, "min_count", 2 if self.level == "word" else 1)
-        _check_int("min_count", self.min_count, 1)
-        _check_int("max_size", self.max_size, 4)
+        check_int("min_count", self.min_count, 1)
+        check_int("max_size", self.max_size, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +110,12 @@ class NetworkSettings:
     tail_widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_int("vocabulary", self.vocabulary, 4)
-        _check_int("embedding", self.embedding, 1)
-        _check_int("hidden", self.hidden, 1)
-        _check_int("layers", self.layers, 1, 3)
-        _check_float("dropout", self.dropout, "a number in [0, 1)", lambda x: 0 <= x < 1)
-        _check_int("context", self.context, 0)
+        check_int("vocabulary", self.vocabulary, 4)
+        check_int("embedding", self.embedding, 1)
+        check_int("hidden", self.hidden, 1)
+        check_int("layers", self.layers, 1, 3)
+        check_float("dropout", self.dropout, *PART)
+        check_int("context", self.context, 0)
         for field in ("cutoffs", "tail_widths"):  # lists, where they come from JSON
             object.__setattr__(self, field, tuple(getattr(self, field)))
         bounds = (2, *self.cutoffs, self.vocabulary)  # the reserved ids are the head's
@@ -109,7 +126,7 @@ class NetworkSettings:
         if len(self.tail_widths) != len(self.cutoffs):
             raise SettingError("tail_widths", "as many as cutoffs", self.tail_widths)
         for width in self.tail_widths:
-            _check_int("tail_widths", width, 1)
+            check_int("tail_widths", width, 1)
 
     @property
     def tails(self) -> tuple[tuple[int, int, int], ...]:
@@ -145,6 +162,19 @@ PRESETS = {
 }
 AUTO = "auto"
 SCHEDULES = ("cosine", "linear", "constant")
+_RATES = {
+    "minutes": POSITIVE,
+    "learning_rate": POSITIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "clip": POSITIVE,
+    "enough": NOT_NEGATIVE,
+    "dropout": PART,
+    "weight_drop": PART,
+    "word_dropout": PART,
+    "activation_penalty": NOT_NEGATIVE,
+    "slowness_penalty": NOT_NEGATIVE,
+    "checkpoint_minutes": NOT_NEGATIVE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,32 +230,21 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_choice("mode", self.mode, MODES)
-        if self.minutes is not None:
-            _check_float("minutes", self.minutes, "a number above 0", lambda x: x > 0)
+        check_choice("mode", self.mode, MODES)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("precision", self.precision, PRECISIONS)
+        for name, allowed in _RATES.items():
+            value = getattr(self, name)
+            if value is not None or getattr(type(self), name) is not None:
+                check_float(name, value, *allowed)
         if self.epochs is not None:
-            _check_int("epochs", self.epochs, 1)
+            check_int("epochs", self.epochs, 1)
         elif self.minutes is None:
             object.__setattr__(self, "epochs", 40)
-        _check_int("batch", self.batch, 1)
-        _check_int("steps", self.steps, 1)
-        if self.learning_rate is not None:
-            _check_float("learning_rate", self.learning_rate, "a number above 0", lambda x: x > 0)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_float("weight_decay", self.weight_decay, "a number of at least 0", lambda x: x >= 0)
-        _check_float("clip", self.clip, "a number above 0", lambda x: x > 0)
-        _check_int("patience", self.patience, 1)
-        _check_float("enough", self.enough, "a number of at least 0", lambda x: x >= 0)
-        for name in ("dropout", "weight_drop", "word_dropout"):
-            if getattr(self, name) is not None:
-                _check_float(name, getattr(self, name), "a number in [0, 1)", lambda x: 0 <= x < 1)
-        for name in ("activation_penalty", "slowness_penalty", "checkpoint_minutes"):
-            if getattr(self, name) is not None:
-                _check_float(name, getattr(self, name), "a number of at least 0", lambda x: x >= 0)
-        _check_choice("precision", self.precision, PRECISIONS)
-        if not isinstance(self.average, bool):
-            raise SettingError("average", "true or false", self.average)
-        _check_int("seed", self.seed, 0, 2**32 - 1)
+        for name in ("batch", "steps", "patience"):
+            check_int(name, getattr(self, name), 1)
+        check_bool("average", self.average)
+        check_int("seed", self.seed, 0, 2**32 - 1)
 
 
 # Of a run as a whole: a row of a prompt file cannot override them.
@@ -287,28 +306,24 @@ class GenerationSettings:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        _check_int("samples", self.samples, 1, _MOST_TEXTS)
+        check_int("samples", self.samples, 1, _MOST_TEXTS)
         if not isinstance(self.temperatures, tuple) or not self.temperatures:
             raise SettingError("temperature", TEMPERATURES, self.temperatures)
         for value in self.temperatures:
-            _check_float("temperature", value, TEMPERATURES, lambda x: x == 0 or 1e-3 <= x <= 1e3)
-        _check_int("top_k", self.top_k, 0, 2**31 - 1)
-        _check_float("top_p", self.top_p, "a number in (0, 1]", lambda x: 0 < x <= 1)
-        _check_float("min_p", self.min_p, "a number in [0, 1]", lambda x: 0 <= x <= 1)
-        _check_int("max_words", self.max_words, 1, 100_000)
-        _check_int("min_words", self.min_words, 0)
+            check_float("temperature", value, TEMPERATURES, lambda x: x == 0 or 1e-3 <= x <= 1e3)
+        check_int("top_k", self.top_k, 0, 2**31 - 1)
+        check_float("top_p", self.top_p, "a number in (0, 1]", lambda x: 0 < x <= 1)
+        check_float("min_p", self.min_p, *SHARE)
+        check_int("max_words", self.max_words, 1, 100_000)
+        check_int("min_words", self.min_words, 0)
         if self.min_words > self.max_words:
             raise SettingError("min_words", "at most max_words", self.min_words)
         if self.texts > _MOST_TEXTS:
             allowed = f"so many that a prompt has at most {_MOST_TEXTS} texts"
             raise SettingError("samples", allowed, self.samples)
-        _check_float(
-            "repetition_penalty",
-            self.repetition_penalty,
-            "a number from 1 (off) to 10",
-            lambda x: 1 <= x <= 10,
-        )
-        _check_int("no_repeat_ngram", self.no_repeat_ngram, 0, 100)
+        penalty, allowed = self.repetition_penalty, "a number from 1 (off) to 10"
+        check_float("repetition_penalty", penalty, allowed, lambda x: 1 <= x <= 10)
+        check_int("no_repeat_ngram", self.no_repeat_ngram, 0, 100)
         for field, words in (("stop", self.stop), ("ban", self.ban)):
             if not isinstance(words, tuple) or not all(
                 isinstance(word, str) and word.strip() for word in words
@@ -316,10 +331,9 @@ class GenerationSettings:
                 raise SettingError(field, "words that are not empty", words)
         if self.label is not None and not isinstance(self.label, str):
             raise SettingError("label", "a text", self.label)
-        for field, value in (("unknown", self.unknown), ("echo", self.echo)):
-            if not isinstance(value, bool):
-                raise SettingError(field, "true or false", value)
-        _check_int("seed", self.seed, 0, 2**64 - 1)
+        check_bool("unknown", self.unknown)
+        check_bool("echo", self.echo)
+        check_int("seed", self.seed, 0, 2**64 - 1)
         if self.precision not in PRECISIONS:
             raise SettingError("precision", " or ".join(PRECISIONS), self.precision)
 

@@ -23,9 +23,7 @@ from textmill.pipeline.augment.candidates import (
     AugmentSettings,
     Clock,
     Made,
-    Rows,
     level_of,
-    lines_of,
     make_candidates,
 )
 from textmill.pipeline.augment.classifiers import CLASSIFIERS, UNSPACED, needs_scikit_learn
@@ -36,6 +34,7 @@ from textmill.pipeline.augment.gain import CheckSettings
 from textmill.pipeline.augment.gain import check as measure
 from textmill.pipeline.augment.table import (
     Labelled,
+    Rows,
     check_ending,
     read_labelled,
     write_table,
@@ -43,6 +42,7 @@ from textmill.pipeline.augment.table import (
 from textmill.pipeline.files.filesystem import make_directory, read, remove, sha256, write_once
 from textmill.pipeline.job.generate import Progress
 from textmill.pipeline.job.launch import HERE, Launch
+from textmill.pipeline.output.formats import json_lines, json_page
 
 MOST_ROWS = 10_000  # that are learned from
 _FEW = 10  # rows of a label, below which it is told
@@ -96,7 +96,7 @@ def augment(
     run = AugmentRun(
         settings=settings, filters=filters, launch=launch, report=report, progress=progress
     )
-    found = make_candidates(folder, rows, run, known=table.texts, clock=clock)
+    found = make_candidates(folder, rows, run, known=table.rows.texts, clock=clock)
     wanted = settings.wanted(rows.labels)
     text, label = table.columns
     about = {
@@ -128,7 +128,7 @@ def _checked(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> list[dict[st
     def augment_part(texts: Sequence[str], labels: Sequence[str], seed: int) -> list[Candidate]:
         part = next(parts)
         run.report.message(f"check {part} of {_CHECKS}: all anew without a part of the real rows")
-        rest = Rows(texts=list(texts), labels=list(labels))
+        rest = Rows(list(texts), list(labels), numbers=[])
         return make_candidates(folder.check(part), rest, run, clock=Clock()).kept
 
     asked = CheckSettings(
@@ -151,18 +151,19 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
     """
     for why, count in table.left_out.items():
         report.message(f"{count:,} rows with {why} are not learned from")
-    counts = Counter(table.labels)
+    rows = table.rows
+    counts = Counter(rows.labels)
     if len(counts) == 1:
         raise TextmillError(
-            f"all {len(table.labels):,} rows have the label {table.labels[0]!r}; a classifier "
+            f"all {len(rows.labels):,} rows have the label {rows.labels[0]!r}; a classifier "
             "needs two labels. For more text of one kind: textmill train, textmill generate"
         )
-    if len(counts) > max(len(table.labels) / 2, 2):
+    if len(counts) > max(len(rows.labels) / 2, 2):
         raise TextmillError(
             f"the column '{settings.label}' holds {len(counts):,} labels in "
-            f"{len(table.labels):,} rows; name the column of labels with --label"
+            f"{len(rows.labels):,} rows; name the column of labels with --label"
         )
-    characters = "".join("".join(table.texts[:1000]).split())
+    characters = "".join("".join(rows.texts[:1000]).split())
     if settings.level != "char":
         share = len(_UNSPACED.findall(characters)) / max(len(characters), 1)
         if share > _UNSPACED_SHARE:
@@ -177,23 +178,18 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
             f"labels with fewer than {_FEW} rows, whose added rows the classifier can hardly "
             f"judge: {told}"
         )
-    if len(table.texts) <= MOST_ROWS:
-        return Rows(texts=table.texts, labels=table.labels, numbers=[row + 1 for row in table.rows])
+    if len(rows.texts) <= MOST_ROWS:
+        return rows
     random, chosen = np.random.default_rng(settings.seed), []
-    names = np.array(table.labels)
+    names = np.array(rows.labels)
     for label, n in sorted(counts.items()):
         share = math.ceil(MOST_ROWS * n / len(names))
         chosen += random.permutation(np.flatnonzero(names == label))[:share].tolist()
     report.message(
-        f"{len(table.texts):,} rows are more than are of use: {len(chosen):,} of them, chosen by "
+        f"{len(rows.texts):,} rows are more than are of use: {len(chosen):,} of them, chosen by "
         "--seed, are learned from and counted for --per-example; all come back"
     )
-    chosen.sort()
-    return Rows(
-        texts=[table.texts[i] for i in chosen],
-        labels=[table.labels[i] for i in chosen],
-        numbers=[table.rows[i] + 1 for i in chosen],
-    )
+    return rows.chosen(sorted(chosen))
 
 
 # -- the folder ------------------------------------------------------------------------------------
@@ -202,8 +198,7 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
 def _asked(data: str, settings: AugmentSettings, filters: FilterSettings) -> dict[str, Any]:
     """What makes a run this one: a resume must ask for the same."""
     told = json.loads(json.dumps({**asdict(settings), **asdict(filters)}))
-    for name in ("unlabelled",):
-        told[name] = [os.path.basename(path) for path in told[name]]
+    told["unlabelled"] = [os.path.basename(path) for path in told["unlabelled"]]
     if settings.init_from is not None:
         told["init_from"] = load_model(settings.init_from).fingerprint
     return {"settings": {**told, "data": os.path.basename(data)}, "data": sha256(read(data))}
@@ -231,11 +226,7 @@ def _begin(folder: AugmentFolder, asked: dict[str, Any], *, resume: bool) -> Non
     except TextmillError as error:
         raise TextmillError(f"{error}, or go on with --resume") from None
     make_directory(folder.path)
-    write_once(place, _json(asked))
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    write_once(place, json_page(asked))
 
 
 # -- the output ------------------------------------------------------------------------------------
@@ -269,12 +260,9 @@ def _counts(table: Labelled, rows: Rows, wanted: Mapping[str, int], found: Made)
 def _agreement(found: Made) -> dict[str, Any]:
     """Candidates by asked label (rows) and the classifiers' (columns)."""
     candidates, scores = found.candidates, found.scores
-    names = sorted({c.label for c in candidates} | {s.predicted for s in scores})
-    at = {name: i for i, name in enumerate(names)}
-    matrix = np.zeros((len(names), len(names)), np.int64)
-    for candidate, own in zip(candidates, scores, strict=True):
-        matrix[at[candidate.label], at[own.predicted]] += 1
-    return {"labels": names, "matrix": matrix.tolist()}
+    pairs = Counter(zip((c.label for c in candidates), (s.predicted for s in scores), strict=True))
+    names = sorted({name for pair in pairs for name in pair})
+    return {"labels": names, "matrix": [[pairs[a, b] for b in names] for a in names]}
 
 
 _COLUMNS = ("source", "confidence", "copied", "similarity", "loops", "perplexity")
@@ -290,10 +278,9 @@ def _write(
 ) -> None:
     """The folder's files, and the table last: where it stands, all is there."""
     candidates, choice = found.candidates, found.choice
-    numbers = [None if c.source is None else learned.numbers[c.source] for c in candidates]
     records = [
-        {"source": number, **own.record()}
-        for number, own in zip(numbers, found.scores, strict=True)
+        {"source": None if c.source is None else learned.numbers[c.source], **own.record()}
+        for c, own in zip(candidates, found.scores, strict=True)
     ]
     rejected = [
         {
@@ -302,9 +289,10 @@ def _write(
         }
         for i in sorted(choice.reasons)
     ]  # fmt: skip
-    write_once(folder.rejected, lines_of(rejected))
-    write_once(folder.about, _json(about))
-    cells = {name: table.cells[row][1] for name, row in zip(table.labels, table.rows, strict=True)}
+    write_once(folder.rejected, json_lines(rejected))
+    write_once(folder.about, json_page(about))
+    used = zip(table.rows.labels, table.rows.numbers, strict=True)
+    cells = {label: table.cells[number - 1][1] for label, number in used}
     columns = added_columns(table.columns, ["origin", *_COLUMNS])
     nothing = [None] * len(_COLUMNS)
 
@@ -312,9 +300,8 @@ def _write(
         for text, label in table.cells:
             yield [text, label, REAL, *nothing]
         for i in choice.kept:
-            own = candidates[i]
-            own_scores = [records[i][name] for name in _COLUMNS]
-            yield [own.text, cells[own.label], own.origin, *own_scores]
+            own, scores = candidates[i], (records[i][name] for name in _COLUMNS)
+            yield [own.text, cells[own.label], own.origin, *scores]
 
     write_table(out, [*table.columns, *columns], rows())
 

@@ -19,10 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from textmill.model.errors import SettingError, TextmillError, UsageError
-from textmill.model.network.directory import SavedModel, load_model
+from textmill.model.errors import TextmillError, UsageError
 from textmill.model.reporter import Reporter
-from textmill.model.settings import AUTO, GenerationSettings, TrainSettings, VocabularySettings
+from textmill.model.settings import (
+    AUTO,
+    GenerationSettings,
+    TrainSettings,
+    VocabularySettings,
+    check_choice,
+    check_int,
+)
 from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.model.training.train import train_model
 from textmill.pipeline.augment.classifiers import cross_fitted
@@ -37,9 +43,11 @@ from textmill.pipeline.augment.filters import (
     score,
 )
 from textmill.pipeline.augment.folder import AugmentFolder
+from textmill.pipeline.augment.table import Rows
 from textmill.pipeline.files.filesystem import make_directory, write_once
 from textmill.pipeline.job.generate import Interrupted, Progress, generate
 from textmill.pipeline.job.launch import Launch
+from textmill.pipeline.output.formats import json_lines
 
 GENERATED, PSEUDO = "generated", "pseudo"
 PER_EXAMPLE = 10
@@ -94,23 +102,18 @@ class AugmentSettings:
 
     def __post_init__(self) -> None:
         for name in ("per_example", "per_label", "candidates", "epochs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingError(name, "a whole number of at least 1", value)
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name), 1)
         given = (self.per_example is not None, self.per_label is not None, self.balance)
         if sum(given) > 1:
             raise UsageError("give one of --per-example, --per-label and --balance")
-        known = (GENERATED, PSEUDO, *AUGMENTERS)
         for name in self.methods:
-            if name not in known:
-                raise SettingError("with", "of " + ", ".join(known), name)
+            check_choice("with", name, (GENERATED, PSEUDO, *AUGMENTERS))
         if PSEUDO in self.methods and not self.unlabelled:
             raise UsageError("--with pseudo takes its texts from --unlabelled, which is not given")
-        if not 0 < self.minutes < math.inf:
-            raise SettingError("minutes", "a number above 0", self.minutes)
         # Refuses what they refuse, before a minute is spent.
         GenerationSettings(temperatures=self.temperatures, seed=self.seed)
-        TrainSettings(seed=self.seed)
+        TrainSettings(minutes=self.minutes, seed=self.seed)
 
     def wanted(self, labels: Sequence[str]) -> dict[str, int]:
         """Rows to add, by label."""
@@ -135,20 +138,6 @@ class Clock:
         started = time.monotonic()
         yield
         self.seconds[phase] = round(time.monotonic() - started, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """The real rows that are learned from.
-
-    Attributes:
-        texts: in single spaces. labels: theirs.
-        numbers: of the table's rows, from 1.
-    """
-
-    texts: list[str]
-    labels: list[str]
-    numbers: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,24 +173,6 @@ class AugmentRun:
     progress: Progress | None
 
 
-@dataclass
-class _Written:
-    """Candidates so far.
-
-    Attributes:
-        perplexities: one for each candidate; None where the language model wrote none of it.
-        unfinished: numbers of the candidates that were cut.
-    """
-
-    candidates: list[Candidate] = field(default_factory=list)
-    perplexities: list[float | None] = field(default_factory=list)
-    unfinished: set[int] = field(default_factory=set)
-
-    def add(self, candidate: Candidate, perplexity: float | None = None) -> None:
-        self.candidates.append(candidate)
-        self.perplexities.append(perplexity)
-
-
 def make_candidates(
     folder: AugmentFolder, rows: Rows, run: AugmentRun, *, known: Sequence[str] = (), clock: Clock
 ) -> Made:
@@ -220,47 +191,28 @@ def make_candidates(
     settings = run.settings
     wanted, level = settings.wanted(rows.labels), level_of(settings)
     with clock.of("train"):
-        model = _learned(folder, rows, run) if _needs_model(settings) else None
+        if {GENERATED, "masked"} & set(settings.methods):
+            _learn(folder, rows, run)
     judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
-    written = _Written()
+    candidates: list[Candidate] = []
     with clock.of("generate"):
         for method, counts in _shares(wanted, settings).items():
             if method == GENERATED:
-                assert model is not None
                 _write_prompts(folder, rows, counts, run)
-                _generate(folder, model, run)
-                _take_generated(folder, written)
+                candidates += _generated(folder, rows, run)
             elif method == PSEUDO:
-                for one in _pseudo(rows, counts, judges, settings):
-                    written.add(one)
+                candidates += _pseudo(rows, counts, judges, settings)
             else:
-                edit = AUGMENTERS[method]
-                for one in edit(
+                candidates += AUGMENTERS[method](
                     rows.texts, rows.labels, counts, seed=settings.seed, model_dir=folder.model
-                ):
-                    written.add(one)
+                )
     with clock.of("filter"):
-        scores = score(
-            written.candidates, rows.texts, rows.labels, fitted=judges,
-            perplexities=written.perplexities, level=level, known=known,
-        )  # fmt: skip
+        scores = score(candidates, rows.texts, rows.labels, fitted=judges, level=level, known=known)
         choice = choose(
-            written.candidates, scores, wanted, lengths=_lengths(rows, level),
-            settings=run.filters, level=level, seed=settings.seed,
-            unfinished=frozenset(written.unfinished),
+            candidates, scores, wanted, lengths=_lengths(rows, level), settings=run.filters,
+            level=level, seed=settings.seed,
         )  # fmt: skip
-    return Made(candidates=written.candidates, scores=scores, choice=choice)
-
-
-def _take_generated(folder: AugmentFolder, written: _Written) -> None:
-    for path in sorted(Path(folder.generated).glob("shard-*.jsonl")):
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                row = json.loads(line)
-                if row["finish"] == "length":
-                    written.unfinished.add(len(written.candidates))
-                own = Candidate(row["text"].strip(), row["label"], GENERATED, row["source"])
-                written.add(own, math.exp(min(-row["logprob"], 700.0)))
+    return Made(candidates=candidates, scores=scores, choice=choice)
 
 
 def _pseudo(
@@ -291,53 +243,51 @@ def level_of(settings: AugmentSettings) -> str:
 def _lengths(rows: Rows, level: str) -> dict[str, tuple[int, int]]:
     """Words of the shortest and the longest row of each label."""
     cut = cuts(level)[0]
-    found: dict[str, tuple[int, int]] = {}
+    words: dict[str, list[int]] = {}
     for text, label in zip(rows.texts, rows.labels, strict=True):
-        words = len(cut(text))
-        low, high = found.get(label, (words, words))
-        found[label] = min(low, words), max(high, words)
-    return found
+        words.setdefault(label, []).append(len(cut(text)))
+    return {label: (min(counts), max(counts)) for label, counts in words.items()}
 
 
 # -- the language model ----------------------------------------------------------------------------
 
 
-def _learned(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> SavedModel:
-    """The model of the labelled rows; that of all texts before it, where there are others."""
+def _learn(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> None:
+    """Makes the model of the labelled rows; that of all texts before it, where there are others."""
     settings = run.settings
     few = len(rows.texts) < _FEW_ROWS
     often = max(_OFTEN, math.ceil(_LEAST_LINES / len(rows.texts))) if few else 1
     lines = [
         {"text": text, "label": label} for text, label in zip(rows.texts, rows.labels, strict=True)
     ] * often
-    write_once(folder.rows, lines_of(lines))
+    write_once(folder.rows, json_lines(lines))
     start, left = settings.init_from, settings.minutes
     if settings.unlabelled:
         texts = read_corpus(settings.unlabelled, mode="lines").texts + rows.texts
         write_once(folder.texts, "\n".join(texts).encode() + b"\n")
         corpus = CorpusSettings(paths=(folder.texts,), mode="lines")
         train = _training(settings, left * _BASE_SHARE, len(texts))
-        _model(folder.base, corpus, run, train, AUTO, start)
+        _train(folder.base, corpus, run, train, AUTO, start)
         start, left = folder.base, left * (1 - _BASE_SHARE)
     corpus = CorpusSettings(paths=(folder.rows,), mode="lines", text="text", labels="label")
     train = _training(settings, left, len(rows.texts), often=often)
     preset = "mini" if few and start is None else AUTO
-    return _model(folder.model, corpus, run, train, preset, start)
+    _train(folder.model, corpus, run, train, preset, start)
 
 
-def _model(
+def _train(
     place: str,
     corpus: CorpusSettings,
     run: AugmentRun,
     train: TrainSettings,
     preset: str,
     init_from: str | None,
-) -> SavedModel:
-    """A trained model, or the one that an interrupted run trained."""
+) -> None:
+    """Trains a model, unless a run that was interrupted has."""
     checkpoint = Path(f"{place}.training", "checkpoint.npz").exists()
     if os.path.exists(place) and not checkpoint:
         run.report.message(f"{os.path.basename(place)} stands already")
-        return load_model(place)
+        return
     model = train_model(
         place,
         corpus=corpus,
@@ -351,7 +301,6 @@ def _model(
     )
     if model.training["metrics"]["stopped"] == "interrupted":
         raise Interrupted("interrupted; the same command with --resume goes on")
-    return model
 
 
 def _training(
@@ -379,10 +328,6 @@ def _training(
         word_dropout=0.05 if few else None,
         seed=settings.seed,
     )
-
-
-def _needs_model(settings: AugmentSettings) -> bool:
-    return GENERATED in settings.methods or "masked" in settings.methods
 
 
 def _shares(wanted: Mapping[str, int], settings: AugmentSettings) -> dict[str, dict[str, int]]:
@@ -418,7 +363,7 @@ def _write_prompts(
         ]  # fmt: skip
     if not prompts:
         raise TextmillError("no row has two words, so that none can be begun; add longer texts")
-    write_once(folder.prompts, lines_of(prompts))
+    write_once(folder.prompts, json_lines(prompts))
 
 
 def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
@@ -428,14 +373,15 @@ def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
     return [mark.join(units[:k]) for k in sizes if k < len(units) and mark.join(units[:k]).strip()]
 
 
-def _generate(folder: AugmentFolder, model: SavedModel, run: AugmentRun) -> None:
+def _generated(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> Iterator[Candidate]:
+    """What the language model makes of the prompts."""
     generate(
         folder.model,
         prompts=[folder.prompts],
         out=folder.generated,
         settings=GenerationSettings(
             temperatures=run.settings.temperatures,
-            label=model.labels[0],
+            label=min(rows.labels),  # each prompt has its own; a run's must be one of the model's
             echo=True,
             seed=run.settings.seed,
         ),
@@ -443,9 +389,11 @@ def _generate(folder: AugmentFolder, model: SavedModel, run: AugmentRun) -> None
         resume=True,
         progress=run.progress,
     )
-
-
-def lines_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows as JSON Lines."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return text.encode("utf-8", "replace")
+    for path in sorted(Path(folder.generated).glob("shard-*.jsonl")):
+        for line in path.read_text("utf-8").split("\n")[:-1]:
+            row = json.loads(line)
+            yield Candidate(
+                row["text"].strip(), row["label"], GENERATED, row["source"],
+                perplexity=math.exp(min(-row["logprob"], 700.0)),
+                unfinished=row["finish"] == "length",
+            )  # fmt: skip

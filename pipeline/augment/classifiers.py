@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 
@@ -29,10 +29,12 @@ def words_and_marks(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-class Classifier(Protocol):
+class Classifier:
     """What both classifiers can do."""
 
-    labels: tuple[str, ...]
+    def __init__(self, *, seed: int = 0):
+        self.seed = seed
+        self.labels: tuple[str, ...] = ()
 
     def fit(
         self,
@@ -40,7 +42,7 @@ class Classifier(Protocol):
         labels: Sequence[str],
         *,
         sources: Sequence[int | None] | None = None,
-    ) -> Classifier:
+    ) -> Self:
         """Trains on rows.
 
         Args:
@@ -51,11 +53,18 @@ class Classifier(Protocol):
         Raises:
             UsageError: there are not two labels at least, or no row holds a word.
         """
-        ...
+        self.labels, ids = label_ids(labels)
+        if not any(map(words_and_marks, texts)):
+            raise UsageError("no row holds a word to learn from")
+        self._fit(texts, ids, tuple(sources or ()))
+        return self
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """p(label | text), float64 [N, L], labels in the order of `labels`."""
-        ...
+        raise NotImplementedError
+
+    def _fit(self, texts: Sequence[str], ids: np.ndarray, sources: tuple[int | None, ...]) -> None:
+        raise NotImplementedError
 
 
 def label_ids(labels: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -71,7 +80,7 @@ def label_ids(labels: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(map(str, names)), ids
 
 
-class TfidfClassifier:
+class TfidfClassifier(Classifier):
     """Logistic regression on TF-IDF of words and pairs of words.
 
     It has no part that is left to chance, so `seed` changes nothing; it is there to be made as the
@@ -87,22 +96,14 @@ class TfidfClassifier:
     name = "logistic regression on TF-IDF"
 
     def __init__(self, *, seed: int = 0, penalty: float = 10_000.0, characters: bool = False):
-        self.seed, self.penalty, self.characters = seed, penalty, characters
-        self.labels: tuple[str, ...] = ()
+        super().__init__(seed=seed)
+        self.penalty, self.characters = penalty, characters
 
-    def fit(
-        self,
-        texts: Sequence[str],
-        labels: Sequence[str],
-        *,
-        sources: Sequence[int | None] | None = None,
-    ) -> TfidfClassifier:
-        """See `Classifier.fit`; which rows are real makes no difference here."""
+    def _fit(self, texts: Sequence[str], ids: np.ndarray, sources: tuple[int | None, ...]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_union
 
-        self.labels, ids = label_ids(labels)
         words = TfidfVectorizer(
             analyzer="word", ngram_range=(1, 2), tokenizer=words_and_marks, token_pattern=None,
             lowercase=False, sublinear_tf=True, dtype=np.float64,
@@ -112,20 +113,16 @@ class TfidfClassifier:
             runs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
             parts.append(runs)
         self._vectors = make_union(*parts)
-        try:
-            x = self._vectors.fit_transform(texts)
-        except ValueError:
-            raise UsageError("no row holds a word to learn from") from None
+        x = self._vectors.fit_transform(texts)
         self._model = LogisticRegression(C=self.penalty / len(texts), max_iter=300, tol=1e-3)
         self._model.fit(x, ids)
-        return self
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """See `Classifier.probabilities`."""
         return np.asarray(self._model.predict_proba(self._vectors.transform(texts)))
 
 
-class LstmClassifier:
+class LstmClassifier(Classifier):
     """A small LSTM with word vectors of its own, in Keras.
 
     Every training makes the same number of steps at most, whatever the number of rows, and stops
@@ -140,28 +137,14 @@ class LstmClassifier:
     name = "LSTM"
 
     def __init__(self, *, seed: int = 0, settings: Any = None):
-        self.seed, self.settings = seed, settings
-        self.labels: tuple[str, ...] = ()
-        self._trained: Any = None
+        super().__init__(seed=seed)
+        self.settings = settings
 
-    def fit(
-        self,
-        texts: Sequence[str],
-        labels: Sequence[str],
-        *,
-        sources: Sequence[int | None] | None = None,
-    ) -> LstmClassifier:
-        """See `Classifier.fit`."""
+    def _fit(self, texts: Sequence[str], ids: np.ndarray, sources: tuple[int | None, ...]) -> None:
         from textmill.pipeline.augment.lstm_classifier import train
 
-        self.labels, ids = label_ids(labels)
         rows = [words_and_marks(text) for text in texts]
-        if not any(rows):
-            raise UsageError("no row holds a word to learn from")
-        self._trained = train(
-            rows, ids, sources=tuple(sources or ()), seed=self.seed, settings=self.settings
-        )
-        return self
+        self._trained = train(rows, ids, sources=sources, seed=self.seed, settings=self.settings)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """See `Classifier.probabilities`."""
@@ -191,12 +174,12 @@ def folds_of(labels: Sequence[str], *, folds: int, seed: int) -> np.ndarray:
 
     A label's only row is in no fold (-1): without it nobody could know the label.
     """
-    _, ids = np.unique(np.array(labels, object).astype(str), return_inverse=True)
+    names = np.array(labels, object).astype(str)
     random = np.random.default_rng([seed, folds])
-    found = np.full(len(ids), -1)
+    found = np.full(len(names), -1)
     dealt = 0
-    for label in range(ids.max(initial=-1) + 1):
-        rows = random.permutation(np.flatnonzero(ids == label))
+    for label in np.unique(names):
+        rows = random.permutation(np.flatnonzero(names == label))
         if len(rows) > 1:
             found[rows] = (dealt + np.arange(len(rows))) % folds
             dealt += len(rows)

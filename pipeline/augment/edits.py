@@ -6,9 +6,10 @@ other rows change nothing. A variant that is its row, or an earlier variant, aga
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,16 @@ class Candidate:
         text, label: what it is.
         origin: the method that made it.
         source: index of the real row it came from; None where there is none.
+        perplexity: None where the language model wrote none of it.
+        unfinished: whether it was cut.
     """
 
     text: str
     label: str
     origin: str
     source: int | None
+    perplexity: float | None = None
+    unfinished: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,21 +55,25 @@ class _Variant:
     number: int
 
 
-_Make = Callable[[list[_Variant]], list[str]]
+# Makes variants, whose random numbers hang on a seed; of the model in a directory, if it needs one.
+_Maker = Callable[[int, str | None], Callable[[list[_Variant]], list[str]]]
 
 
-def _fill(
+def _augmented(
+    origin: str,
+    maker: _Maker,
     texts: Sequence[str],
     labels: Sequence[str],
-    count_per_label: dict[str, int],
+    count_per_label: Mapping[str, int],
     *,
-    origin: str,
-    make: _Make,
+    seed: int,
+    model_dir: str | None = None,
 ) -> list[Candidate]:
     """As many variants as are wanted, shared out evenly over each label's different rows.
 
     They are fewer where rows have no more: a row of one word cannot be swapped.
     """
+    make = maker(seed, model_dir)
     sources: dict[str, dict[str, int]] = {}
     for i, (text, label) in enumerate(zip(texts, labels, strict=True)):
         sources.setdefault(label, {}).setdefault(text, i)
@@ -110,33 +119,19 @@ def _pieces(text: str) -> tuple[list[str], str]:
     return text.split(), " "
 
 
-_Edit = Callable[[list[str], np.random.Generator], list[str]]
-
-
-def _edited(origin: str, edit: _Edit) -> Callable[..., list[Candidate]]:
+def _edited(
+    origin: str, edit: Callable[[list[str], np.random.Generator], list[str]]
+) -> Callable[..., list[Candidate]]:
     """The augmenter that changes the words of a row."""
 
-    def augmenter(
-        texts: Sequence[str],
-        labels: Sequence[str],
-        count_per_label: dict[str, int],
-        *,
-        seed: int,
-        model_dir: str | None = None,
-    ) -> list[Candidate]:
-        def make(variants: list[_Variant]) -> list[str]:
-            made = []
-            for variant in variants:
-                words, between = _pieces(variant.text)
-                if words:
-                    words = edit(words, _random(seed, origin, variant))
-                made.append(between.join(words))
-            return made
+    def edited(seed: int, variant: _Variant) -> str:
+        words, between = _pieces(variant.text)
+        return between.join(edit(words, _random(seed, origin, variant)) if words else words)
 
-        return _fill(texts, labels, count_per_label, origin=origin, make=make)
+    def maker(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list[str]]:
+        return lambda variants: [edited(seed, variant) for variant in variants]
 
-    augmenter.__doc__ = f"{(edit.__doc__ or '').strip()} See `AUGMENTERS`."
-    return augmenter
+    return functools.partial(_augmented, origin, maker)
 
 
 def swapped(words: list[str], random: np.random.Generator) -> list[str]:
@@ -166,19 +161,12 @@ def punctuated(words: list[str], random: np.random.Generator) -> list[str]:
     return found
 
 
-def masked(
-    texts: Sequence[str],
-    labels: Sequence[str],
-    count_per_label: dict[str, int],
-    *,
-    seed: int,
-    model_dir: str | None = None,
-) -> list[Candidate]:
+def _masked(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list[str]]:
     """Draws words anew as the model would go on (contextual augmentation, Kobayashi 2018).
 
     Each word is drawn anew with probability `MASKED`, one at least, from the model's distribution
     given the row's own words before it, and the label if the model has labels. It is the
-    generator's draw of one word: exact, and neither `<unk>` nor the end. See `AUGMENTERS`.
+    generator's draw of one word: exact, and neither `<unk>` nor the end.
 
     Raises:
         UsageError: there is no model, or it does not know a label.
@@ -219,7 +207,7 @@ def masked(
             made.append("".join([*pieces, variant.text[at:]]))
         return made
 
-    return _fill(texts, labels, count_per_label, origin="masked", make=make)
+    return make
 
 
 # Each takes (texts, labels, how many of each label) and, by name, seed and model_dir, the model
@@ -228,5 +216,5 @@ AUGMENTERS: dict[str, Callable[..., list[Candidate]]] = {
     "swap": _edited("swap", swapped),
     "delete": _edited("delete", thinned),
     "aeda": _edited("aeda", punctuated),
-    "masked": masked,
+    "masked": functools.partial(_augmented, "masked", _masked),
 }

@@ -7,7 +7,6 @@ on what stands between spaces, and the largest figure counts.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from textmill.model.errors import SettingError
+from textmill.model.settings import NOT_NEGATIVE, SHARE, check_float, check_int
 from textmill.pipeline.augment.edits import Candidate
 
 Words = tuple[str, ...]
@@ -59,13 +58,12 @@ class FilterSettings:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if name == "max_copied":
-                if value is not None and (not isinstance(value, int) or value < 1):
-                    raise SettingError(name, "a whole number of at least 1", value)
+                if value is not None:
+                    check_int(name, value, 1)
             elif name in ("length_slack", "max_perplexity"):
-                if not (math.isfinite(value) and value >= 0):
-                    raise SettingError(name, "a number of at least 0", value)
-            elif not 0 <= value <= 1:
-                raise SettingError(name, "a number in [0, 1]", value)
+                check_float(name, value, *NOT_NEGATIVE)
+            else:
+                check_float(name, value, *SHARE)
 
     def copied(self, level: str) -> int:
         """The longest copied run that is let through."""
@@ -151,22 +149,11 @@ def longest_runs(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
 
 def largest_jaccard(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
     """For each text, the largest Jaccard similarity of its word set to that of a row, float64."""
-    from scipy.sparse import csr_matrix
+    from sklearn.preprocessing import MultiLabelBinarizer
 
-    names: dict[str, int] = {}
-    sides = []
-    for side in (texts, rows):
-        sets = [sorted({names.setdefault(word, len(names)) for word in words}) for words in side]
-        sizes = np.array([len(s) for s in sets], np.int64)
-        sides.append((np.concatenate([*sets, []]).astype(np.int64), sizes))
-    (ids, sizes), (row_ids, row_sizes) = sides
-    shape = max(len(names), 1)
-
-    def matrix(ids: np.ndarray, sizes: np.ndarray) -> Any:
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        return csr_matrix((np.ones(len(ids), np.int32), ids, starts), (len(sizes), shape))
-
-    words, of_rows = matrix(ids, sizes), matrix(row_ids, row_sizes).T.tocsr()
+    sets = MultiLabelBinarizer(sparse_output=True).fit_transform([*texts, *rows])
+    sizes, row_sizes = np.split(np.diff(sets.indptr), [len(texts)])
+    words, of_rows = sets[: len(texts)], sets[len(texts) :].T.tocsr()
     found = np.zeros(len(texts))
     for start in range(0, len(texts), _JACCARD_ROWS):
         shared = (words[start : start + _JACCARD_ROWS] @ of_rows).tocoo()
@@ -210,7 +197,6 @@ def score(
     labels: Sequence[str],
     *,
     fitted: Iterable[tuple[Any, Any]],
-    perplexities: Sequence[float | None],
     level: str,
     known: Sequence[str] = (),
 ) -> list[Scores]:
@@ -221,7 +207,6 @@ def score(
         fitted: classifiers and the rows that each has not seen, from `cross_fitted`. A candidate
             is judged by the one that has not seen the row it began as; one that began as none, by
             all of them.
-        perplexities: one for each candidate.
         known: other texts that must not come again.
     """
     written = [candidate.text for candidate in candidates]
@@ -238,8 +223,8 @@ def score(
     pairs = {pair for text in texts for pair in _pairs(first(text))}
     predicted, confidence = judged(candidates, list(fitted))
     found = []
-    for i, text in enumerate(written):
-        cut_text = first(text)
+    for i, candidate in enumerate(candidates):
+        cut_text = first(candidate.text)
         near = _pairs(cut_text)
         found.append(
             Scores(
@@ -252,7 +237,7 @@ def score(
                 similarity=float(similar[i]),
                 loops=loops(cut_text),
                 unseen=sum(pair not in pairs for pair in near) / max(len(near), 1),
-                perplexity=perplexities[i],
+                perplexity=candidate.perplexity,
             )
         )
     return found
@@ -274,8 +259,10 @@ def judged(
     column = {name: i for i, name in enumerate(names)}
     known = np.array([[name in c.labels for name in names] for c, _ in fitted])
     asked = np.array([column[c.label] for c in candidates], np.int64)
-    fold = {row: i for i, (_, held_out) in enumerate(fitted) for row in held_out}
-    own = np.array([fold.get(c.source, -1) if c.source is not None else -1 for c in candidates])
+    fold: dict[int | None, int] = {
+        row: i for i, (_, held_out) in enumerate(fitted) for row in held_out
+    }
+    own = np.array([fold.get(c.source, -1) for c in candidates], np.int64)
     total, judges = np.zeros((len(candidates), len(names))), np.zeros(len(candidates))
     for i, (classifier, _) in enumerate(fitted):
         alone = (own < 0) | ~known[own, asked]
@@ -318,7 +305,6 @@ def choose(
     settings: FilterSettings,
     level: str,
     seed: int = 0,
-    unfinished: frozenset[int] = frozenset(),
 ) -> Choice:
     """Keeps for each label as many as are wanted of the candidates that pass, drawn by `seed`.
 
@@ -327,15 +313,13 @@ def choose(
     Args:
         wanted: how many, by label.
         lengths: words of the shortest and the longest real row, by label.
-        unfinished: numbers of candidates that were cut.
     """
     written = [s.perplexity for s in scores if s.perplexity is not None]
     median = float(np.median(written)) if written else 1.0
     reasons: dict[int, str] = {}
     passed: dict[str, list[int]] = {label: [] for label in wanted}
     for i, (candidate, own) in enumerate(zip(candidates, scores, strict=True)):
-        why = "unfinished" if i in unfinished else None
-        why = why or _why_not(candidate, own, lengths, median, settings, level)
+        why = _why_not(candidate, own, lengths, median, settings, level)
         if why is None:
             passed[candidate.label].append(i)
         else:
@@ -371,6 +355,7 @@ def _why_not(
     slack = settings.length_slack
     by_people = candidate.origin in BY_PEOPLE
     checks = (
+        ("unfinished", candidate.unfinished),
         ("empty", not own.words),
         ("copy of a real row", own.duplicate),
         ("copied run", not by_people and own.copied > settings.copied(level)),

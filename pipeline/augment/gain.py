@@ -11,14 +11,16 @@ the corrected resampled t-test (Nadeau and Bengio, "Inference for the generaliza
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from textmill.model.errors import SettingError, UsageError
+from textmill.model.errors import UsageError
+from textmill.model.settings import check_choice, check_float, check_int
 from textmill.pipeline.augment.classifiers import (
     CLASSIFIERS,
     Classifier,
@@ -53,14 +55,10 @@ class CheckSettings:
 
     def __post_init__(self) -> None:
         for name in self.classifiers:
-            if name not in CLASSIFIERS:
-                raise SettingError("classifiers", "of " + ", ".join(CLASSIFIERS), name)
-        if self.folds < 2:
-            raise SettingError("folds", "a whole number of at least 2", self.folds)
-        if self.seeds < 1:
-            raise SettingError("seeds", "a whole number of at least 1", self.seeds)
-        if not 0 < self.confidence < 1:
-            raise SettingError("confidence", "a number between 0 and 1", self.confidence)
+            check_choice("classifiers", name, tuple(CLASSIFIERS))
+        check_int("folds", self.folds, 2)
+        check_int("seeds", self.seeds, 1)
+        check_float("confidence", self.confidence, "a number between 0 and 1", lambda x: 0 < x < 1)
 
 
 @dataclass(frozen=True)
@@ -84,15 +82,8 @@ class Gain:
 
     def record(self) -> dict[str, Any]:
         """As it stands in JSON."""
-        return {
-            "classifier": self.classifier,
-            "without": round(self.without, 2),
-            "with": round(self.augmented, 2),
-            "gain": round(self.gain, 2),
-            "low": round(self.low, 2),
-            "high": round(self.high, 2),
-            "verdict": self.verdict,
-        }
+        fields = {k: round(v, 2) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return {"with" if name == "augmented" else name: v for name, v in fields.items()}
 
     def sentence(self) -> str:
         """What it means, in one line."""
@@ -135,34 +126,19 @@ def check(
             part = [texts[i] for i in rest], [labels[i] for i in rest]
             added = augment(*part, seed)
             tested = [texts[i] for i in held_out], [labels[i] for i in held_out]
+            both = [*part[0], *(row.text for row in added)], [*part[1], *(r.label for r in added)]
+            sources = [row.source for row in added]
             for name in settings.classifiers:
-                pair = [
-                    accuracy(trained(name, *part, rows, seed=seed), *tested) for rows in ((), added)
-                ]
-                scores[name].append((pair[0], pair[1]))
+                make = functools.partial(CLASSIFIERS[name], seed=seed)
+                without = accuracy(make().fit(*part), *tested)
+                augmented = accuracy(make().fit(*both, sources=sources), *tested)
+                scores[name].append((without, augmented))
     if len(ratios) < 2:
         raise UsageError(
             "the gain cannot be measured on so few rows: two labels need two rows each at least"
         )
     ratio = float(np.mean(ratios))
     return [_gain(name, scores[name], ratio, settings.confidence) for name in settings.classifiers]
-
-
-def trained(
-    name: str,
-    texts: Sequence[str],
-    labels: Sequence[str],
-    added: Sequence[Candidate],
-    *,
-    seed: int,
-) -> Classifier:
-    """A classifier of real and added rows."""
-    classifier: Classifier = CLASSIFIERS[name](seed=seed)
-    return classifier.fit(
-        [*texts, *(row.text for row in added)],
-        [*labels, *(row.label for row in added)],
-        sources=[row.source for row in added],
-    )
 
 
 def accuracy(classifier: Classifier, texts: Sequence[str], labels: Sequence[str]) -> float:

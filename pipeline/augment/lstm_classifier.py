@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+from scipy.special import softmax
 
 from textmill.model.network.lstm import fast_kernels
 
@@ -189,7 +190,8 @@ def train(
         while len(order) < BATCH:
             order += random.permutation(used).tolist()
         batch, order = order[:BATCH], order[BATCH:]
-        network.train_on_batch(_padded([encoded[i] for i in batch]), labels[batch])
+        padded = keras.utils.pad_sequences([encoded[i] for i in batch], padding="post")
+        network.train_on_batch(padded, labels[batch])
         if step % EVERY:
             continue
         # By accuracy: the loss on held-out rows is lowest long before they are judged best, as
@@ -226,14 +228,6 @@ def _encoded(row: Sequence[str], ids: dict[str, int]) -> list[int]:
     return [ids.get(word, _UNKNOWN) for word in row[:MOST_WORDS]] or [_UNKNOWN]
 
 
-def _padded(rows: Sequence[list[int]]) -> np.ndarray:
-    """int32 [B, T], padded on the right."""
-    found = np.full((len(rows), max(map(len, rows))), _PAD, np.int32)
-    for i, row in enumerate(rows):
-        found[i, : len(row)] = row
-    return found
-
-
 def _probabilities(network: Network, rows: Sequence[list[int]]) -> np.ndarray:
     """float64 [N, L]; rows of like length side by side, always `READ` of them."""
     if not rows:
@@ -242,9 +236,8 @@ def _probabilities(network: Network, rows: Sequence[list[int]]) -> np.ndarray:
     found = np.zeros((len(rows), network.out.units))
     for start in range(0, len(rows), READ):
         some = order[start : start + READ]
-        ids = np.full((READ, len(rows[some[-1]])), _PAD, np.int32)
-        ids[: len(some)] = _padded([rows[i] for i in some])
+        filled = [rows[i] for i in some] + [[_PAD]] * (READ - len(some))
+        ids = keras.utils.pad_sequences(filled, padding="post")
         logits = np.asarray(network.predict_on_batch(ids), np.float64)[: len(some)]
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found[some] = weights / weights.sum(axis=1, keepdims=True)
+        found[some] = softmax(logits, axis=1)
     return found

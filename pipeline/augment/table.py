@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,29 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.text.decoding import clean
 from textmill.model.text.labelled_tables import ENDINGS, by_number, read_cells, table_ending
 from textmill.pipeline.files.filesystem import read, write_once
+from textmill.pipeline.output.formats import json_lines
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The real rows that are learned from.
+
+    Attributes:
+        texts: in single spaces. labels: theirs, as text.
+        numbers: of the table's rows, from 1.
+    """
+
+    texts: list[str]
+    labels: list[str]
+    numbers: list[int]
+
+    def chosen(self, places: Sequence[int]) -> Rows:
+        """Some of them."""
+        return Rows(
+            [self.texts[i] for i in places],
+            [self.labels[i] for i in places],
+            [self.numbers[i] for i in places],
+        )
 
 
 @dataclass(frozen=True)
@@ -24,16 +46,12 @@ class Labelled:
     Attributes:
         columns: names of the text and the label column.
         cells: text and label of each row as they came; in .jsonl and Parquet of any type.
-        texts: of the rows of use: in single spaces. labels: as text.
-        rows: the rows of use, by position in `cells`.
-        left_out: how many others there are, by reason.
+        rows: those of use. left_out: how many others there are, by reason.
     """
 
     columns: tuple[str, str]
     cells: list[tuple[Any, Any]]
-    texts: list[str]
-    labels: list[str]
-    rows: list[int]
+    rows: Rows
     left_out: dict[str, int]
 
 
@@ -65,19 +83,16 @@ def read_labelled(path: str, *, text: str, label: str, encoding: str | None = No
     asked = (text, label)
     cells = list(read_cells(read(path), path=path, columns=asked, encoding=encoding))
     columns = ("text", "label") if by_number(path, asked) else asked
-    texts, labels, rows = [], [], []
-    left_out: Counter[str] = Counter()
-    for number, (own_text, own_label) in enumerate(cells):
-        why = _why_not(own_text, own_label)
-        if why is None:
-            texts.append(" ".join(clean(own_text).split()))
-            labels.append(str(own_label).strip())
-            rows.append(number)
-        else:
-            left_out[why] += 1
-    if not rows:
+    reasons = [_why_not(*row) for row in cells]
+    used = [i for i, why in enumerate(reasons) if why is None]
+    if not used:
         raise TextmillError(f"{path} has no row with a text and a label")
-    return Labelled(columns, cells, texts, labels, rows, dict(left_out))
+    rows = Rows(
+        [" ".join(clean(cells[i][0]).split()) for i in used],
+        [str(cells[i][1]).strip() for i in used],
+        [i + 1 for i in used],
+    )
+    return Labelled(columns, cells, rows, dict(Counter(why for why in reasons if why is not None)))
 
 
 def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -90,8 +105,7 @@ def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     if ending == ".parquet":
         data = _parquet_bytes(columns, rows)
     elif ending in (".jsonl", ".ndjson"):
-        lines = (dict(zip(columns, row, strict=True)) for row in rows)
-        data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+        data = json_lines(dict(zip(columns, row, strict=True)) for row in rows)
     else:
         data = _csv_bytes(path, columns, rows, tabs=ending != ".csv")
     if not write_once(path, data):
@@ -129,24 +143,14 @@ def _csv_bytes(
 
 
 def _parquet_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    import pyarrow
     import pyarrow.parquet
 
     cells = list(zip(*rows, strict=True)) or [()] * len(columns)
     try:
-        table = pyarrow.table(
-            {
-                name: pyarrow.array(column)
-                for name, column in zip(columns, map(list, cells), strict=True)
-            }
-        )
+        arrays = [pyarrow.array(column) for column in cells]
     except pyarrow.ArrowException:  # labels of several types
-        table = pyarrow.table(
-            {
-                name: pyarrow.array([None if c is None else str(c) for c in column])
-                for name, column in zip(columns, cells, strict=True)
-            }
-        )
+        texts = [[None if cell is None else str(cell) for cell in column] for column in cells]
+        arrays = [pyarrow.array(column) for column in texts]
     out = io.BytesIO()
-    pyarrow.parquet.write_table(table, out)
+    pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), out)
     return out.getvalue()

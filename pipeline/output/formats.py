@@ -9,17 +9,29 @@ import csv
 import gzip
 import io
 import json
-import os
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.settings import check_choice
 from textmill.pipeline.output.columns import Column, as_json
 
 Row = dict[str, Any]
+
+
+def json_lines(rows: Iterable[Row]) -> bytes:
+    """Rows as JSON Lines; half a surrogate pair becomes a question mark."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return text.encode("utf-8", "replace")
+
+
+def json_page(value: Any) -> bytes:
+    """JSON for people to read; half a surrogate pair becomes a question mark."""
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
 
 ENDINGS = {
     "jsonl": ".jsonl",
@@ -46,8 +58,7 @@ class Format:
     compression: str | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in FORMATS:
-            raise SettingError("format", f"one of {', '.join(FORMATS)}", self.name)
+        check_choice("format", self.name, FORMATS)
         if self.compression is None:
             default = "zstd" if self.name == "parquet" else "none"
             object.__setattr__(self, "compression", default)
@@ -227,8 +238,8 @@ def _from_parquet(data: bytes, columns: Sequence[Column]) -> list[Row]:
 def _tfrecord(rows: Sequence[Row], columns: Sequence[Column]) -> bytes:
     import tensorflow as tf
 
-    with _scratch_file() as path:
-        with tf.io.TFRecordWriter(path) as writer:
+    with tempfile.NamedTemporaryFile(prefix="textmill-") as scratch:
+        with tf.io.TFRecordWriter(scratch.name) as writer:
             for row in rows:
                 features = {
                     column.name: _feature(tf.train, row[column.name], column.kind)
@@ -236,8 +247,7 @@ def _tfrecord(rows: Sequence[Row], columns: Sequence[Column]) -> bytes:
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=features))
                 writer.write(example.SerializeToString(deterministic=True))
-        with open(path, "rb") as file:
-            return file.read()
+        return scratch.read()
 
 
 def _feature(train: Any, value: Any, kind: str) -> Any:
@@ -257,11 +267,11 @@ def _from_tfrecord(data: bytes, columns: Sequence[Column]) -> list[Row]:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
-    with _scratch_file() as path:
-        with open(path, "wb") as file:
-            file.write(data)
+    with tempfile.NamedTemporaryFile(prefix="textmill-") as scratch:
+        scratch.write(data)
+        scratch.flush()
         try:
-            raw = [record.numpy() for record in tf.data.TFRecordDataset(path)]
+            raw = [record.numpy() for record in tf.data.TFRecordDataset(scratch.name)]
         except tf.errors.OpError as error:
             raise ValueError(error.message) from None
     try:
@@ -281,18 +291,6 @@ def _from_example(example: Any, columns: Sequence[Column]) -> Row:
         values = getattr(feature, lists.get(column.kind, "bytes_list")).value
         row[column.name] = parse[column.kind](values[0]) if values else None
     return row
-
-
-class _scratch_file:
-    """The path of an empty file, removed at the end."""
-
-    def __enter__(self) -> str:
-        descriptor, self._path = tempfile.mkstemp(prefix="textmill-")
-        os.close(descriptor)
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        os.unlink(self._path)
 
 
 # -- text: a line for each row ---------------------------------------------------------------------

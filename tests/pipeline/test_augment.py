@@ -256,7 +256,7 @@ def test_bad_tables(tmp_path, quick, silent, rows, more, words, ending):
     ("more", "words"),
     [
         ({"per_example": 2, "balance": True}, "give one of"),
-        ({"methods": ("magic",)}, "with must be of generated"),
+        ({"methods": ("magic",)}, "with must be one of generated"),
         ({"per_label": 0}, "per_label must be"),
         ({"minutes": 0}, "minutes must be"),
         ({"temperatures": (-1.0,)}, "temperature must be"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -110,14 +110,11 @@ LABELS = ["x", "y", "z"]
 
 def scored(*candidates, fitted=None, **more):
     fitted = fitted or [(Says(("x", "y", "z"), [0.7, 0.2, 0.1]), [0, 1, 2])]
-    return score(
-        candidates, REAL, LABELS, fitted=fitted, perplexities=[3.0] * len(candidates),
-        level="word", **more,
-    )  # fmt: skip
+    return score(candidates, REAL, LABELS, fitted=fitted, level="word", **more)
 
 
 def written(text, label="x", source=None, origin="generated"):
-    return Candidate(text, label, origin, source)
+    return Candidate(text, label, origin, source, perplexity=3.0)
 
 
 def test_a_row_s_own_fold_does_not_judge_it():
@@ -170,11 +167,14 @@ GOOD = {
 
 
 def chosen(rows, wanted=9, level="word", unfinished=(), seed=0, **thresholds):
-    candidates = [written(text, origin=more.pop("origin", "generated")) for text, more in rows]
+    candidates = [
+        replace(written(text, origin=more.pop("origin", "generated")), unfinished=i in unfinished)
+        for i, (text, more) in enumerate(rows)
+    ]
     return choose(
         candidates, [Scores(**{**GOOD, **more}) for _, more in rows], {"x": wanted},
         lengths={"x": (4, 8)}, settings=FilterSettings(**thresholds), level=level,
-        seed=seed, unfinished=frozenset(unfinished),
+        seed=seed,
     )  # fmt: skip
 
 

@@ -129,5 +129,5 @@ def test_too_few_rows_and_wrong_settings():
         check(["a", "b"], ["x", "y"], helpful, settings=CheckSettings())
     with pytest.raises(SettingError, match="folds must be"):
         CheckSettings(folds=1)
-    with pytest.raises(SettingError, match="classifiers must be of tfidf, lstm"):
+    with pytest.raises(SettingError, match="classifiers must be one of tfidf, lstm"):
         CheckSettings(classifiers=("other",))

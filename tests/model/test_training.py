@@ -255,6 +255,7 @@ def test_checkpoints_of_no_use(silent, tmp_path):
         Checkpoint(path / "file" / "a.npz", "x").save(({}, {}))
 
 
+@pytest.mark.walk
 def test_an_interrupted_training_is_resumed_into_its_model(book, tmp_path, silent):
     class Interrupting:
         def __getattr__(self, name):

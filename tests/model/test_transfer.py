@@ -125,6 +125,7 @@ def trained(out, path, silent, *, text="text", preset="auto", epochs=3, **more):
     )
 
 
+@pytest.mark.walk
 def test_a_hundred_labelled_rows_gain_by_it(tmp_path, silent):
     random = np.random.default_rng(0)
     (tmp_path / "all.txt").write_text("\n".join(sentences(random, 2_000)))

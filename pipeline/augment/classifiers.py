@@ -8,6 +8,7 @@ Shapes: N rows, L labels.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -29,7 +30,7 @@ def words_and_marks(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-class Classifier:
+class Classifier(ABC):
     """What both classifiers can do."""
 
     def __init__(self, *, seed: int = 0):
@@ -59,12 +60,13 @@ class Classifier:
         self._fit(texts, ids, tuple(sources or ()))
         return self
 
+    @abstractmethod
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """p(label | text), float64 [N, L], labels in the order of `labels`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fit(self, texts: Sequence[str], ids: np.ndarray, sources: tuple[int | None, ...]) -> None:
-        raise NotImplementedError
+        """Trains on rows of which one at least holds a word; `ids` are places in `labels`."""
 
 
 def label_ids(labels: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:

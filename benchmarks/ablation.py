@@ -21,7 +21,7 @@ from textmill.model.settings import AUTO, PRESETS, TrainSettings, VocabularySett
 from textmill.model.tensorflow_setup import load_tensorflow
 from textmill.model.text.corpus import CorpusSettings
 from textmill.model.training.train import train_model
-from textmill.pipeline.command.console import TrainingReport
+from textmill.pipeline.api.console import TrainingReport
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "the recipe": {},

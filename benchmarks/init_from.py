@@ -22,13 +22,13 @@ import numpy as np
 from table import print_table
 
 from textmill.model.network.directory import SavedModel, load_model, save_model
+from textmill.model.network.likelihood import Evaluator
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.settings import TrainSettings, VocabularySettings
 from textmill.model.text.corpus import CorpusSettings, read_table
 from textmill.model.text.split import tokenized_part
-from textmill.model.training.likelihood import Evaluator
 from textmill.model.training.train import train_model
-from textmill.pipeline.command.console import TrainingReport
+from textmill.pipeline.api.console import TrainingReport
 
 
 def held_out_perplexity(model: SavedModel, table: Path) -> float:

@@ -86,10 +86,10 @@ def train(args: argparse.Namespace) -> None:
     import keras
 
     from textmill.model.network.adaptive_cuts import choose_output
+    from textmill.model.network.likelihood import Evaluator
     from textmill.model.network.lstm import LanguageModel
     from textmill.model.text.dataset import StreamBatches
     from textmill.model.training.fit import fit
-    from textmill.model.training.likelihood import Evaluator
 
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "checkpoint.npz"

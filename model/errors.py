@@ -4,13 +4,29 @@ from __future__ import annotations
 
 
 class TextmillError(Exception):
-    """Something failed that the message explains; the command prints it and exits with `status`."""
+    """Something failed that the message explains; the command prints it and exits with `status`.
+
+    Examples:
+        >>> try:
+        ...     textmill.load("no such model")
+        ... except textmill.TextmillError as error:
+        ...     print(error)
+        there is no model directory 'no such model'; textmill train makes one
+    """
 
     status = 1
 
 
 class UsageError(TextmillError):
-    """An option or argument is not of the allowed form (exit status 2)."""
+    """An option or argument is not of the allowed form (exit status 2).
+
+    Examples:
+        >>> try:
+        ...     textmill.load("alice").generate("The", temprature=1)
+        ... except textmill.UsageError as error:
+        ...     print(error)
+        generate has no option 'temprature'; did you mean 'temperature'?
+    """
 
     status = 2
 
@@ -22,6 +38,13 @@ class SettingError(UsageError):
         field: the name of the dataclass field, which is the option's name with underscores.
         allowed: what the field must be, to be read after "must be".
         received: the value that came.
+
+    Examples:
+        >>> try:
+        ...     textmill.GenerationSettings(top_p=2)
+        ... except textmill.SettingError as error:
+        ...     print(error)
+        top_p must be a number in (0, 1]. Received: 2
     """
 
     def __init__(self, field: str, allowed: str, received: object):

@@ -19,6 +19,10 @@ class Prompt:
         settings: of this prompt; None takes the run's. Those of `RUN_WIDE` are always the run's.
         extra: what came with it, carried through to the output.
         row: where it stands in the input, for who has to find it again.
+
+    Examples:
+        >>> textmill.Prompt(id="a", text="The cat").extra
+        {}
     """
 
     id: str
@@ -40,6 +44,11 @@ class Generation:
         finish: `eos`, `length` or `stop`.
         logprob: mean natural log-probability of the drawn tokens, `<eos>` or the stop word
             included, under the model itself: temperature 1, no rules, no filters.
+
+    Examples:
+        >>> (found,) = textmill.load("alice").generate("The cat", max_words=3, min_words=3)
+        >>> found.words, found.finish, found.logprob < 0
+        (3, 'length', True)
     """
 
     prompt: Prompt
@@ -50,3 +59,49 @@ class Generation:
     words: int
     finish: str
     logprob: float
+
+    def record(self) -> dict[str, Any]:
+        """The text as one flat row: what came with the prompt, then `id` and the text's own fields.
+
+        `id` is that of an output of `textmill generate`: the prompt's with `#` and the sample.
+        """
+        return {
+            **self.prompt.extra,
+            "id": f"{self.prompt.id}#{self.sample}",
+            "prompt": self.prompt.text,
+            "text": self.text,
+            **({} if self.label is None else {"label": self.label}),
+            "temperature": self.temperature,
+            "words": self.words,
+            "finish": self.finish,
+            "logprob": self.logprob,
+        }
+
+
+@dataclass(frozen=True)
+class Score:
+    """How probable a model finds a text, from its first word to its end.
+
+    Attributes:
+        text: as it was given.
+        label: the label it was scored with, or None.
+        words: tokens of the text; its end is not counted.
+        unknown: those that the vocabulary does not hold; each counts as the word `<unk>`.
+        logprob: natural log-probability of all tokens and of the end.
+        perplexity: exp(-logprob / (words + 1)), as `textmill evaluate` defines it.
+        tokens: each token with its natural log-probability, the last one `<eos>`; None unless they
+            were asked for.
+
+    Examples:
+        >>> (found,) = textmill.load("alice").score("The cat sat.", tokens=True)
+        >>> found.words, len(found.tokens)
+        (4, 5)
+    """
+
+    text: str
+    label: str | None
+    words: int
+    unknown: int
+    logprob: float
+    perplexity: float
+    tokens: tuple[tuple[str, float], ...] | None = None

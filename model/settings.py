@@ -286,6 +286,11 @@ class GenerationSettings:
         precision: of the products of matrices: `float32`, or `bfloat16`, which is faster where the
             processor multiplies it itself and gives other texts, of a model that is a little worse
             (docs/benchmarks.md).
+
+    Examples:
+        >>> settings = textmill.GenerationSettings(samples=2, temperatures=(0.7, 1.0))
+        >>> settings.texts
+        4
     """
 
     samples: int = 1

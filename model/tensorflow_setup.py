@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from textmill.model.errors import TextmillError
 
@@ -21,7 +21,7 @@ def load_tensorflow() -> None:
     """
     if "tensorflow_text" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with _no_stderr():
             import tensorflow  # noqa: F401
@@ -33,7 +33,7 @@ def load_tensorflow() -> None:
 
 
 def use_one_thread() -> None:
-    """Sets TensorFlow to one intra-op thread, on which equal bits depend, and GPUs to grow.
+    """Sets TensorFlow to one intra-op thread, on which equal bits depend, and shares GPUs.
 
     Call it before TensorFlow computes anything in the process.
 
@@ -49,14 +49,25 @@ def use_one_thread() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         # Also not two operations at a time: a process keeps to one core.
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != 1:
             raise TextmillError(
                 "TensorFlow already runs in this process with several threads, which would change "
                 "the texts; generate in a process of its own"
             ) from None
+    share_gpus()
+
+
+def share_gpus() -> None:
+    """Lets TensorFlow take a GPU's memory as it needs it, so that other processes have some, too.
+
+    It does nothing if TensorFlow has taken it already.
+    """
+    import tensorflow as tf
+
+    with suppress(RuntimeError):
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 @contextmanager

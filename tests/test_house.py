@@ -20,7 +20,7 @@ MODEL = [
     ("training",),
     ("generation",),
 ]
-PIPELINE = ["files", "output", "prompts", "job", "augment", "report", "command"]
+PIPELINE = ["files", "output", "prompts", "job", "augment", "report", "api", "command"]
 
 
 def sources(*folders: str) -> list[Path]:

@@ -186,6 +186,34 @@ class Generator:
                 yield done.pop(next_out)
                 next_out += 1
 
+    def stream(self, prompt: Prompt, settings: GenerationSettings) -> Iterator[str]:
+        """The first text that `generate` gives for a prompt, piece by piece, a word in each.
+
+        The words are drawn some at a time, as many as the compiled loop makes in one call.
+
+        Raises:
+            SettingError: see `check_settings`.
+        """
+        graph = self._graph(settings.precision)
+        loop, text = _Loop(graph, settings), next(self._texts(graph, [prompt], settings))
+        loop.add(0, text)
+        if text.settings.echo:
+            yield prompt.text
+        ended = None
+        while ended is None:
+            numbers, tokens, nats = loop.draw(more=False)
+            for place in zip(*np.nonzero(numbers == 0), strict=True):
+                ended = self._take(text, int(tokens[place]), float(nats[place]))
+                if ended is None or ended.finish == "length":
+                    yield self._last_word(text)
+
+    def _last_word(self, text: _Text) -> str:
+        """The newest word of a text with the space before it."""
+        decode = self.model.vocabulary.decode
+        if len(text.tokens) == 1:
+            return decode(text.tokens, glued=text.reading.glued)
+        return decode(text.tokens[-2:])[len(decode(text.tokens[-2:-1])) :]
+
     def _texts(
         self, graph: Graph, prompts: Iterable[Prompt], settings: GenerationSettings
     ) -> Iterator[_Text]:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from textmill.model.network.directory import SavedModel
 from textmill.model.settings import NetworkSettings
 
 State = list[tuple[Any, Any]]
@@ -392,6 +393,14 @@ class LanguageModel(layers.Layer):
         if self.adaptive is not None:
             mass = [smoothed[first:end].sum() for first, end, _ in self.settings.tails]
             self.adaptive.cluster_bias.assign(np.log(mass).astype(np.float32))
+
+
+def restored(model: SavedModel) -> LanguageModel:
+    """The network of a saved model, with its weights."""
+    network = LanguageModel(model.network)
+    network.build()
+    network.assign_arrays(model.arrays)
+    return network
 
 
 class Trainee(keras.Model):

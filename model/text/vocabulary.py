@@ -121,7 +121,7 @@ class Vocabulary:
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """int32 ids of each text."""
-        return [self.lookup(tokens) for tokens in self._tokens(texts)]
+        return [self.lookup(tokens) for tokens in self.tokens(texts)]
 
     def encode_prompts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, bool]]:
         """Ids of texts that go on, each with whether the next token joins it without a space.
@@ -130,7 +130,7 @@ class Vocabulary:
         space: it is read as the form seen more often in training, which has the lower id.
         """
         out = []
-        for text, tokens in zip(texts, self._tokens(texts), strict=True):
+        for text, tokens in zip(texts, self.tokens(texts), strict=True):
             ids = self.lookup(tokens)
             glued = not tokens or self.level == "char" or text[-1:].isspace()
             if tokens and self.level == "word" and not glued:
@@ -157,7 +157,8 @@ class Vocabulary:
             surfaces.setdefault(surface(word), []).append(self.ids[word])
         return surfaces
 
-    def _tokens(self, texts: Sequence[str]) -> Iterator[list[str]]:
+    def tokens(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """Tokens of each text, known or not."""
         for start in range(0, len(texts), _TOKENIZE_BATCH):
             batch = [text.encode() for text in texts[start : start + _TOKENIZE_BATCH]]
             for row in _tokenizer(self.level)(batch).to_list():

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from textmill.model.network.likelihood import Likelihood
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, Vocabulary
-from textmill.model.training.likelihood import Likelihood
 
 
 def unigram(train: Part, test: Part, vocabulary: Vocabulary) -> Likelihood:

@@ -261,7 +261,7 @@ def _fit(
     """Trains the network in place; the samples that it wrote at each validation come back too."""
     import keras
 
-    from textmill.model.training.likelihood import Evaluator
+    from textmill.model.network.likelihood import Evaluator
     from textmill.model.training.tensorboard import Watch, glimpse, rows_of
 
     vocabulary, labels = material.vocabulary, material.labels
@@ -349,7 +349,7 @@ def make_feeder(
     Raises:
         TextmillError: the part holds fewer words than one batch.
     """
-    from textmill.model.training.likelihood import one_hot
+    from textmill.model.network.likelihood import one_hot
 
     ids = part.encode(vocabulary)
     if part.lengths is not None:
@@ -399,8 +399,8 @@ def recipe_line(recipe: Recipe) -> str:
 
 def _metrics(network: LanguageModel, material: _Material, history: History) -> dict[str, Any]:
     """Measures the test part; float32 is what a saved model is in."""
+    from textmill.model.network.likelihood import Evaluator
     from textmill.model.network.lstm import LanguageModel
-    from textmill.model.training.likelihood import Evaluator
 
     if network.precision != "float32":
         judged = LanguageModel(network.settings)

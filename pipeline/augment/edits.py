@@ -171,7 +171,7 @@ def _masked(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list
     Raises:
         UsageError: there is no model, or it does not know a label.
     """
-    from textmill.model.generation.generator import Generator
+    from textmill.model.generation.own_process import WriterProcess
     from textmill.model.network.directory import load_model
     from textmill.model.prompt import Prompt
     from textmill.model.settings import GenerationSettings
@@ -179,7 +179,8 @@ def _masked(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list
     if model_dir is None:
         raise UsageError("masked replacement needs a trained model; textmill train makes one")
     model = load_model(model_dir)
-    generator, run = Generator(model), GenerationSettings(seed=seed)
+    # Training has run in this process, with several threads: texts would have other bits here.
+    writer, run = WriterProcess(model), GenerationSettings(seed=seed)
     units = re.compile(r"\S") if model.vocabulary.level == "char" else _WORD
 
     def make(variants: list[_Variant]) -> list[str]:
@@ -197,7 +198,7 @@ def _masked(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list
             for begin, _ in spans[-1]:
                 name = f"masked\n{variant.number}\n{begin}\n{label}\n{variant.text}"
                 prompts.append(Prompt(id=name, text=variant.text[:begin], settings=one))
-        drawn = (generation.text for generation in generator.generate(prompts, run))
+        drawn = (generation.text for generation in writer.generate(prompts, run))
         made = []
         for variant, places in zip(variants, spans, strict=True):
             pieces, at = [], 0

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from textmill.model.errors import SettingError, UsageError
-from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
+from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import load_tensorflow
 from textmill.pipeline.command.exit_status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
 from textmill.pipeline.command.options import settings_of
@@ -25,13 +25,23 @@ def _tell(
     *, head: Sequence[str] = (),
 ) -> int:  # fmt: skip
     """Prints a table, or with --json what is told."""
-    from textmill.pipeline.command.console import table
+    from textmill.pipeline.api.console import table
 
     if args.json:
         print(json.dumps(told))
     else:
         table(title, rows, head=head)
     return DONE
+
+
+def _options(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The parsed options that a function of the API takes by the same names.
+
+    Args:
+        kind: a TypedDict of what it takes. What was not given is left out.
+    """
+    given = {name: getattr(args, name, None) for name in kind.__annotations__}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _plain(told: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -41,32 +51,13 @@ def _plain(told: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _train(args: argparse.Namespace) -> int:
-    load_tensorflow()
-    from textmill.model.text.corpus import CorpusSettings
-    from textmill.model.training.train import train_model
-    from textmill.pipeline.command.console import TrainingReport
+    from textmill.pipeline.api.options import TrainOptions
+    from textmill.pipeline.api.trained_model import train
 
-    corpus = settings_of(
-        CorpusSettings,
-        args,
-        paths=tuple(args.corpus),
-        # A tokenised corpus has a sentence or a paragraph a line, blank lines included.
-        unwrap=args.unwrap and args.level != "whitespace",
-    )
-    with TrainingReport(quiet=args.quiet).running() as report:
-        model = train_model(
-            args.out,
-            corpus=corpus,
-            vocabulary=settings_of(VocabularySettings, args),
-            preset=args.preset,
-            output=args.output,
-            train=settings_of(TrainSettings, args, mode=corpus.mode),
-            report=report,
-            tensorboard=args.tensorboard,
-            resume=args.resume,
-            init_from=args.init_from,
-        )
-    metrics = model.training["metrics"]
+    names = ("out", "minutes", "epochs", "preset", "output", "init_from", "resume", "tensorboard")
+    given = {name: getattr(args, name) for name in (*names, "quiet")}
+    model = train(args.corpus, **given, **_options(args, TrainOptions))
+    metrics = model.metrics
     _tell(args, f"model {args.out}", _plain(metrics), metrics)
     if metrics["stopped"] == "interrupted":
         return fail(
@@ -87,20 +78,17 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _sample(args: argparse.Namespace) -> int:
-    from textmill.model.generation.generator import Generator
-    from textmill.model.network.directory import load_model
     from textmill.model.prompt import Prompt
-    from textmill.model.tensorflow_setup import use_one_thread
+    from textmill.pipeline.api.trained_model import load
     from textmill.pipeline.output.columns import columns_of, record
 
     settings = settings_of(GenerationSettings, args)
     if not args.json:
         settings = replace(settings, echo=True)
-    use_one_thread()
+    model = load(args.model, own_process=False)
+    columns = columns_of({}, labelled=bool(model.labels))
     prompts = [Prompt(id=text, text=text) for text in args.prompt or [""]]
-    generator = Generator(load_model(args.model))
-    columns = columns_of({}, labelled=bool(generator.model.labels))
-    for generation in generator.generate(prompts, settings):
+    for generation in model.each(prompts, settings):
         if args.json:
             print(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
         else:
@@ -108,8 +96,17 @@ def _sample(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _score(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.score import score_file
+
+    return score_file(
+        args.model, args.file, text=args.text, label=args.label, encoding=args.encoding,
+        tokens=args.tokens, as_json=args.json, quiet=args.quiet,
+    )  # fmt: skip
+
+
 def _generate(args: argparse.Namespace) -> int:
-    from textmill.pipeline.command.console import generation_progress, stderr
+    from textmill.pipeline.api.console import generation_progress, stderr
     from textmill.pipeline.job.generate import generate
     from textmill.pipeline.job.launch import Launch
 
@@ -150,10 +147,10 @@ def _generate(args: argparse.Namespace) -> int:
 
 def _augment(args: argparse.Namespace) -> int:
     load_tensorflow()
+    from textmill.pipeline.api.console import TrainingReport, generation_progress, table
     from textmill.pipeline.augment.augment import augment
     from textmill.pipeline.augment.candidates import AugmentSettings
     from textmill.pipeline.augment.filters import FilterSettings
-    from textmill.pipeline.command.console import TrainingReport, generation_progress, table
     from textmill.pipeline.job.launch import Launch
 
     settings, launch = settings_of(AugmentSettings, args), settings_of(Launch, args)
@@ -248,7 +245,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from textmill.pipeline.command.console import table
+    from textmill.pipeline.api.console import table
     from textmill.pipeline.job.estimate import LADDER, estimate
 
     result = estimate(
@@ -337,6 +334,7 @@ COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
     "sample": _sample,
+    "score": _score,
     "generate": _generate,
     "augment": _augment,
     "verify": _verify,

@@ -52,16 +52,13 @@ def evaluate(
 
 
 def _measure(model: SavedModel, part: Part, corpus: Corpus) -> dict[str, Any]:
-    from textmill.model.network.lstm import LanguageModel
-    from textmill.model.training.likelihood import Evaluator
+    from textmill.model.network.likelihood import Evaluator
+    from textmill.model.network.lstm import restored
 
     strange = sorted(set(part.labels or ()) - set(model.labels))
     if strange:
         raise TextmillError(f"the texts have labels the model does not know: {', '.join(strange)}")
-    network = LanguageModel(model.network)
-    network.build()
-    network.assign_arrays(model.arrays)
-    likelihood = Evaluator(network, model.vocabulary, model.labels)(part)
+    likelihood = Evaluator(restored(model), model.vocabulary, model.labels)(part)
     characters = part.characters(model.vocabulary.level)
     return {
         "sources": [source.name for source in corpus.sources],

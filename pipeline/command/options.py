@@ -154,6 +154,17 @@ def _sample(add: Add) -> None:
     _drawing(add, nargs=1)
 
 
+def _score(add: Add) -> None:
+    add("model", "MODEL", "model directory")
+    add("file", "FILE", "texts, one a line; or a table with --text; - reads the standard input")
+    add("--text", "COLUMN", "column of the texts, by name or number, if the file is a table")
+    add("--label", "NAME", "label of all texts, for a model trained with labels")
+    add("--encoding", "NAME", "of the file (default: UTF-8, or by byte-order mark)")
+    add("--tokens", None, "print the log-probability of each token, too")
+    add("--json", None, "print a JSON object for each text")
+    add("--quiet", None, "print no summary")
+
+
 def _generate(add: Add) -> None:
     _run(add)
     add("--out", "DIR", "directory to make", required=True)
@@ -297,6 +308,7 @@ _COMMANDS: dict[str, tuple[Any, ...]] = {
     "train": ("train a model on texts", _train, TrainSettings, VocabularySettings),
     "evaluate": ("perplexity of a model on texts", _evaluate),
     "sample": ("a quick look in the terminal", _sample, GenerationSettings),
+    "score": ("how probable a model finds texts", _score),
     "generate": ("texts for every prompt of files", _generate, GenerationSettings),
     "augment": ("more rows for a labelled table", _augment),
     "verify": ("an output against its manifest", _verify),

@@ -19,10 +19,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError, UsageError
-from textmill.model.generation.check_settings import check_settings, never_ids
+from textmill.model.generation.check_settings import check_settings
 from textmill.model.generation.generator import Generator
+from textmill.model.generation.next_word import NextWord
 from textmill.model.network.directory import SavedModel
-from textmill.model.network.lstm import LanguageModel
 from textmill.model.pages.pieces import policy_of
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -47,42 +47,12 @@ class Player:
     def __init__(self, model: SavedModel):
         self.model = model
         self._generator = Generator(model)
-        self._network = LanguageModel(model.network)
-        self._network.build()
-        self._network.assign_arrays(model.arrays)
-        self._last: tuple[list[int], str | None, Any] = ([], None, None)  # words, label, state
-
-    def logits(self, text: str, label: str | None) -> np.ndarray:
-        """Of the word after a text, float64 [V]; minus infinity for what is never drawn.
-
-        Words go through the network one by one, and the state is kept: where the text goes on from
-        the one before it, only the new words do.
-        """
-        (words, _), *_ = self.model.vocabulary.encode_prompts([text])
-        ids = [EOS, *map(int, words)]
-        before, old, state = self._last
-        labels = self.model.labels
-        context = np.eye(len(labels), dtype=np.float32)[[labels.index(label)]] if labels else None
-        goes_on = before and old == label and ids[: len(before)] == before != ids
-        if not goes_on:
-            before, state = [], self._network.initial_state(1, context)
-        for word in ids[len(before) :]:
-            logits, state = self._network(np.array([[word]], np.int32), state, context)
-        self._last = ids, label, state
-        found = np.array(logits, np.float64)[0, 0]
-        found[list(never_ids(self.model, GenerationSettings()))] = -np.inf
-        return found
+        self.reader = NextWord(model)
 
     def next_words(self, text: str, settings: GenerationSettings) -> dict[str, Any]:
         """The most probable next words: as the model has it, and as the settings make it."""
-        logits = self.logits(text, settings.label)
-        plain = probabilities(logits, temperature=1.0)
-        drawn = probabilities(
-            logits,
-            temperature=settings.temperatures[0],
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-        )
+        plain = self.reader.probabilities(text, GenerationSettings(label=settings.label))
+        drawn = self.reader.probabilities(text, settings)
         order = np.lexsort((np.arange(len(plain)), -plain))[:_SHOWN]
         decode = self.model.vocabulary.decode
         both = {"before": plain, "after": drawn}
@@ -120,28 +90,6 @@ class Player:
                 found["cycle"] = {"word": begin + 1, "length": length, "character": place}
             answers[name] = found
         return answers
-
-
-def probabilities(
-    logits: np.ndarray, *, temperature: float, top_k: int = 0, top_p: float = 1.0
-) -> np.ndarray:
-    """softmax(logits / T) after top-k and top-p, as the generator draws from it, float64 [V].
-
-    Args:
-        logits: float64 [V]. temperature: 0 is greedy. top_k: 0 is off. top_p: 1 is off.
-    """
-    import tensorflow as tf
-
-    from textmill.model.generation import sampling
-
-    if temperature == 0:
-        return np.asarray(np.arange(len(logits)) == np.argmax(logits), np.float64)
-    weights = np.exp((logits - logits.max()) / temperature)
-    kept = tf.constant(weights[None], tf.float32)
-    kept = sampling.keep_top_k(kept, tf.constant([top_k]))
-    kept = sampling.keep_top_p(kept, tf.constant([top_p], tf.float32))
-    weights = np.where(np.asarray(kept)[0] > 0, weights, 0.0)
-    return np.asarray(weights / weights.sum())
 
 
 def entropy(p: np.ndarray) -> float:

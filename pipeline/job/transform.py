@@ -66,6 +66,15 @@ class GenerateText(beam.PTransform):
 
     Raises:
         TextmillError: the model or the settings are of no use.
+
+    Examples:
+        >>> import apache_beam as beam
+        >>> write = textmill.GenerateText("alice", textmill.GenerationSettings(max_words=9))
+        >>> with beam.Pipeline("FnApiRunner") as pipeline:
+        ...     prompts = pipeline | beam.Create([{"id": "a", "prompt": "The cat"}])
+        ...     found = prompts | write
+        ...     _ = found.generations | beam.Map(lambda row: print(row["id"]))
+        a#1
     """
 
     def __init__(

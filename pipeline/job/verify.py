@@ -53,6 +53,10 @@ def verify(out: str) -> Verdict:
 
     Raises:
         TextmillError: there is no manifest, or it cannot be read.
+
+    Examples:
+        >>> textmill.verify("out").problems
+        []
     """
     manifest, verdict = read_manifest(out), Verdict()
     try:

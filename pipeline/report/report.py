@@ -45,6 +45,10 @@ def report(
 
     Raises:
         TextmillError: there is no finished output, it is damaged, or the corpus cannot be read.
+
+    Examples:
+        >>> textmill.report("out").measured.texts
+        1
     """
     if copied_words < 1:
         raise SettingError("copied_words", "a whole number of at least 1", copied_words)

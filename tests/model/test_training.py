@@ -16,6 +16,7 @@ from conftest import Silent
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.network.directory import load_model
+from textmill.model.network.likelihood import Evaluator, one_hot
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.settings import NetworkSettings, TrainSettings, VocabularySettings
 from textmill.model.text.corpus import CorpusSettings, read_corpus
@@ -26,7 +27,6 @@ from textmill.model.training import fit as fit_module
 from textmill.model.training.baselines import KneserNey, kneser_ney, unigram
 from textmill.model.training.checkpoint import Checkpoint
 from textmill.model.training.fit import _rate, fit
-from textmill.model.training.likelihood import Evaluator, one_hot
 from textmill.model.training.train import make_feeder, train_model
 
 IDS = np.tile(np.arange(3, 11), 200).astype(np.int32)

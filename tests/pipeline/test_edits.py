@@ -122,6 +122,14 @@ def test_a_script_without_spaces_is_edited_by_characters():
     assert found.text != text
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Here TensorFlow is on one thread already; tests/pipeline/test_api.py asks the process."""
+    from textmill.model.generation import own_process, writer
+
+    monkeypatch.setattr(own_process, "WriterProcess", writer.Writer)
+
+
 # -- masked replacement ----------------------------------------------------------------------------
 
 
@@ -137,17 +145,16 @@ def test_masked_draws_the_model_s_next_words(tmp_path, make_model):
     """By chi-square against the Keras network's softmax; unknown words are never drawn again."""
     from scipy.stats import chisquare
 
+    from textmill.model.generation.next_word import NextWord
     from textmill.model.network.directory import load_model
-    from textmill.model.text.vocabulary import EOS
-    from textmill.pipeline.command.play import Player
 
     place = saved(tmp_path, make_model, labels=("a", "b"), scale=1.5)
     rows = [f"cat x{k}" for k in range(1500)]
     found = AUGMENTERS["masked"](rows, ["b"] * len(rows), {"b": len(rows)}, seed=0, model_dir=place)
     assert [each.source for each in found] == list(range(len(rows)))
     second = Counter(each.text.split()[1] for each in found if each.text.split()[1][0] != "x")
-    logits = Player(load_model(place)).logits("cat", "b")
-    logits[EOS] = -np.inf
+    logits = NextWord(load_model(place)).logits("cat", "b")
+    logits[:3] = -np.inf
     p = np.exp(logits - logits.max())
     p = (p / p.sum())[3:]
     names = ["cat", "dog", "sat", ".", "ran"]

@@ -17,6 +17,7 @@ import reference
 from sharing import generator_of
 
 from textmill.model.errors import TextmillError
+from textmill.model.generation.next_word import probabilities
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -28,7 +29,6 @@ from textmill.pipeline.command.play import (
     entropy,
     find_cycle,
     page,
-    probabilities,
     server,
 )
 
@@ -61,7 +61,10 @@ def ask(web, path="/next", *, method="POST", host="127.0.0.1:8000", **asked):
 def test_probabilities_against_numpy():
     logits = np.random.default_rng(0).normal(size=50) * 3
     logits[[0, 1]] = -np.inf
-    for temperature, top_k, top_p in ((1.0, 0, 1.0), (0.3, 0, 1.0), (2.0, 7, 1.0), (1.3, 9, 0.6)):
+    for temperature, top_k, top_p, min_p in (
+        (1.0, 0, 1.0, 0.0), (0.3, 0, 1.0, 0.0), (2.0, 7, 1.0, 0.0), (1.3, 9, 0.6, 0.0),
+        (1.3, 9, 0.6, 0.3),
+    ):  # fmt: skip
         p = np.exp(logits / temperature)
         p /= p.sum()
         order = np.argsort(-p)
@@ -72,10 +75,14 @@ def test_probabilities_against_numpy():
         if top_p < 1:
             before = np.cumsum(p[order]) - p[order]
             keep[order[before >= top_p]] = False
+        keep &= p >= min_p * p.max()
         p = np.where(keep, p, 0) / p[keep].sum()
-        found = probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+        asked = GenerationSettings(
+            temperatures=(temperature,), top_k=top_k, top_p=top_p, min_p=min_p
+        )
+        found = probabilities(logits, asked)
         np.testing.assert_allclose(found, p, atol=1e-12)
-    greedy = probabilities(logits, temperature=0)
+    greedy = probabilities(logits, GenerationSettings(temperatures=(0,)))
     assert greedy[np.argmax(logits)] == greedy.sum() == 1
     assert entropy(np.full(8, 1 / 8)) == pytest.approx(3)
     assert entropy(greedy) == 0
@@ -92,9 +99,9 @@ def test_logits_follow_the_equations_and_the_state_is_kept(player):
         return logits
 
     for text in ("The old", "The old cat sat", "The old cat sat", "The", ""):
-        found = player.logits(text, None)
-        assert list(np.flatnonzero(np.isneginf(found))) == [0, 1]
-        np.testing.assert_allclose(found[2:], expected(text)[2:], atol=1e-4)
+        np.testing.assert_allclose(player.reader.logits(text, None), expected(text), atol=1e-4)
+        p = player.reader.probabilities(text, GenerationSettings())
+        assert list(np.flatnonzero(p == 0)) == [0, 1]
 
 
 def test_word_by_word_is_the_text_of_all_at_once(player):

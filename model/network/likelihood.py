@@ -9,7 +9,7 @@ through the text from a zero state and an `<eos>`; a text of 4,000 words and mor
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +71,26 @@ class Evaluator:
         scores = [self._score([rows[i] for i in batch], contexts[batch]) for batch in batches]
         return Likelihood(sum(s.nats for s in scores), sum(s.tokens for s in scores))
 
-    def _score(self, rows: list[np.ndarray], contexts: np.ndarray) -> Likelihood:
-        """Likelihood of rows of words, each from its own start and an `<eos>`.
+    def each(self, rows: Sequence[np.ndarray], contexts: np.ndarray) -> list[np.ndarray]:
+        """Negative log-likelihoods in nats of each word of each row, float64.
 
-        They are judged in windows, the state carried from one to the next: one shape, however
+        Args:
+            rows: int32 ids, the `<eos>` at the end included, each row from its own start.
+            contexts: float32 [rows, C]; C is 0 for a network without labels.
+        """
+        windows = [nats for nats, _ in self._windows(rows, contexts)]
+        return [row[: len(ids)] for row, ids in zip(np.hstack(windows), rows, strict=True)]
+
+    def _score(self, rows: Sequence[np.ndarray], contexts: np.ndarray) -> Likelihood:
+        nats = sum(float(nats[real].sum()) for nats, real in self._windows(rows, contexts))
+        return Likelihood(nats, sum(map(len, rows)))
+
+    def _windows(
+        self, rows: Sequence[np.ndarray], contexts: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Nats of each word, float64 [rows, `_WINDOW`], and which words are no padding, bool.
+
+        Rows are judged in windows, the state carried from one to the next: one shape, however
         long the rows are.
         """
         windows = -(-max(len(row) for row in rows) // _WINDOW)
@@ -85,11 +101,9 @@ class Evaluator:
         inputs = np.concatenate([np.full((len(rows), 1), EOS, np.int32), targets[:, :-1]], axis=1)
         steady = {"context": contexts} if contexts.shape[1] else {}
         h, c = self._judge.start(len(rows), steady.get("context"))
-        nats = 0.0
         for i in range(windows):
             window = slice(i * _WINDOW, (i + 1) * _WINDOW)
             words = {"ids": inputs[:, window], "targets": targets[:, window]}
             out = self._judge.predict_on_batch({**words, "h": h, "c": c, **steady})
             h, c = np.asarray(out["h"]), np.asarray(out["c"])
-            nats += float(np.asarray(out["nll"], np.float64)[real[:, window]].sum())
-        return Likelihood(nats, int(real.sum()))
+            yield np.asarray(out["nll"], np.float64), real[:, window]

@@ -1,0 +1,78 @@
+"""The probabilities of the word after a text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from textmill.model.generation.check_settings import never_ids
+from textmill.model.network.directory import SavedModel
+from textmill.model.network.lstm import restored
+from textmill.model.settings import GenerationSettings
+from textmill.model.text.vocabulary import EOS
+
+
+class NextWord:
+    """Reads texts with a saved model's network, to tell what may follow.
+
+    Args:
+        model: from `load_model`.
+    """
+
+    def __init__(self, model: SavedModel):
+        self.model = model
+        self._network = restored(model)
+        self._last: tuple[list[int], str | None, Any] = ([], None, None)  # words, label, state
+
+    def logits(self, text: str, label: str | None) -> np.ndarray:
+        """The logits of the word after a text, float64 [V].
+
+        Words go through the network one by one, and the state is kept: where the text goes on from
+        the one before it, only the new words do.
+        """
+        (words, _), *_ = self.model.vocabulary.encode_prompts([text])
+        ids = [EOS, *map(int, words)]
+        before, old, state = self._last
+        labels = self.model.labels
+        context = np.eye(len(labels), dtype=np.float32)[[labels.index(label)]] if labels else None
+        goes_on = before and old == label and ids[: len(before)] == before != ids
+        if not goes_on:
+            before, state = [], self._network.initial_state(1, context)
+        for word in ids[len(before) :]:
+            logits, state = self._network(np.array([[word]], np.int32), state, context)
+        self._last = ids, label, state
+        return np.array(logits, np.float64)[0, 0]
+
+    def probabilities(self, text: str, settings: GenerationSettings) -> np.ndarray:
+        """The probabilities that the next word is drawn with, float64 [V].
+
+        Args:
+            settings: first temperature, filters, label, bans and `unknown` count.
+        """
+        logits = self.logits(text, settings.label)
+        logits[list(never_ids(self.model, settings))] = -np.inf
+        return probabilities(logits, settings)
+
+
+def probabilities(logits: np.ndarray, settings: GenerationSettings) -> np.ndarray:
+    """softmax(logits / T) after the filters, as the generator draws from it, float64 [V].
+
+    Args:
+        logits: float64 [V].
+        settings: the first temperature counts, and the filters.
+    """
+    import tensorflow as tf
+
+    from textmill.model.generation import sampling
+
+    temperature = settings.temperatures[0]
+    if temperature == 0:
+        return np.asarray(np.arange(len(logits)) == np.argmax(logits), np.float64)
+    weights = np.exp((logits - logits.max()) / temperature)
+    kept = tf.constant(weights[None], tf.float32)
+    kept = sampling.keep_top_k(kept, tf.constant([settings.top_k]))
+    kept = sampling.keep_top_p(kept, tf.constant([settings.top_p], tf.float32))
+    kept = sampling.keep_min_p(kept, tf.constant([settings.min_p], tf.float32))
+    weights = np.where(np.asarray(kept)[0] > 0, weights, 0.0)
+    return np.asarray(weights / weights.sum())

@@ -1,0 +1,135 @@
+"""All that a saved model does with text: it writes, scores, and tells the next word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from textmill.model.generation.check_settings import check_label, check_settings
+from textmill.model.generation.generator import Generator
+from textmill.model.network.directory import SavedModel
+from textmill.model.prompt import Generation, Prompt, Score
+from textmill.model.settings import GenerationSettings, check_int
+from textmill.model.text.tokens import surface
+from textmill.model.text.vocabulary import EOS, RESERVED, UNKNOWN
+
+_ROWS = 32  # texts that are scored side by side
+_AT_A_TIME = 64 * _ROWS  # of which those of like length are
+
+
+class Writer:
+    """A saved model at work. TensorFlow loads with the first call.
+
+    Args:
+        model: from `load_model`.
+    """
+
+    def __init__(self, model: SavedModel):
+        self.model = model
+
+    def generate(
+        self, prompts: Sequence[Prompt], settings: GenerationSettings
+    ) -> Iterator[Generation]:
+        """See `Generator.generate`."""
+        return self._generator.generate(prompts, settings)
+
+    def stream(self, prompt: Prompt, settings: GenerationSettings) -> Iterator[str]:
+        """See `Generator.stream`."""
+        return self._generator.stream(prompt, settings)
+
+    def score(self, texts: Sequence[str], label: str | None, tokens: bool) -> Iterator[Score]:
+        """Scores of texts in their order.
+
+        Args:
+            label: the label of all of them, for a model that has labels.
+            tokens: whether the scores tell of each token.
+
+        Raises:
+            SettingError: the model does not have the label, or needs one.
+        """
+        from textmill.model.network.likelihood import one_hot
+
+        check_label(self.model, label)
+        labels = self.model.labels
+        context = np.zeros((_ROWS, 0), np.float32) if label is None else one_hot(
+            [label] * _ROWS, labels
+        )  # fmt: skip
+        for start in range(0, len(texts), _AT_A_TIME):
+            some = texts[start : start + _AT_A_TIME]
+            words = list(self.model.vocabulary.tokens(some))
+            ids = [np.append(self.model.vocabulary.lookup(w), EOS).astype(np.int32) for w in words]
+            # Texts of like length side by side, so that little is padded; one shape for all.
+            order = sorted(range(len(some)), key=lambda i: len(ids[i]))
+            nats: dict[int, np.ndarray] = {}
+            for begin in range(0, len(order), _ROWS):
+                batch = order[begin : begin + _ROWS]
+                rows = [ids[i] for i in batch]
+                rows += [np.zeros(0, np.int32)] * (_ROWS - len(batch))
+                nats.update(zip(batch, self._evaluator.each(rows, context), strict=False))
+            for i, text in enumerate(some):
+                yield self._scored(text, label, words[i], ids[i], nats[i], tokens)
+
+    def next_words(
+        self, text: str, settings: GenerationSettings, k: int
+    ) -> Iterator[tuple[str, float]]:
+        """The k most probable next words with their probabilities, the end as `<eos>`.
+
+        Args:
+            settings: see `NextWord.probabilities`.
+
+        Raises:
+            SettingError: see `check_settings`.
+        """
+        check_settings(self.model, settings)
+        check_int("k", k, 1)
+        p = self._reader.probabilities(text, settings)
+        order = np.lexsort((np.arange(len(p)), -p))[:k]
+        words = self.model.vocabulary.words
+        for i in order[p[order] > 0]:
+            yield self._shown(words[i]), float(p[i])
+
+    def _scored(
+        self,
+        text: str,
+        label: str | None,
+        words: Sequence[str],
+        ids: np.ndarray,
+        nats: np.ndarray,
+        tokens: bool,
+    ) -> Score:
+        total = float(nats.sum())
+        shown = [*map(self._shown, words), RESERVED[EOS]]
+        each = (float(round(-nat, 5)) for nat in nats)
+        return Score(
+            text=text,
+            label=label,
+            words=len(words),
+            unknown=int((ids == UNKNOWN).sum()),
+            logprob=round(-total, 5),
+            perplexity=round(math.exp(min(total / len(ids), 700.0)), 3),
+            tokens=tuple(zip(shown, each, strict=True)) if tokens else None,
+        )
+
+    def _shown(self, word: str) -> str:
+        """A token as it stands in text."""
+        return surface(word) if self.model.vocabulary.level == "word" else word
+
+    @cached_property
+    def _generator(self) -> Generator:
+        return Generator(self.model)
+
+    @cached_property
+    def _reader(self):
+        from textmill.model.generation.next_word import NextWord
+
+        return NextWord(self.model)
+
+    @cached_property
+    def _evaluator(self):
+        from textmill.model.network.likelihood import Evaluator
+        from textmill.model.network.lstm import restored
+
+        return Evaluator(restored(self.model), self.model.vocabulary, self.model.labels)

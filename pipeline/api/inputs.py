@@ -1,0 +1,110 @@
+"""Prompts and rows as Python users have them: texts, rows, frames, data sets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from textmill.model.errors import UsageError
+from textmill.model.prompt import Prompt
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.prompts.rows import BadRow, prompt_of, value_row
+
+_ALLOWED = (
+    "a text, a textmill.Prompt, a row with a field 'prompt', a data frame, a datasets.Dataset, or "
+    "an iterable of texts, prompts or rows"
+)
+
+
+def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Iterator[Prompt]:
+    """Prompts, whatever they came as.
+
+    The id of a text is the text itself, and from its second time on the text with a number: `(2)`.
+
+    Args:
+        settings: the run's, which fields of a row override.
+        column: of a row's or frame's prompt.
+
+    Raises:
+        UsageError: it is nothing of that kind, or a row is no prompt.
+    """
+    seen: Counter[str] = Counter()
+    for number, item in enumerate(_items(data, column), start=1):
+        if isinstance(item, Prompt):
+            yield item
+            continue
+        if isinstance(item, str):
+            yield Prompt(_id_of(item, seen), item)
+            continue
+        if not isinstance(item, Mapping):
+            raise UsageError(f"prompts must be {_ALLOWED}. Received: {type(item).__name__}")
+        yield _from_row(item, number, settings, column, seen)
+
+
+def rows_from(data: Any) -> list[dict[str, Any]] | None:
+    """Rows of a data frame, a data set or a list of rows; None for anything else."""
+    if isinstance(data, str | bytes | Mapping):
+        return None
+    if hasattr(data, "to_dict") and hasattr(data, "columns") and hasattr(data, "index"):  # pandas
+        return data.to_dict("records")
+    if hasattr(data, "iter_rows"):  # Polars
+        return list(data.iter_rows(named=True))
+    if hasattr(data, "to_pylist"):  # Arrow
+        return data.to_pylist()
+    if hasattr(data, "column_names") and hasattr(data, "features"):  # datasets.Dataset
+        return [dict(row) for row in data]
+    if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
+        return [dict(row) for row in data]
+    return None
+
+
+def like(data: Any, rows: list[dict[str, Any]]) -> Any:
+    """Rows as the same kind of thing that `data` is, which `rows_from` read."""
+    kind = type(data)
+    if hasattr(kind, "from_pylist"):  # Arrow
+        return kind.from_pylist(rows)
+    if hasattr(kind, "from_list"):  # datasets.Dataset
+        return kind.from_list(rows)
+    return list(rows) if isinstance(data, Sequence) else kind(rows)
+
+
+def _items(data: Any, column: str) -> Iterable[Any]:
+    if isinstance(data, str | Prompt | Mapping):
+        return [data]
+    rows = rows_from(data)
+    if rows is not None:
+        return rows
+    if isinstance(data, bytes) or not isinstance(data, Iterable):
+        raise UsageError(f"prompts must be {_ALLOWED}. Received: {type(data).__name__}")
+    return data
+
+
+def _from_row(
+    row: Mapping[str, Any],
+    number: int,
+    settings: GenerationSettings,
+    column: str,
+    seen: Counter[str],
+) -> Prompt:
+    if column not in row:
+        found = ", ".join(map(str, row))
+        raise UsageError(
+            f"row {number} has no field '{column}'. Found: {found}; name the field with column="
+        )
+    try:
+        values = value_row(row)
+        if column != "prompt":
+            values["prompt"] = values.pop(column)
+        prompt = prompt_of(values, row_id=str(number), settings=settings)
+    except BadRow as error:
+        raise UsageError(f"row {number} is no prompt: {error}") from None
+    if values.get("id") is None:
+        prompt = replace(prompt, id=_id_of(prompt.text, seen))
+    return replace(prompt, row="")
+
+
+def _id_of(text: str, seen: Counter[str]) -> str:
+    seen[text] += 1
+    return text if seen[text] == 1 else f"{text} ({seen[text]})"

@@ -32,6 +32,7 @@ setup(
         "numpy>=1.26",
         "pyarrow>=17",
         "rich>=13",
+        "shtab>=1.7",
         "tensorflow>=2.21,<2.22",
         # Its wheels follow TensorFlow's minor version and exist for Linux and macOS.
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
@@ -74,7 +75,19 @@ setup(
     },
     entry_points={"console_scripts": ["textmill=textmill.pipeline.command.cli:main"]},
     classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Education",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
     ],
 )

@@ -28,6 +28,7 @@ def options_of(command: str) -> set[str]:
     return {
         option
         for action in commands.choices[command]._actions
+        if action.help != argparse.SUPPRESS
         for option in action.option_strings
         if option not in ("-h", "--help")
     }

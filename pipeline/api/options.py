@@ -20,7 +20,7 @@ class TrainOptions(TypedDict, total=False):
     encoding: str | None
     unwrap: bool
     text: str | None
-    labels: str | None
+    label: str | None
     level: str
     min_count: int | None
     max_size: int

@@ -289,7 +289,7 @@ def train(
         resume: go on with a training into `out` that was stopped.
         tensorboard: a folder for TensorBoard's logs.
         quiet: show no progress on the standard error.
-        options: `mode`, `level`, `text`, `labels`, `seed` and so on: the options of
+        options: `mode`, `level`, `text`, `label`, `seed` and so on: the options of
             `textmill train` with underscores.
 
     Raises:
@@ -299,7 +299,7 @@ def train(
     Examples:
         >>> rows = [{"text": f"The {a} cat sat.", "kind": a} for a in ("old", "red")] * 40
         >>> model = textmill.train(
-        ...     rows, text="text", labels="kind", out="cats", preset="tiny", epochs=2, quiet=True
+        ...     rows, text="text", label="kind", out="cats", preset="tiny", epochs=2, quiet=True
         ... )
         >>> model.labels
         ('old', 'red')
@@ -331,7 +331,9 @@ def _train(
 ) -> Model:
     # A tokenised corpus has a sentence or a paragraph a line, blank lines included.
     unwrap = options.get("unwrap", True) and options.get("level") != "whitespace"
-    corpus = settings_from(CorpusSettings, {**options, "unwrap": unwrap}, paths=paths)
+    corpus = settings_from(
+        CorpusSettings, {**options, "unwrap": unwrap}, paths=paths, labels=options.get("label")
+    )
     vocabulary = settings_from(VocabularySettings, options)
     settings = settings_from(TrainSettings, {**options, "mode": corpus.mode}, **budget)
     load_tensorflow()

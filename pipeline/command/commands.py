@@ -56,7 +56,7 @@ def _train(args: argparse.Namespace) -> int:
 
     names = ("out", "minutes", "epochs", "preset", "output", "init_from", "resume", "tensorboard")
     given = {name: getattr(args, name) for name in (*names, "quiet")}
-    model = train(args.corpus, **given, **_options(args, TrainOptions))
+    model = train(args.corpus, label=args.labels, **given, **_options(args, TrainOptions))
     metrics = model.metrics
     _tell(args, f"model {args.out}", _plain(metrics), metrics)
     if metrics["stopped"] == "interrupted":

@@ -4,47 +4,68 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, NoReturn, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 from textmill.model import settings
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
-from textmill.pipeline.command.exit_status import WRONG_USE
+from textmill.pipeline.command.parsing import ORDER, Parser
 from textmill.pipeline.job.dataflow import PRESETS as DATAFLOW
 
-Add = Callable[..., None]
 Settings = TypeVar("Settings")
+Run = Callable[[argparse.Namespace], int]
 
 # Of a value, by what stands for it in the help; others are texts.
 _TYPES = {"N": int, "K": int, "X": float, "P": float, "T": float, "SHARE": float}
+# What a shell offers as a value, by what stands for it in the help.
+_FILES = ("CORPUS", "TEXT", "GLOB", "FILE", "DATA", "TABLE")
+_FOLDERS = ("MODEL", "DIR")
+# The ways of `augment --with`; `AugmentSettings`, which checks them, loads too much for help.
+WAYS = ("generated", "pseudo", "swap", "delete", "aeda", "masked")
 
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **kwargs: Any):
-        super().__init__(**{**kwargs, "allow_abbrev": False})
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
+def parser(commands: Mapping[str, Run]) -> Parser:
     """The command line's parser; `args.run` is the function that does the work.
 
     Args:
         commands: a function for each command by name.
     """
-    top = _Parser(
+    top = Parser(
         prog="textmill",
+        usage="textmill COMMAND [arguments and options]",
         description="Trains an LSTM language model on any text and writes text with it in bulk.",
+        epilog="'textmill help COMMAND' shows what a command takes. To begin: textmill demo",
     )
-    subparsers = top.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    top.add_argument("--version", action=_Version, help="show textmill's version and those of what "
+                     "it is built on")  # fmt: skip
+    top.add_argument(
+        "--print-completion", action=_Completion, choices=("bash", "zsh", "tcsh"), metavar="SHELL",
+        help="print a script that completes commands and options in bash, zsh or tcsh",
+    )  # fmt: skip
+    subparsers = top.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=Parser, prog="textmill"
+    )
     for name, run in commands.items():
-        summary, add_options, *kinds = _COMMANDS[name]
+        about = _COMMANDS[name]
         command = subparsers.add_parser(
-            name, help=summary, description=summary, **_USE.get(name, {})
+            name,
+            help=about.summary,
+            description=f"{about.summary[0].upper()}{about.summary[1:]}.",
+            usage=f"textmill {name} {about.usage}",
         )
         command.set_defaults(run=run)
-        add_options(_adder(command, kinds))
+        about.add_options(Adder(command, about.kinds))
+        lists = any(action.nargs == "+" for action in command.options().values())
+        said = (ORDER if lists else "", about.more, f"Example: {about.example}")
+        command.epilog = "\n".join(filter(None, said))
+    wanted = subparsers.add_parser(
+        "help", help="show what a command takes", usage="textmill help [COMMAND]"
+    )
+    wanted.add_argument("command", nargs="?", metavar="COMMAND", choices=list(commands))
+    wanted.set_defaults(run=lambda args: _help(top, args.command))
+    for command in subparsers.choices.values():
+        command.others = subparsers.choices
+    top.set_defaults(run=lambda args: _help(top, None))
     return top
 
 
@@ -68,264 +89,485 @@ def settings_of(kind: type[Settings], args: argparse.Namespace, **given: Any) ->
     return kind(**{**values, **given})
 
 
-def _adder(command: argparse.ArgumentParser, kinds: Sequence[Any]) -> Add:
-    """A function that adds an option or argument to the command.
+def _help(top: Parser, name: str | None) -> int:
+    """Prints the help of a command, or of all together."""
+    (commands,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+    (commands.choices[name] if name else top).print_help()
+    return 0
 
-    It takes the name; what stands for the value in the help, or a tuple of what the value may be,
-    or None for a switch; the help; and what else argparse takes.
+
+class _Version(argparse.Action):
+    """Prints versions, without loading what they are of."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{**kwargs, "nargs": 0})
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        lines = []
+        for name in ("textmill", "tensorflow", "tensorflow-text", "keras", "apache-beam"):
+            try:
+                lines.append(f"{name} {version(name)}")
+            except PackageNotFoundError:
+                lines.append(f"{name} is not installed")
+        print("\n".join([*lines, f"Python {platform.python_version()}"]))
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Prints a shell's script of completion."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: Any, *_: object
+    ) -> None:
+        import shtab
+
+        print(shtab.complete(parser, shell=values))
+        parser.exit()
+
+
+class Adder:
+    """Adds options and arguments to a command.
 
     Args:
+        place: the command, or a group of its options.
         kinds: settings, whose defaults are those of the options with the names of their fields.
     """
-    defaults = {field.name: field.default for kind in kinds for field in fields(kind)}
 
-    def add(name: str, value: str | tuple[str, ...] | None, text: str, **more: Any) -> None:
+    def __init__(self, place: argparse._ActionsContainer, kinds: Sequence[Any]):
+        self._place = place
+        self._kinds = kinds
+        self._defaults = {field.name: field.default for kind in kinds for field in fields(kind)}
+
+    def group(self, title: str) -> Adder:
+        """An adder of options that the help shows under a title."""
+        return Adder(self._place.add_argument_group(title), self._kinds)
+
+    def __call__(
+        self, name: str, value: str | tuple[str, ...] | None, text: str, **more: Any
+    ) -> None:
+        """Adds an option or argument.
+
+        Args:
+            name: its name.
+            value: what stands for the value in the help, a tuple of what the value may be, or None
+                for a switch.
+            text: the help.
+            more: what else argparse takes; `short`, a second name.
+        """
         if value is None:
             given: dict[str, Any] = {"action": "store_true"}
         elif isinstance(value, tuple):
             given = {"choices": value}
         else:
             given = {"metavar": value, "type": _TYPES.get(value)}
-        default = defaults.get(more.get("dest", name.removeprefix("--").replace("-", "_")))
+        default = self._defaults.get(more.get("dest", name.removeprefix("--").replace("-", "_")))
         if value is not None and name.startswith("--"):
             given["default"] = list(default) if isinstance(default, tuple) else default
         short = more.pop("short", None)
-        command.add_argument(*filter(None, (short, name)), help=text, **{**given, **more})
-
-    return add
-
-
-def _train(add: Add) -> None:
-    add("corpus", "CORPUS", "text files or patterns; tables with --labels", nargs="+")
-    add("--out", "MODEL", "directory to make", required=True)
-    add("--mode", settings.MODES, "stream: one long text (default); lines: each line its own "
-        "(default for tables)", default=None)  # fmt: skip
-    add("--level", settings.LEVELS, "what a token is (default: %(default)s)")
-    add("--preset", (settings.AUTO, *settings.PRESETS), "network size (default: auto, by corpus "
-        "and budget)", default=settings.AUTO)  # fmt: skip
-    add("--output", settings.OUTPUTS, "softmax over all words, or over the frequent ones and "
-        "clusters of the others (default: auto, what is faster)", default="auto")  # fmt: skip
-    add("--labels", "COLUMN", "column of labels, by name or number: table, not text")
-    add("--text", "COLUMN", "column of texts (default: text): table, not text")
-    add("--minutes", "N", "budget in minutes", type=float)
-    add("--epochs", "N", "passes at most (default: 40, none with --minutes)")
-    add("--seed", "N", "of weights, dropout, order (default: %(default)s)")
-    add("--encoding", "NAME", "of the files (default: UTF-8, or by byte-order mark)")
-    add("--no-unwrap", None, "a paragraph is one line", dest="unwrap", action="store_false")
-    add("--min-count", "N", "rarer words are unknown (default: 2; char and whitespace 1)")
-    add("--max-size", "N", "most entries of the vocabulary (default: %(default)s)")
-    add("--dropout", "X", "share of features dropped; this and the next five are chosen by corpus "
-        "and budget")  # fmt: skip
-    add("--weight-drop", "X", "share of the recurrent weights dropped")
-    add("--word-dropout", "X", "share of the vocabulary dropped as inputs")
-    add("--activation-penalty", "X", "times the mean square of the last layer, added to the loss")
-    add("--slowness-penalty", "X", "times the mean square of its changes, added to the loss")
-    add("--learning-rate", "X", "peak rate")
-    add("--schedule", settings.SCHEDULES, "how the rate falls (default: %(default)s)")
-    add("--weight-decay", "X", "of AdamW (default: %(default)g)")
-    add("--clip", "X", "largest norm of a gradient (default: %(default)g)")
-    add("--no-average", None, "keep the weights themselves, not running means of them",
-        dest="average", action="store_false")  # fmt: skip
-    add("--precision", settings.PRECISIONS, "of matrix products; bfloat16 is for GPUs (default: "
-        "%(default)s)")  # fmt: skip
-    add("--checkpoint-minutes", "N", "between two checkpoints (default: %(default)g)", type=float)
-    add("--init-from", "MODEL", "begin with words, sizes and weights of this model; new words and "
-        "labels are added")  # fmt: skip
-    add("--resume", None, "go on with a stopped training into MODEL")
-    add("--tensorboard", "DIR", "write TensorBoard logs")
-    add("--json", None, "print the metrics as JSON")
-    add("--quiet", None, "no progress")
+        action = self._place.add_argument(
+            *filter(None, (short, name)), help=text, **{**given, **more}
+        )
+        if action.metavar in _FILES:
+            action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
+        elif action.metavar in _FOLDERS:
+            action.complete = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}  # type: ignore[attr-defined]
 
 
-def _evaluate(add: Add) -> None:
+# -- train and evaluate ----------------------------------------------------------------------------
+
+
+def _train(add: Adder) -> None:
+    add("corpus", "CORPUS", "text files, patterns such as 'books/*.txt', or tables", nargs="+")
+    add("--out", "MODEL", "write the model to this new directory", required=True)
+    read = add.group("how the text is read")
+    read("--mode", settings.MODES, "stream: one long text, the state carried through it; lines: "
+         "each line a text of its own (default: stream, for tables lines)",
+         default=None)  # fmt: skip
+    read("--level", settings.LEVELS, "what a token is: words and punctuation, characters, or what "
+         "stands between spaces (default: %(default)s)")  # fmt: skip
+    read("--text", "COLUMN", "take the texts from this column of a table, by name or number "
+         "(default: text, if --label is given)")  # fmt: skip
+    read("--label", "COLUMN", "take a label for each text from this column of a table, by name or "
+         "number (default: no labels)", dest="labels")  # fmt: skip
+    read("--labels", "COLUMN", argparse.SUPPRESS)  # the name of --label before
+    read("--encoding", "NAME", "decode the files from this (default: UTF-8, or what a byte-order "
+         "mark says)")  # fmt: skip
+    read("--no-unwrap", None, "take each line for a paragraph (default: blank lines part them)",
+         dest="unwrap", action="store_false")  # fmt: skip
+    read("--min-count", "N", "leave words that the training part holds fewer than N times out of "
+         "the vocabulary (default: 2, at the levels char and whitespace 1)")  # fmt: skip
+    read("--max-size", "N", "put at most N words into the vocabulary (default: %(default)s)")
+    how_long = add.group("how long it trains, and from what it goes on")
+    how_long("--minutes", "N", "stop after N minutes, reading and validation included (default: no "
+             "limit)", type=float)  # fmt: skip
+    how_long("--epochs", "N", "stop after N passes over the training part (default: 40, with "
+             "--minutes no limit)")  # fmt: skip
+    how_long("--init-from", "MODEL", "begin with the words, sizes and weights of this model "
+             "(default: begin anew)")  # fmt: skip
+    how_long("--resume", None, "go on with a stopped training into MODEL")
+    how_long("--checkpoint-minutes", "N", "write a checkpoint every N minutes (default: "
+             "%(default)g)", type=float)  # fmt: skip
+    how_long("--seed", "N", "seed the first weights, dropout and order with N (default: "
+             "%(default)s)")  # fmt: skip
+    network = add.group("the network")
+    network("--preset", (settings.AUTO, *settings.PRESETS), "size of the network (default: auto, "
+            "by corpus and budget)", default=settings.AUTO)  # fmt: skip
+    network("--output", settings.OUTPUTS, "softmax over all words, or over the frequent ones and "
+            "clusters of the others (default: auto, what is faster)", default="auto")  # fmt: skip
+    network("--precision", settings.PRECISIONS, "precision of matrix products; bfloat16 is for "
+            "GPUs (default: %(default)s)")  # fmt: skip
+    network("--no-average", None, "keep the weights themselves (default: running means of them)",
+            dest="average", action="store_false")  # fmt: skip
+    rate = add.group(
+        "regularisation and learning rate (those without a default are chosen by corpus and budget)"
+    )
+    rate("--dropout", "X", "drop this share of features, from 0 to 1")
+    rate("--weight-drop", "X", "drop this share of the recurrent weights, from 0 to 1")
+    rate("--word-dropout", "X", "drop this share of the vocabulary as inputs, from 0 to 1")
+    rate("--activation-penalty", "X", "add X times the mean square of the last layer to the loss")
+    rate("--slowness-penalty", "X", "add X times the mean square of the last layer's changes to "
+         "the loss")  # fmt: skip
+    rate("--learning-rate", "X", "let the rate of AdamW rise to X")
+    rate("--schedule", settings.SCHEDULES, "how the rate falls after its peak (default: "
+         "%(default)s)")  # fmt: skip
+    rate("--weight-decay", "X", "AdamW's decay of weights (default: %(default)g)")
+    rate("--clip", "X", "scale gradients down to a norm of at most X (default: %(default)g)")
+    shown = add.group("what is shown")
+    shown("--tensorboard", "DIR", "write logs for TensorBoard to this directory (default: none)")
+    shown("--json", None, "print the metrics as JSON")
+    shown("--quiet", None, "show no progress")
+
+
+def _evaluate(add: Adder) -> None:
     add("model", "MODEL", "model directory")
     add("text", "TEXT", "text files, read as the model's corpus was", nargs="+")
-    add("--part", ("all", "train", "valid", "test"), "of the texts, by position (default: test for "
-        "the model's own corpus or with --baselines, else all)")  # fmt: skip
-    add("--baselines", None, "beside it, Kneser-Ney 5-gram and unigram models of the texts' first "
-        "90 %%")  # fmt: skip
-    add("--encoding", "NAME", "of the files")
-    add("--json", None, "print JSON")
+    add("--part", ("all", "train", "valid", "test"), "measure on this part of the texts, by "
+        "position (default: test for the model's own corpus or with --baselines, else "
+        "all)")  # fmt: skip
+    add("--baselines", None, "measure a Kneser-Ney 5-gram and a unigram model of the texts' first "
+        "90 %% too")  # fmt: skip
+    add("--encoding", "NAME", "decode the files from this (default: as the model's corpus)")
+    add("--json", None, "print the figures as JSON")
 
 
-def _sample(add: Add) -> None:
+# -- sample and generate ---------------------------------------------------------------------------
+
+
+def _sample(add: Adder) -> None:
     add("model", "MODEL", "model directory")
-    add("prompt", "PROMPT", "what the texts start with", nargs="*")
-    _drawing(add, nargs=1)
+    add("prompt", "PROMPT", "beginnings of the texts (default: an empty one)", nargs="*",
+        default=[])  # fmt: skip
+    _drawing(add, temperatures=1)
+    add.group("what is shown")("--json", None, "print an object for each text as JSON")
 
 
-def _score(add: Add) -> None:
+def _score(add: Adder) -> None:
     add("model", "MODEL", "model directory")
-    add("file", "FILE", "texts, one a line; or a table with --text; - reads the standard input")
-    add("--text", "COLUMN", "column of the texts, by name or number, if the file is a table")
-    add("--label", "NAME", "label of all texts, for a model trained with labels")
-    add("--encoding", "NAME", "of the file (default: UTF-8, or by byte-order mark)")
+    add("file", "FILE", "file of texts, one a line, or a table with --text; - reads the standard "
+        "input")  # fmt: skip
+    add("--text", "COLUMN", "take the texts from this column of a table, by name or number "
+        "(default: a text a line)")  # fmt: skip
+    add("--label", "NAME", "score the texts with this label, for a model trained with labels")
+    add("--encoding", "NAME", "decode the file from this (default: UTF-8, or what a byte-order "
+        "mark says)")  # fmt: skip
     add("--tokens", None, "print the log-probability of each token, too")
     add("--json", None, "print a JSON object for each text")
-    add("--quiet", None, "print no summary")
+    add("--quiet", None, "print no summary on the standard error")
 
 
-def _generate(add: Add) -> None:
-    _run(add)
-    add("--out", "DIR", "directory to make", required=True)
-    add("--workers", "N", "local processes (default: one a core)")
-    add("--dataflow", tuple(DATAFLOW), "run on Dataflow, with flags for cpu, gpu or cheap workers; "
-        "flags after -- override them")  # fmt: skip
-    add("--no-wait", None, "send the job to a runner elsewhere and do not wait for its end",
-        dest="wait", action="store_false")  # fmt: skip
-    add("--resume", None, "go on with a stopped run in DIR")
-    add("--max-rejected", "SHARE", "of rows, above which the exit status is 3 (default: "
-        "%(default)g)", default=0.01)  # fmt: skip
-    add("--quiet", None, "no progress")
+def _generate(add: Adder) -> None:
+    _prompts(add)
+    add("--out", "DIR", "write the texts to this new directory", required=True)
+    _drawing(add, temperatures="+")
+    _files(add)
+    where = add.group("where it runs")
+    where("--workers", "N", "run N processes on this machine (default: one for each core, with a "
+          "GPU one)")  # fmt: skip
+    where("--dataflow", tuple(DATAFLOW), "run on Dataflow, with flags for cpu, gpu or cheap "
+          "workers; flags after -- override them (default: run here)")  # fmt: skip
+    where("--no-wait", None, "send the job to a runner elsewhere and do not wait for its end",
+          dest="wait", action="store_false")  # fmt: skip
+    where("--resume", None, "go on with a stopped run into DIR, or begin one")
+    shown = add.group("what is shown")
+    shown("--max-rejected", "SHARE", "end with status 3 if more than this share of the rows is "
+          "rejected, from 0 to 1 (default: %(default)g)", default=0.01)  # fmt: skip
+    shown("--json", None, "print the counts as JSON")
+    shown("--quiet", None, "show no progress")
 
 
-def _run(add: Add) -> None:
-    add("model", "MODEL", "model directory")
-    add("--prompts", "GLOB", "prompt files: .txt, .jsonl, .csv, .tsv, .parquet", nargs="+",
-        required=True)  # fmt: skip
-    _drawing(add, nargs="+")
-    add("--delimiter", "C", "between the cells of a .csv (default: a comma; tab for a tab)",
-        default=",")  # fmt: skip
-    add("--strict", None, "a field that is no setting is an error")
-    add("--format", "NAME", "of the output: jsonl (default), csv, parquet, tfrecord or text",
-        default="jsonl")  # fmt: skip
-    add("--compression", "NAME", "none, gzip or zstd (default: zstd for parquet, none for others)")
-
-
-def _drawing(add: Add, *, nargs: int | str) -> None:
-    add("--samples", "N", "texts a prompt and temperature (default: %(default)s)", short="-n")
-    add("--temperature", "T", "logits are divided by it; 0 is greedy (default: 1)", short="-t",
-        dest="temperatures", nargs=nargs)  # fmt: skip
-    add("--top-k", "K", "only the K most probable words")
-    add("--top-p", "P", "only the most probable words that make up P")
-    add("--min-p", "P", "only words at least P times as probable as the best")
-    add("--min-words", "N", "no end before N words (default: %(default)s)")
-    add("--max-words", "N", "cut after N words (default: %(default)s)")
-    add("--repetition-penalty", "X", "logits of words that stand in the text already are divided "
-        "by X where above 0, else multiplied (default: %(default)g, off)")  # fmt: skip
-    add("--no-repeat-ngram", "N", "no N words in a row that stand in the text already (default: "
-        "%(default)s, off)")  # fmt: skip
-    add("--ban", "WORD", "never draw this word of the vocabulary; may be given several times",
-        action="append")  # fmt: skip
-    add("--stop", "WORD", "end before this word of the vocabulary; may be given several times",
-        action="append")  # fmt: skip
-    add("--label", "NAME", "for a model trained with labels")
-    add("--unknown", None, "let <unk> be drawn")
-    add("--echo", None, "put the prompt before each text")
-    add("--seed", "N", "of the run (default: %(default)s)")
-    add("--precision", settings.PRECISIONS, "of matrix products; bfloat16 is faster on some "
-        "processors, for other texts (default: %(default)s)")  # fmt: skip
-    add("--json", None, "print JSON")
-
-
-def _augment(add: Add) -> None:
-    # What is left out is told by AugmentSettings and FilterSettings, which load too much for help.
-    add("data", "DATA", "table: .csv, .tsv, .jsonl or .parquet")
-    add("--text", "COLUMN", "column of texts, by name or number", required=True)
-    add("--label", "COLUMN", "column of labels, by name or number", required=True)
-    add("--out", "FILE", "table to make, of the kind its name says", required=True)
-    add("--encoding", "NAME", "of the table (default: UTF-8, or by byte-order mark)")
-    add("--per-example", "N", "rows to add for each real one (default: 10)")
-    add("--per-label", "N", "rows to add for each label")
-    add("--balance", None, "fill all labels up to the largest")
-    add("--candidates", "N", "texts to choose from for each row to add (default: 4)")
-    add("--with", "NAME", "how: generated (default), pseudo, or edits of real rows", nargs="+",
-        dest="methods")  # fmt: skip
-    add("--temperature", "T", "logits are divided by it (default: 0.8)", nargs="+", short="-t",
-        dest="temperatures")  # fmt: skip
-    add("--level", settings.LEVELS, "what a token is (default: word)")
-    add("--minutes", "N", "of training at most (default: 3)", type=float)
-    add("--epochs", "N", "passes over the rows, at most (default: 30; of few rows more)")
-    add("--unlabelled", "TEXT", "files of texts of the same kind, a text a line, to learn from "
-        "first", nargs="+")  # fmt: skip
-    add("--init-from", "MODEL", "begin with this model")
-    add("--min-confidence", "P", "of the classifier in the label, at least")
-    add("--max-copied", "N", "words in a row that stand in one real row, at most")
-    add("--max-copied-share", "X", "of a text's words in such a run")
-    add("--max-similarity", "X", "Jaccard similarity to another row")
-    add("--max-loops", "X", "share of words that repeat those before them")
-    add("--length-slack", "X", "how much shorter or longer than the label's real rows")
-    add("--max-perplexity", "X", "times the median of the candidates")
-    add("--max-unseen", "X", "share of pairs of neighbours that stand in no real row")
-    add("--check", None, "measure what the added rows are worth to a classifier")
-    add("--seed", "N", "of all of it (default: 0)")
-    add("--workers", "N", "local processes (default: one a core)")
-    add("--resume", None, "go on with a stopped run into FILE")
-    add("--json", None, "print JSON")
-    add("--quiet", None, "no progress")
-
-
-def _verify(add: Add) -> None:
-    add("directory", "DIR", "directory that generate made")
-    add("--json", None, "print JSON")
-
-
-def _report(add: Add) -> None:
-    add("directory", "DIR", "that generate made, or FILE.augment of augment")
-    add("--corpus", "FILE", "what the model was trained on: measures what was copied, and shows "
-        "the lengths and word frequencies of real text", nargs="+")  # fmt: skip
-    add("--mode", settings.MODES, "of the corpus: stream (default) or lines, as in its training")
-    add("--text", "COLUMN", "of texts, by name or number, where the corpus is a table")
-    add("--encoding", "NAME", "of the corpus (default: UTF-8, or by byte-order mark)")
-    add("--copied-words", "N", "so many words in a row that the corpus has too are a copy "
-        "(default: %(default)s)", default=8)  # fmt: skip
-    add("--out", "DIR", "where report.html and report.json go (default: into DIR)")
-    add("--json", None, "print report.json")
-
-
-def _bench(add: Add) -> None:
-    add("model", "MODEL", "model directory")
-    add("--slots", "N", "texts drawn at a time (default: 64 128 256)", nargs="+",
-        default=[64, 128, 256])  # fmt: skip
-    add("--words", "N", "of each text (default: %(default)s)", default=40)
-    add("--texts", "N", "of each measurement (default: some for each slot)", default=0)
-    add("--json", None, "print JSON")
-
-
-def _plan(add: Add) -> None:
-    _run(add)
-    add("--workers", "N", "numbers of workers, each with a core like this machine's (default: some "
+def _plan(add: Adder) -> None:
+    _prompts(add)
+    run = add.group("the run that is planned")
+    run("--workers", "N", "numbers of workers, each with a core like this machine's (default: ten "
         "from 1 to 1000)", nargs="+")  # fmt: skip
-    add("--price", "P", "of a worker for an hour, in any currency")
-    add("--rows", "N", "as if there were N rows like those of the prompts")
+    run("--price", "P", "price of a worker for an hour, in any currency (default: no cost is told)")
+    run("--rows", "N", "plan as if there were N rows like those of the prompts (default: as many "
+        "as there are)")  # fmt: skip
+    _drawing(add, temperatures="+")
+    _files(add)
+    add.group("what is shown")("--json", None, "print the plan as JSON")
 
 
-def _play(add: Add) -> None:
+def _prompts(add: Adder) -> None:
     add("model", "MODEL", "model directory")
-    add("--port", "N", "of 127.0.0.1; 0 is any that is free (default: %(default)s)", default=8000)
+    add("--prompts", "GLOB", "prompt files or patterns: .txt (a prompt a line), .jsonl, .csv, "
+        ".tsv, .parquet; - is the standard input, a prompt a line", nargs="+",
+        required=True)  # fmt: skip
 
 
-def _demo(add: Add) -> None:
-    add("--out", "DIR", "directory to make (default: %(default)s, or that with a number)",
-        default="textmill-demo")  # fmt: skip
-    add("--minutes", "N", "of training (default: %(default)s)", type=float, default=2.5)
-    add("--workers", "N", "local processes (default: one a core)")
-    add("--quiet", None, "no progress")
+def _files(add: Adder) -> None:
+    read = add.group("how prompts are read")
+    read("--delimiter", "C", "character between the cells of a .csv; tab for a tab (default: a "
+         "comma)", default=",")  # fmt: skip
+    read("--strict", None, "refuse a field or column that is neither prompt, id nor a setting "
+         "(default: carry it through)")  # fmt: skip
+    written = add.group("how texts are written")
+    written("--format", "NAME", "jsonl, csv, parquet, tfrecord or text (default: %(default)s)",
+            default="jsonl")  # fmt: skip
+    written("--compression", "NAME", "none, gzip or zstd (default: none, for parquet zstd)")
 
 
-# For each command what it does, its options, and settings that have their defaults.
-_COMMANDS: dict[str, tuple[Any, ...]] = {
-    "train": ("train a model on texts", _train, TrainSettings, VocabularySettings),
-    "evaluate": ("perplexity of a model on texts", _evaluate),
-    "sample": ("a quick look in the terminal", _sample, GenerationSettings),
-    "score": ("how probable a model finds texts", _score),
-    "generate": ("texts for every prompt of files", _generate, GenerationSettings),
-    "augment": ("more rows for a labelled table", _augment),
-    "verify": ("an output against its manifest", _verify),
-    "report": ("a page with the figures and pictures of an output", _report),
-    "bench": ("how fast a model writes here, beside what the machine could do", _bench),
-    "plan": (
-        "shards, hours, memory and cost of a run, before it is started", _plan, GenerationSettings
+def _drawing(add: Adder, *, temperatures: int | str) -> None:
+    drawn = add.group("what is drawn")
+    drawn("--samples", "N", "write N texts for each prompt and temperature (default: %(default)s)",
+          short="-n")  # fmt: skip
+    several = "" if temperatures == 1 else "; several give --samples texts at each"
+    drawn("--temperature", "T", f"divide the logits by T; 0 is greedy{several} (default: 1)",
+          short="-t", dest="temperatures", nargs=temperatures)  # fmt: skip
+    drawn("--top-k", "K", "keep only the K most probable words (default: %(default)s, off)")
+    drawn("--top-p", "P", "keep only the most probable words that make up P of the probability "
+          "(default: %(default)g, off)")  # fmt: skip
+    drawn("--min-p", "P", "keep only words at least P times as probable as the best (default: "
+          "%(default)g, off)")  # fmt: skip
+    drawn("--min-words", "N", "end no text before N words (default: %(default)s)")
+    drawn("--max-words", "N", "cut a text after N words (default: %(default)s)")
+    drawn("--repetition-penalty", "X", "divide the logits of words that stand in the text already "
+          "by X where above 0, else multiply (default: %(default)g, off)")  # fmt: skip
+    drawn("--no-repeat-ngram", "N", "draw no N words in a row that stand in the text already "
+          "(default: %(default)s, off)")  # fmt: skip
+    drawn("--ban", "WORD", "never draw this word of the vocabulary; may be given several times",
+          action="append")  # fmt: skip
+    drawn("--stop", "WORD", "end a text before this word of the vocabulary; may be given several "
+          "times", action="append")  # fmt: skip
+    drawn("--label", "NAME", "write texts of this label, for a model trained with labels")
+    drawn("--unknown", None, "let <unk> be drawn (default: never)")
+    drawn("--echo", None, "put the prompt before each text")
+    drawn("--seed", "N", "draw by the random numbers of seed N (default: %(default)s)")
+    drawn("--precision", settings.PRECISIONS, "precision of matrix products; bfloat16 is faster on "
+          "some processors and gives other texts (default: %(default)s)")  # fmt: skip
+
+
+# -- augment ---------------------------------------------------------------------------------------
+
+
+def _augment(add: Adder) -> None:
+    # What is left out is told by AugmentSettings and FilterSettings, which load too much for help.
+    add("data", "DATA", "table with a row for each text: .csv, .tsv, .jsonl or .parquet")
+    add("--text", "COLUMN", "take the texts from this column, by name or number", required=True)
+    add("--label", "COLUMN", "take the labels from this column, by name or number", required=True)
+    add("--out", "FILE", "write the new table to this file, of the kind that its name says",
+        required=True)  # fmt: skip
+    add("--encoding", "NAME", "decode the table from this (default: UTF-8, or what a byte-order "
+        "mark says)")  # fmt: skip
+    many = add.group("how many rows are added, and how they are made")
+    many("--per-example", "N", "add N rows for each real one (default: 10)")
+    many("--per-label", "N", "add N rows for each label (default: by --per-example)")
+    many("--balance", None, "fill all labels up to the largest")
+    many("--candidates", "N", "write N texts to choose from for each row to add (default: 4)")
+    many("--with", WAYS, "ways to make rows, one or several: by the model, by labelling texts of "
+         "--unlabelled, or by edits of real rows (default: generated)", nargs="+", dest="methods",
+         metavar="NAME")  # fmt: skip
+    many("--temperature", "T", "divide the logits by T; 0 is greedy (default: 0.8)", nargs="+",
+         short="-t", dest="temperatures")  # fmt: skip
+    many("--seed", "N", "do all of it by the random numbers of seed N (default: 0)")
+    model = add.group("the model that writes them")
+    model("--level", settings.LEVELS, "what a token is: words and punctuation, characters, or what "
+          "stands between spaces (default: word)")  # fmt: skip
+    model("--minutes", "N", "train for at most N minutes (default: 3)", type=float)
+    model("--epochs", "N", "pass over the rows at most N times (default: 30, with few rows more)")
+    model("--unlabelled", "TEXT", "learn first from these files of texts of the same kind, a text "
+          "a line (default: none)", nargs="+")  # fmt: skip
+    model("--init-from", "MODEL", "begin with this model (default: begin anew)")
+    sieve = add.group("which texts are rejected")
+    sieve("--min-confidence", "P", "those in whose label the classifier has less confidence than P "
+          "(default: 0)")  # fmt: skip
+    sieve("--max-copied", "N", "those with more than N words in a row that stand in one real row "
+          "(default: 7, at --level char 24 characters)")  # fmt: skip
+    sieve("--max-copied-share", "X", "those of whose words a larger share stands in such a run "
+          "(default: 0.6)")  # fmt: skip
+    sieve("--max-similarity", "X", "those with a larger Jaccard similarity to another row "
+          "(default: 0.79)")  # fmt: skip
+    sieve("--max-loops", "X", "those with a larger share of words that repeat those before them "
+          "(default: 0.05)")  # fmt: skip
+    sieve("--length-slack", "X", "those shorter or longer than the label's real rows by more than "
+          "this share (default: 0.25)")  # fmt: skip
+    sieve("--max-perplexity", "X", "those with more than X times the candidates' median perplexity "
+          "(default: 3)")  # fmt: skip
+    sieve("--max-unseen", "X", "those of whose pairs of neighbouring words a larger share stands "
+          "in no real row (default: 0.9)")  # fmt: skip
+    where = add.group("how it runs, and what is shown")
+    where("--check", None, "measure what the added rows are worth to a classifier; takes six times "
+          "as long")  # fmt: skip
+    where("--workers", "N", "run N processes on this machine (default: one for each core, with a "
+          "GPU one)")  # fmt: skip
+    where("--resume", None, "go on with a stopped run into FILE")
+    where("--json", None, "print the counts as JSON")
+    where("--quiet", None, "show no progress")
+
+
+# -- what looks at a model or an output ------------------------------------------------------------
+
+
+def _verify(add: Adder) -> None:
+    add("directory", "DIR", "directory that generate made")
+    add("--json", None, "print the verdict as JSON")
+
+
+def _report(add: Adder) -> None:
+    add("directory", "DIR", "directory that generate made, or FILE.augment of augment")
+    add("--out", "DIR", "write report.html and report.json to this directory (default: into the "
+        "one that is reported on)")  # fmt: skip
+    corpus = add.group("what the model was trained on")
+    corpus("--corpus", "FILE", "measure what was copied from these texts, and show the lengths and "
+           "word frequencies of real text (default: an augmentation's real rows)",
+           nargs="+")  # fmt: skip
+    corpus("--mode", settings.MODES, "read the corpus as in its training (default: stream, for "
+           "tables lines)")  # fmt: skip
+    corpus("--text", "COLUMN", "take the texts from this column of the corpus, by name or number, "
+           "if it is a table")  # fmt: skip
+    corpus("--encoding", "NAME", "decode the corpus from this (default: UTF-8, or what a "
+           "byte-order mark says)")  # fmt: skip
+    corpus("--copied-words", "N", "count N words in a row that the corpus has too as copied "
+           "(default: %(default)s)", default=8)  # fmt: skip
+    add.group("what is shown")("--json", None, "print report.json")
+
+
+def _bench(add: Adder) -> None:
+    add("model", "MODEL", "model directory")
+    add("--slots", "N", "draw so many texts at a time, one number or several (default: 64 128 256)",
+        nargs="+", default=[64, 128, 256])  # fmt: skip
+    add("--words", "N", "draw N words of each text (default: %(default)s)", default=40)
+    add("--texts", "N", "draw N texts for each measurement (default: 8 for each slot)", default=0)
+    add("--json", None, "print the figures as JSON")
+
+
+def _play(add: Adder) -> None:
+    add("model", "MODEL", "model directory")
+    add("--port", "N", "serve the page at this port of 127.0.0.1; 0 is any that is free (default: "
+        "%(default)s)", default=8000)  # fmt: skip
+
+
+def _demo(add: Adder) -> None:
+    add("--out", "DIR", "write all of it to this directory, or to one of that name with a number "
+        "(default: %(default)s)", default="textmill-demo")  # fmt: skip
+    add("--minutes", "N", "train for N minutes (default: %(default)s)", type=float, default=2.5)
+    add("--workers", "N", "run N processes on this machine (default: one for each core, with a GPU "
+        "one)")  # fmt: skip
+    add("--quiet", None, "show no progress")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Command:
+    """What the help says of a command, and its options.
+
+    Attributes:
+        summary: what it does, begun with a verb.
+        usage: what follows its name.
+        example: a whole command.
+        add_options: adds its options.
+        kinds: settings that have the defaults of its options.
+        more: what else is to be known.
+    """
+
+    summary: str
+    usage: str
+    example: str
+    add_options: Callable[[Adder], None]
+    kinds: tuple[Any, ...] = ()
+    more: str = ""
+
+
+_RUNNER = "What follows -- goes to Beam, such as -- --runner=DirectRunner."
+_COMMANDS = {
+    "train": _Command(
+        summary="train a model on a book, a corpus or a labelled table",
+        usage="CORPUS... --out MODEL [options]",
+        example="textmill train alice.txt --out alice --minutes 5",
+        add_options=_train,
+        kinds=(TrainSettings, VocabularySettings),
     ),
-    "play": ("a page that shows the next word's probabilities", _play),
-    "demo": ("train, generate, report on the text every Python carries", _demo),
-}  # fmt: skip
-_USE: dict[str, dict[str, Any]] = {
-    "generate": {
-        "usage": "textmill generate MODEL --prompts GLOB... --out DIR [options] [-- RUNNER FLAGS]",
-        "epilog": "What follows -- goes to Beam, such as: -- --runner=DirectRunner",
-    },
-    "augment": {"usage": "textmill augment DATA --text COLUMN --label COLUMN --out FILE [options] "
-                "[-- RUNNER FLAGS]"},
-    "plan": {"usage": "textmill plan MODEL --prompts GLOB... [options]"},
-}  # fmt: skip
+    "evaluate": _Command(
+        summary="measure how well a model predicts texts: perplexity, bits a character",
+        usage="MODEL TEXT... [options]",
+        example="textmill evaluate alice alice.txt --baselines",
+        add_options=_evaluate,
+    ),
+    "sample": _Command(
+        summary="show a few texts of a model in the terminal",
+        usage="MODEL [PROMPT...] [options]",
+        example="textmill sample alice 'Alice was' -n 3 -t 0.7",
+        add_options=_sample,
+        kinds=(GenerationSettings,),
+    ),
+    "score": _Command(
+        summary="tell how probable a model finds each text of a file",
+        usage="MODEL FILE [options]",
+        example="textmill score alice sentences.txt --tokens",
+        add_options=_score,
+    ),
+    "generate": _Command(
+        summary="write texts for every prompt of files, in bulk",
+        usage="MODEL --prompts GLOB... --out DIR [options] [-- RUNNER FLAGS]",
+        example="textmill generate alice --prompts 'prompts/*.txt' --out out --samples 5",
+        add_options=_generate,
+        kinds=(GenerationSettings,),
+        more=_RUNNER,
+    ),
+    "augment": _Command(
+        summary="add rows to a labelled table, written by a model of it",
+        usage="DATA --text COLUMN --label COLUMN --out FILE [options] [-- RUNNER FLAGS]",
+        example="textmill augment few.csv --text text --label label --out more.csv",
+        add_options=_augment,
+        more=_RUNNER,
+    ),
+    "verify": _Command(
+        summary="check an output of generate against its manifest",
+        usage="DIR [options]",
+        example="textmill verify out",
+        add_options=_verify,
+    ),
+    "report": _Command(
+        summary="make a page with the figures and pictures of an output",
+        usage="DIR [options]",
+        example="textmill report out --corpus alice.txt",
+        add_options=_report,
+    ),
+    "bench": _Command(
+        summary="measure how fast a model writes here, beside what the machine could do",
+        usage="MODEL [options]",
+        example="textmill bench alice --slots 64 128",
+        add_options=_bench,
+    ),
+    "plan": _Command(
+        summary="tell shards, hours, memory and cost of a run before it is started",
+        usage="MODEL --prompts GLOB... [options]",
+        example="textmill plan alice --prompts 'prompts/*.txt' --workers 8 64",
+        add_options=_plan,
+        kinds=(GenerationSettings,),
+    ),
+    "play": _Command(
+        summary="serve a page that shows the next word's probabilities",
+        usage="MODEL [options]",
+        example="textmill play alice",
+        add_options=_play,
+    ),
+    "demo": _Command(
+        summary="train, generate and report on the text every Python carries",
+        usage="[options]",
+        example="textmill demo --minutes 1",
+        add_options=_demo,
+    ),
+}

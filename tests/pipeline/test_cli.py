@@ -174,10 +174,6 @@ def test_a_full_output(tmp_path):
     assert done.stderr.splitlines()[-1] == ("textmill: error: the output: No space left on device")
 
 
-def test_no_command(capsys):
-    fails(capsys, [], 2, "COMMAND")
-
-
 def test_too_many_rejected_rows(files, capsys):
     (files / "bad.txt").write_text("the\n\n\n")
     flags = ["--max-words", "3", "--", "--runner=FnApiRunner"]

@@ -204,7 +204,7 @@ def checked(prompt: Prompt) -> Prompt:
 
 def setting_reason(error: SettingError) -> str:
     """Why a row's setting is refused."""
-    return f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
+    return error.said(error.field, shown=_shown(error.received))
 
 
 def _is_simple(value: Any) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -338,6 +339,19 @@ def _play(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _books(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.books import save_book
+
+    with status_line("fetching the book"):
+        book = save_book(number=args.gutenberg, built_in=args.built_in, out=args.out)
+    told = {"file": book.path, "paragraphs": book.paragraphs, "words": book.words}
+    rows = [("paragraphs", f"{book.paragraphs:,}"), ("words", f"{book.words:,}")]
+    _tell(args, book.path, [*rows, ("it begins", f"{book.beginning} ...")], told)
+    if not args.json:
+        print(f"to train on it: textmill train {shlex.quote(book.path)} --out MODEL --minutes 5")
+    return DONE
+
+
 def _demo(args: argparse.Namespace) -> int:
     _load_tensorflow()
     from textmill.pipeline.command.demo import demo
@@ -371,5 +385,6 @@ COMMANDS = {
     "bench": _bench,
     "plan": _plan,
     "play": _play,
+    "books": _books,
     "demo": _demo,
 }

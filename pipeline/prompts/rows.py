@@ -41,7 +41,7 @@ class BadRow(Exception):
 
 def reason_class(reason: str) -> str:
     """A reason without what is particular to its row, so that like ones can be counted."""
-    return re.split(r": |\. Received| at (?:byte|character) ", reason, maxsplit=1)[0]
+    return re.split(r": |\. (?:Received|Found)| at (?:byte|character) ", reason, maxsplit=1)[0]
 
 
 def text_prompt(raw: bytes, *, row_id: str) -> Prompt:
@@ -162,7 +162,8 @@ def prompt_of(
     row = {name: value for name, value in row.items() if value is not None}
     extra = carried(row, reading)
     if "prompt" not in row:
-        raise BadRow("no field 'prompt'")
+        found = f". Found: {_shown(', '.join(map(str, row)))}" if row else ""
+        raise BadRow(f"no field 'prompt'{found}")
     own = {name: row[name] for name in SETTINGS if name in row}
     if "temperature" in own:
         value = own.pop("temperature")

@@ -1,4 +1,4 @@
-"""How long a person waits: `import textmill`, `textmill --help`, the first text of `textmill sample`.
+"""Measures waits: `import textmill`, `textmill --help`, the first text of `textmill sample`.
 
     python benchmarks/first_text.py MODEL [--times N]
 

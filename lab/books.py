@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 from textmill.model.errors import TextmillError
+from textmill.model.text.books import gutenberg
 from textmill.model.text.corpus import built_in_corpus, read_corpus
-
-_ADDRESS = "https://www.gutenberg.org/cache/epub/{number}/pg{number}.txt"
-_MOST_BYTES = 50 << 20
-_SECONDS = 60
 
 
 def read_book(
@@ -47,45 +41,6 @@ def read_book(
         tried = " or ".join(dict.fromkeys(str(place.parent) for place in places))
         raise TextmillError(f"there is no file '{book}' (looked in {tried}); give its whole path")
     return "\n".join(read_corpus([str(file)], mode="stream", encoding=encoding).texts)
-
-
-def cache() -> Path:
-    """Where downloaded books lie."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "textmill" / "books"
-
-
-def gutenberg(number: int) -> Path:
-    """The file of a book of Project Gutenberg, downloaded if it is not there yet.
-
-    Raises:
-        TextmillError: it cannot be had.
-    """
-    file = cache() / f"{number}.txt"
-    if file.exists():
-        return file
-    address = _ADDRESS.format(number=number)
-    try:
-        with urllib.request.urlopen(address, timeout=_SECONDS) as answer:
-            raw = answer.read(_MOST_BYTES + 1)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise TextmillError(
-            f"{address} cannot be had ({reason}); download the book by hand and give its path"
-        ) from None
-    if len(raw) > _MOST_BYTES or b"PROJECT GUTENBERG" not in raw.upper():
-        raise TextmillError(
-            f"{address} is no book of Project Gutenberg's ({len(raw):,} bytes); give another number"
-        )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    try:
-        part.write_bytes(raw)
-        part.replace(file)  # whole, or not at all
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
-    return file
 
 
 def main(argv: Sequence[str] | None = None) -> int:

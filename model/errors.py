@@ -37,7 +37,7 @@ class SettingError(UsageError):
     Args:
         field: the name of the dataclass field, which is the option's name with underscores.
         allowed: what the field must be, to be read after "must be".
-        received: the value that came.
+        received: the value that came; None if there was none.
 
     Examples:
         >>> try:
@@ -49,7 +49,17 @@ class SettingError(UsageError):
 
     def __init__(self, field: str, allowed: str, received: object):
         self.field, self.allowed, self.received = field, allowed, received
-        super().__init__(f"{field} must be {allowed}. Received: {received!r}")
+        super().__init__(self.said(field, shown=repr(received)))
+
+    def said(self, name: str, *, shown: str | None = None) -> str:
+        """The message for whom the setting has another name.
+
+        Args:
+            shown: what came, as text; None for what it is.
+        """
+        if self.received is None:
+            return f"{name} is missing; it must be {self.allowed}"
+        return f"{name} must be {self.allowed}. Received: {shown or self.received}"
 
     def __reduce__(self):
         # The default rebuilds from the message alone, and workers pickle their errors.

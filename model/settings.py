@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -253,6 +253,27 @@ RUN_WIDE = (
 )  # fmt: skip
 _MOST_TEXTS = 100_000
 TEMPERATURES = "0 (greedy) or a number from 0.001 to 1000"
+# Fields of several values, which may be given as one or in any sequence, and what one must be.
+_SEVERAL = {"temperatures": TEMPERATURES, "stop": "a word", "ban": "a word"}
+
+
+def _plain(value: Any) -> Any:
+    """A number or an array of NumPy, or a series of pandas, as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def sequence(field: str, value: Any, allowed: str) -> tuple[Any, ...]:
+    """A value, or several in a list, a tuple or an array, as a tuple.
+
+    Raises:
+        SettingError: it is a collection without an order, or a mapping.
+    """
+    value = _plain(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return tuple(map(_plain, value))
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        raise SettingError(field, f"{allowed}, or several in a list", value)
+    return (value,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +287,8 @@ class GenerationSettings:
     Attributes:
         samples: texts for each prompt and temperature.
         temperatures: logits are divided by it; 0 is greedy, the lowest id on ties. With
-            several, a prompt gets `samples` texts at each, numbered on through them.
+            several, in any sequence, a prompt gets `samples` texts at each, numbered on through
+            them.
         top_k: only the k most probable words (all that tie with the k-th stay); 0 is off.
         top_p: only the smallest set of most probable words that holds this share; 1 is off.
         min_p: only words at least this share as probable as the most probable; 0 is off.
@@ -312,8 +334,10 @@ class GenerationSettings:
 
     def __post_init__(self) -> None:
         check_int("samples", self.samples, 1, _MOST_TEXTS)
-        if not isinstance(self.temperatures, tuple) or not self.temperatures:
-            raise SettingError("temperature", TEMPERATURES, self.temperatures)
+        for field, allowed in _SEVERAL.items():
+            object.__setattr__(self, field, sequence(field, getattr(self, field), allowed))
+        if not self.temperatures:
+            raise SettingError("temperatures", f"{TEMPERATURES}, or several in a list", ())
         for value in self.temperatures:
             check_float("temperature", value, TEMPERATURES, lambda x: x == 0 or 1e-3 <= x <= 1e3)
         check_int("top_k", self.top_k, 0, 2**31 - 1)
@@ -330,10 +354,9 @@ class GenerationSettings:
         check_float("repetition_penalty", penalty, allowed, lambda x: 1 <= x <= 10)
         check_int("no_repeat_ngram", self.no_repeat_ngram, 0, 100)
         for field, words in (("stop", self.stop), ("ban", self.ban)):
-            if not isinstance(words, tuple) or not all(
-                isinstance(word, str) and word.strip() for word in words
-            ):
-                raise SettingError(field, "words that are not empty", words)
+            for word in words:
+                if not isinstance(word, str) or not word.strip():
+                    raise SettingError(field, "words that are not empty, in a list", word)
         if self.label is not None and not isinstance(self.label, str):
             raise SettingError("label", "a text", self.label)
         check_bool("unknown", self.unknown)

@@ -34,7 +34,7 @@ def playground(model: str, prompt: str, out: Path) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     use_one_thread()
-    with server(load_model(model), port=0) as found, chromium() as browser:
+    with server(load_model(model), port=0, name=Path(model).name) as found, chromium() as browser:
         threading.Thread(target=found.serve_forever, daemon=True).start()
         wait = WebDriverWait(browser, 120)
         browser.get(f"http://127.0.0.1:{found.server_port}/")

@@ -68,10 +68,6 @@ def check_label(model: SavedModel, label: str | None) -> None:
     Raises:
         SettingError: as said.
     """
-    if label is None and model.labels:
-        raise SettingError(
-            "label", f"given, as the model has labels: {', '.join(model.labels)}", None
-        )
     if label not in (model.labels or (None,)):
         known = ", ".join(model.labels)
         allowed = (

@@ -47,7 +47,7 @@ class CorpusSettings:
     """Where the text comes from and how it is read.
 
     Attributes:
-        paths: files or glob patterns; none means the built-in text.
+        paths: files or glob patterns, or one of them; none means the built-in text.
         mode: `stream` or `lines`; `auto` means `lines` for tables and `stream` for plain text.
         encoding: of the files; None is UTF-8, or what a byte-order mark says.
         unwrap: join the lines of a paragraph (`stream` mode).
@@ -67,10 +67,12 @@ class CorpusSettings:
     labels: str | None = None
 
     def __post_init__(self) -> None:
+        paths = [self.paths] if isinstance(self.paths, str | os.PathLike) else self.paths
+        object.__setattr__(self, "paths", tuple(map(os.fspath, paths)))
         if self.text is None and self.labels is not None:
             object.__setattr__(self, "text", "text")
         if self.text is None:
-            refuse_tables(self.paths, options="--text, or also --labels")
+            refuse_tables(self.paths, options="--text, or also --label")
         elif self.mode == "stream":
             raise UsageError("tables need --mode lines: each row is a text of its own")
         if self.mode == AUTO:

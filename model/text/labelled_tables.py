@@ -88,7 +88,7 @@ def _csv_cells(
             if not row:
                 continue
             if places is None:
-                hint = "; a file without a header takes numbers: --text 2 --labels 1"
+                hint = "; a file without a header takes numbers: --text 2 --label 1"
                 _check_columns(path, row, columns, hint)
                 places = [row.index(column) for column in columns]
                 continue
@@ -137,6 +137,7 @@ def _check_columns(
     names = list(found)
     for name in columns:
         if name not in names:
-            raise TextmillError(
-                f"{where} has no column '{name}'. Columns: {', '.join(names)[:200]}{hint}"
-            )
+            shown = ", ".join(map(repr, names))[:200]
+            raise TextmillError(f"{where}: no column named '{name}'. Found: {shown}{hint}")
+        if names.count(name) > 1:
+            raise TextmillError(f"{where}: the column '{name}' stands there twice; rename one")

@@ -315,16 +315,22 @@ class _Fit:
         left = budget - (time.monotonic() - self.started)
         checks = min(max(int(left * _VALIDATION_SHARE / max(cost, 1e-3)), 1), _MOST_CHECKS)
         training = max(left - checks * cost - budget * _SPARE, 0.0)
-        words = sum(words for words, _ in self.paces) / measured * training
+        pace = sum(words for words, _ in self.paces) / measured
         place = self.place
-        place.total = self.history.words + int(words)
+        place.total = by_minutes = self.history.words + int(pace * training)
         if self.settings.epochs is not None:
             place.total = min(place.total, self.settings.epochs * self.feeder.words)
         place.checks = checks
         place.checked = self.history.words * checks // max(place.total, 1)
         epochs = place.total / self.feeder.words
+        minutes = f"{self.settings.minutes:g} minutes"
+        if place.total == by_minutes:
+            self.report.message(f"{minutes} are {place.total:,} words here, {epochs:.1f} epochs")
+            return
+        seconds = max(place.total - self.history.words, 0) / pace
         self.report.message(
-            f"{self.settings.minutes:g} minutes are {place.total:,} words here, {epochs:.1f} epochs"
+            f"{place.total:,} words in all, {epochs:.1f} epochs, about {seconds:,.0f} s here: the "
+            f"limit of epochs comes before that of {minutes}"
         )
 
     def _seconds_of_a_check(self) -> float:

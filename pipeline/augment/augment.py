@@ -127,7 +127,9 @@ def _checked(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> list[dict[st
 
     def augment_part(texts: Sequence[str], labels: Sequence[str], seed: int) -> list[Candidate]:
         part = next(parts)
-        run.report.message(f"check {part} of {_CHECKS}: all anew without a part of the real rows")
+        run.report.message(
+            f"check {part} of {_CHECKS}: a new model learns without a part of the real rows"
+        )
         rest = Rows(list(texts), list(labels), numbers=[])
         return make_candidates(folder.check(part), rest, run, clock=Clock()).kept
 
@@ -150,7 +152,7 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
         TextmillError: they are of no use.
     """
     for why, count in table.left_out.items():
-        report.message(f"{count:,} rows with {why} are not learned from")
+        report.message(f"the model does not learn from {count:,} rows with {why}; they are kept")
     rows = table.rows
     counts = Counter(rows.labels)
     if len(counts) == 1:
@@ -175,8 +177,8 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
     if few:
         told = ", ".join(f"{label} {n}" for label, n in list(few.items())[:10])
         report.message(
-            f"labels with fewer than {_FEW} rows, whose added rows the classifier can hardly "
-            f"judge: {told}"
+            f"some labels have fewer than {_FEW} rows, so that the classifier can hardly judge "
+            f"what is added to them: {told}"
         )
     if len(rows.texts) <= MOST_ROWS:
         return rows
@@ -186,8 +188,8 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
         share = math.ceil(MOST_ROWS * n / len(names))
         chosen += random.permutation(np.flatnonzero(names == label))[:share].tolist()
     report.message(
-        f"{len(rows.texts):,} rows are more than are of use: {len(chosen):,} of them, chosen by "
-        "--seed, are learned from and counted for --per-example; all come back"
+        f"with more than {MOST_ROWS:,} rows, the model learns from {len(chosen):,} of them; the "
+        "output keeps all. --seed chooses them, and --per-example counts only these"
     )
     return rows.chosen(sorted(chosen))
 

@@ -23,11 +23,13 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.reporter import Reporter
 from textmill.model.settings import (
     AUTO,
+    TEMPERATURES,
     GenerationSettings,
     TrainSettings,
     VocabularySettings,
     check_choice,
     check_int,
+    sequence,
 )
 from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.model.training.train import train_model
@@ -101,6 +103,10 @@ class AugmentSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, allowed in (
+            ("temperatures", TEMPERATURES), ("methods", "a way's name"), ("unlabelled", "a path"),
+        ):  # fmt: skip
+            object.__setattr__(self, name, sequence(name, getattr(self, name), allowed))
         for name in ("per_example", "per_label", "candidates", "epochs"):
             if getattr(self, name) is not None:
                 check_int(name, getattr(self, name), 1)
@@ -286,7 +292,7 @@ def _train(
     """Trains a model, unless a run that was interrupted has."""
     checkpoint = Path(f"{place}.training", "checkpoint.npz").exists()
     if os.path.exists(place) and not checkpoint:
-        run.report.message(f"{os.path.basename(place)} stands already")
+        run.report.message(f"the {os.path.basename(place)} of the run before is used")
         return
     model = train_model(
         place,

@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # a full disk shows here, where it can be told
         return status
     except SettingError as error:
-        option = "--" + error.field.replace("_", "-")
-        return fail(f"{option} must be {error.allowed}. Received: {error.received}", error.status)
+        return fail(error.said("--" + error.field.replace("_", "-")), error.status)
     except TextmillError as error:
         return fail(str(error), error.status)
     except KeyboardInterrupt:
@@ -51,8 +50,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(f"{what!r} cannot be written in {error.encoding}", FAILED)
     except OSError as error:
         return fail(f"{error.filename or 'the output'}: {error.strerror or error}", FAILED)
+    except MemoryError:
+        return fail("the memory is full; try a smaller model, file or number of --workers", FAILED)
     except SystemExit as stop:  # argparse's way out
         return stop.code if isinstance(stop.code, int) else FAILED
+    except Exception as error:
+        return fail(unforeseen(error, arguments), FAILED)
+
+
+def unforeseen(error: Exception, arguments: Sequence[str]) -> str:
+    """What is said of an error that nobody thought of; its traceback goes into a file."""
+    import shlex
+    import tempfile
+    import traceback
+
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")
+    lines = traceback.format_exception(error)
+    try:
+        handle, path = tempfile.mkstemp(prefix="textmill-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"textmill {shlex.join(arguments)}\n\n{''.join(lines)}")
+    except OSError:  # no room for it
+        return f"a fault in textmill: {what} ({lines[-2].strip().splitlines()[0]})"
+    return f"a fault in textmill: {what}; the details for its authors are in {path}"
 
 
 def _interrupt(*_: object) -> None:

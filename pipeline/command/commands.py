@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
+import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from textmill.model.errors import SettingError, UsageError
+from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
-from textmill.model.tensorflow_setup import load_tensorflow
+from textmill.model.tensorflow_setup import load_tensorflow, use_one_thread
 from textmill.pipeline.command.exit_status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
 from textmill.pipeline.command.options import settings_of
+from textmill.pipeline.command.standard_input import STANDARD_INPUT, spooled
+from textmill.pipeline.command.status_line import status_line
 
 
 def _tell(
@@ -50,7 +56,13 @@ def _plain(told: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in rows if not isinstance(value, list | dict)]
 
 
+def _load_tensorflow() -> None:
+    with status_line("loading TensorFlow"):
+        load_tensorflow()
+
+
 def _train(args: argparse.Namespace) -> int:
+    _load_tensorflow()
     from textmill.pipeline.api.options import TrainOptions
     from textmill.pipeline.api.trained_model import train
 
@@ -67,28 +79,31 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    load_tensorflow()
-    from textmill.pipeline.command.evaluate import evaluate
+    with status_line(f"measuring {args.model}"):
+        load_tensorflow()
+        from textmill.pipeline.command.evaluate import evaluate
 
-    result = evaluate(
-        args.model, args.text, part=args.part, encoding=args.encoding, baselines=args.baselines
-    )
+        result = evaluate(
+            args.model, args.text, part=args.part, encoding=args.encoding, baselines=args.baselines
+        )
     title = f"{args.model} on the {result['part']} part of {', '.join(result['sources'])}"
     return _tell(args, title, _plain(result), result)
 
 
 def _sample(args: argparse.Namespace) -> int:
-    from textmill.model.prompt import Prompt
-    from textmill.pipeline.api.trained_model import load
-    from textmill.pipeline.output.columns import columns_of, record
-
     settings = settings_of(GenerationSettings, args)
     if not args.json:
         settings = replace(settings, echo=True)
-    model = load(args.model, own_process=False)
-    columns = columns_of({}, labelled=bool(model.labels))
     prompts = [Prompt(id=text, text=text) for text in args.prompt or [""]]
-    for generation in model.each(prompts, settings):
+    with status_line(f"loading {args.model}"):
+        from textmill.pipeline.api.trained_model import load
+        from textmill.pipeline.output.columns import columns_of, record
+
+        model = load(args.model, own_process=False)
+        columns = columns_of({}, labelled=bool(model.labels))
+        texts = model.each(prompts, settings)
+        first = next(texts)
+    for generation in itertools.chain([first], texts):
         if args.json:
             print(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
         else:
@@ -113,9 +128,18 @@ def _generate(args: argparse.Namespace) -> int:
     asked, launch = _asked(args), settings_of(Launch, args)
     if not 0 <= args.max_rejected <= 1:
         raise SettingError("max_rejected", "a number in [0, 1]", args.max_rejected)
-    with generation_progress(quiet=args.quiet) as progress:
+    if STANDARD_INPUT in args.prompts and (args.dataflow or not args.wait):
+        raise UsageError(
+            "--prompts - is read on this machine, and workers elsewhere cannot see it; save the "
+            "prompts where they can and name that file"
+        )
+    with (
+        spooled(args.prompts) as prompts,
+        generation_progress(quiet=args.quiet) as progress,
+    ):
         outcome = generate(
             args.model,
+            prompts=prompts,
             **asked,
             out=args.out,
             launch=launch,
@@ -146,7 +170,7 @@ def _generate(args: argparse.Namespace) -> int:
 
 
 def _augment(args: argparse.Namespace) -> int:
-    load_tensorflow()
+    _load_tensorflow()
     from textmill.pipeline.api.console import TrainingReport, generation_progress, table
     from textmill.pipeline.augment.augment import augment
     from textmill.pipeline.augment.candidates import AugmentSettings
@@ -190,7 +214,8 @@ def _augment(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from textmill.pipeline.job.verify import verify
 
-    verdict = verify(args.directory)
+    with status_line(f"reading {args.directory}"):
+        verdict = verify(args.directory)
     rows = [*verdict.counts.items(), ("ids twice", verdict.duplicate_ids)]
     told = {**verdict.counts, "problems": verdict.problems}
     _tell(args, f"{args.directory} against its manifest", rows, told)
@@ -202,18 +227,20 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from textmill.model.text.corpus import CorpusSettings
-    from textmill.pipeline.files.filesystem import join
-    from textmill.pipeline.report.charts import measured_rows
-    from textmill.pipeline.report.figures import as_json
-    from textmill.pipeline.report.report import report
+    given = [n for n in ("text", "encoding", "mode") if getattr(args, n) is not None]
+    if args.corpus is None and given:
+        raise UsageError(f"--{given[0]} tells how the corpus is read; name that with --corpus")
+    with status_line(f"reading {args.directory}"):
+        from textmill.model.text.corpus import CorpusSettings
+        from textmill.pipeline.files.filesystem import join
+        from textmill.pipeline.report.charts import measured_rows
+        from textmill.pipeline.report.figures import as_json
+        from textmill.pipeline.report.report import report
 
-    corpus = None
-    if args.corpus is not None:
-        corpus = settings_of(CorpusSettings, args, paths=tuple(args.corpus))
-    elif args.text is not None or args.encoding is not None or args.mode is not None:
-        raise UsageError("--text, --mode and --encoding are of the corpus; name it with --corpus")
-    found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)
+        corpus = None
+        if args.corpus is not None:
+            corpus = settings_of(CorpusSettings, args, paths=tuple(args.corpus))
+        found = report(args.directory, corpus=corpus, copied_words=args.copied_words, out=args.out)
     head, rows = measured_rows(found)
     title = f"{args.directory}: {found.measured.texts:,} texts"
     _tell(args, title, rows, as_json(found), head=head)
@@ -223,13 +250,14 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    load_tensorflow()
-    from textmill.pipeline.command.bench import PARTS, bench
-
     for field in ("words", "texts"):
         if getattr(args, field) < (field == "words"):
             raise SettingError(field, "a whole number above 0", getattr(args, field))
-    result = bench(args.model, slots=args.slots, texts=args.texts, words=args.words)
+    with status_line(f"measuring {args.model}"):
+        load_tensorflow()
+        from textmill.pipeline.command.bench import PARTS, bench
+
+        result = bench(args.model, slots=args.slots, texts=args.texts, words=args.words)
     rows = _plain(result)
     for row in result["slots"]:
         speed = f"{row['words_a_second']:,} words/s, {row['share_of_limit']:.2f} of the limit"
@@ -248,13 +276,15 @@ def _plan(args: argparse.Namespace) -> int:
     from textmill.pipeline.api.console import table
     from textmill.pipeline.job.estimate import LADDER, estimate
 
-    result = estimate(
-        args.model,
-        **_asked(args),
-        workers=args.workers or LADDER,
-        price=args.price,
-        rows=args.rows,
-    )
+    with spooled(args.prompts) as prompts, status_line("planning and measuring"):
+        result = estimate(
+            args.model,
+            prompts=prompts,
+            **_asked(args),
+            workers=args.workers or LADDER,
+            price=args.price,
+            rows=args.rows,
+        )
     shard, worker = result["seconds_a_shard"], result["worker"]
     rows = [
         ("rows", f"{result['rows']:,}"),
@@ -294,21 +324,35 @@ def _gib(size: float) -> str:
 
 
 def _play(args: argparse.Namespace) -> int:
-    from textmill.model.network.directory import load_model
-    from textmill.model.tensorflow_setup import use_one_thread
-    from textmill.pipeline.command.play import HOST, server
+    with status_line(f"loading {args.model}"):
+        use_one_thread()
+        from textmill.model.network.directory import load_model
+        from textmill.pipeline.command.play import HOST, server
 
-    model = load_model(args.model)
-    use_one_thread()
-    with server(model, port=args.port) as found:
+        name = os.path.basename(os.path.abspath(args.model))
+        page = server(load_model(args.model), port=args.port, name=name)
+    with page as found:
         print(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             found.serve_forever()
     return DONE
 
 
+def _books(args: argparse.Namespace) -> int:
+    from textmill.pipeline.command.books import save_book
+
+    with status_line("fetching the book"):
+        book = save_book(number=args.gutenberg, built_in=args.built_in, out=args.out)
+    told = {"file": book.path, "paragraphs": book.paragraphs, "words": book.words}
+    rows = [("paragraphs", f"{book.paragraphs:,}"), ("words", f"{book.words:,}")]
+    _tell(args, book.path, [*rows, ("it begins", f"{book.beginning} ...")], told)
+    if not args.json:
+        print(f"to train on it: textmill train {shlex.quote(book.path)} --out MODEL --minutes 5")
+    return DONE
+
+
 def _demo(args: argparse.Namespace) -> int:
-    load_tensorflow()
+    _load_tensorflow()
     from textmill.pipeline.command.demo import demo
     from textmill.pipeline.job.launch import Launch
 
@@ -323,7 +367,6 @@ def _asked(args: argparse.Namespace) -> dict[str, Any]:
 
     delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
     return {
-        "prompts": args.prompts,
         "settings": settings_of(GenerationSettings, args),
         "reading": InputSettings(delimiter=delimiter, strict=args.strict),
         "form": Format(name=args.format, compression=args.compression),
@@ -342,5 +385,6 @@ COMMANDS = {
     "bench": _bench,
     "plan": _plan,
     "play": _play,
+    "books": _books,
     "demo": _demo,
 }

@@ -460,6 +460,16 @@ def _play(add: Adder) -> None:
         "%(default)s)", default=8000)  # fmt: skip
 
 
+def _books(add: Adder) -> None:
+    add("--gutenberg", "N", "fetch the book of this number from Project Gutenberg, once (default: "
+        "none)")  # fmt: skip
+    add("--built-in", None, "take the language reference that every Python carries; needs no "
+        "network")  # fmt: skip
+    add("--out", "FILE", "write the book to this new file (default: gutenberg-N.txt or "
+        "built-in.txt)")  # fmt: skip
+    add("--json", None, "print the counts as JSON")
+
+
 def _demo(add: Adder) -> None:
     add("--out", "DIR", "write all of it to this directory, or to one of that name with a number "
         "(default: %(default)s)", default="textmill-demo")  # fmt: skip
@@ -563,6 +573,12 @@ _COMMANDS = {
         usage="MODEL [options]",
         example="textmill play alice",
         add_options=_play,
+    ),
+    "books": _Command(
+        summary="fetch a book to train on, by its number in Project Gutenberg",
+        usage="--gutenberg N | --built-in [options]",
+        example="textmill books --gutenberg 11 --out alice.txt",
+        add_options=_books,
     ),
     "demo": _Command(
         summary="train, generate and report on the text every Python carries",

@@ -7,6 +7,7 @@ loads nothing from anywhere.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import socket
@@ -42,10 +43,11 @@ class Player:
 
     Args:
         model: from `load_model`.
+        name: what the page calls it.
     """
 
-    def __init__(self, model: SavedModel):
-        self.model = model
+    def __init__(self, model: SavedModel, *, name: str = "model"):
+        self.model, self.name = model, name
         self._generator = Generator(model)
         self.reader = NextWord(model)
 
@@ -109,9 +111,13 @@ def find_cycle(words: Sequence[int]) -> tuple[int, int] | None:
     return None
 
 
-def page(model: SavedModel) -> tuple[bytes, str]:
-    """The page, and the policy that lets its own script and style run and nothing else."""
-    text = PAGE.read_text("utf-8")
+def page(name: str) -> tuple[bytes, str]:
+    """The page, and the policy that lets its own script and style run and nothing else.
+
+    Args:
+        name: of the model, which the page tells.
+    """
+    text = PAGE.read_text("utf-8").replace("MODEL NAME", html.escape(name))
     policy = "default-src 'none'; "
     for kind in ("script", "style"):
         (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)
@@ -129,7 +135,7 @@ def app(player: Player, port: int) -> Any:
     import bottle
 
     web = bottle.Bottle()
-    body, policy = page(player.model)
+    body, policy = page(player.name)
     names = {f"{name}:{port}" for name in (HOST, "localhost")}
     if port == 80:
         names |= {HOST, "localhost"}
@@ -164,8 +170,7 @@ def app(player: Player, port: int) -> Any:
         try:
             return answer(player, what, _request(bottle.request))
         except SettingError as error:
-            name = error.field.replace("_", "-")
-            said = f"{name} must be {error.allowed}. Received: {error.received}"
+            said = error.said(error.field.replace("_", "-"))
         except TextmillError as error:
             said = str(error)
         bottle.response.status = 400
@@ -242,10 +247,11 @@ class _Server(WSGIServer):
         self.setup_environ()
 
 
-def server(model: SavedModel, *, port: int) -> WSGIServer:
+def server(model: SavedModel, *, port: int, name: str) -> WSGIServer:
     """A server that is bound, and waits for `serve_forever`.
 
     Args:
+        name: of the model, which the page tells.
         port: 0 for any that is free.
 
     Raises:
@@ -265,5 +271,5 @@ def server(model: SavedModel, *, port: int) -> WSGIServer:
         raise TextmillError(
             f"port {port} of {HOST} cannot be had ({error.strerror}); give another --port, or 0"
         ) from None
-    found.set_app(app(Player(model), found.server_port))
+    found.set_app(app(Player(model, name=name), found.server_port))
     return found

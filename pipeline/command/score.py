@@ -15,6 +15,7 @@ from textmill.model.text.decoding import decode
 from textmill.model.text.labelled_tables import read_cells, refuse_tables
 from textmill.pipeline.api.trained_model import load
 from textmill.pipeline.command.exit_status import DONE
+from textmill.pipeline.command.status_line import status_line
 from textmill.pipeline.files.filesystem import read
 
 _AT_A_TIME = 2048  # texts between two looks at the output
@@ -43,7 +44,9 @@ def score_file(
         TextmillError: model or file cannot be read.
     """
     texts = list(_texts(path, text=text, encoding=encoding))
-    model = load(model_dir, own_process=False)
+    with status_line(f"loading {model_dir}"):
+        model = load(model_dir, own_process=False)
+        model.score("", label=label)  # what is wrong with the label is said before all else
     total, words = 0.0, 0
     if not as_json:
         print("line", "perplexity", "words", "unknown", "logprob", "text", sep="\t")

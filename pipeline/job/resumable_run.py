@@ -226,9 +226,13 @@ class RunDirectory:
         difference = _difference(stands, wanted)
         if difference is not None:
             field, was, now = difference
+            differs = f"{field} was {was}, is now {now}"
+            of, _, name = field.partition(".")
+            if of == "prompts" and "absent" not in (was, now):
+                differs = f"{name.rpartition('.')[0]} has other content ({differs})"
             raise TextmillError(
-                f"{self.out} holds another run: {field} was {was}, is now {now}. Go on with what "
-                "it was, or name another place"
+                f"{self.out} holds another run: {differs}. Go on with what it was, or name another "
+                "place"
             )
 
     def _sweep(self) -> None:

@@ -392,12 +392,13 @@ def _header(path: str, file: Input, form: Form) -> tuple[str, ...]:
 
 
 def _check_columns(path: str, columns: Sequence[str], reading: InputSettings) -> None:
-    shown = ", ".join(map(repr, columns))[:200]
-    if "prompt" not in columns or len(set(columns)) != len(columns):
-        raise TextmillError(
-            f"{path}: the header must name a column 'prompt', and none twice; --delimiter says "
-            f"what stands between cells. Columns: {shown}"
-        )
+    if "prompt" not in columns:
+        shown = ", ".join(map(repr, columns))[:200]
+        hint = "; --delimiter says what stands between cells" if len(columns) == 1 else ""
+        raise TextmillError(f"{path}: no column named 'prompt'. Found: {shown}{hint}")
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise TextmillError(f"{path}: the column {twice[:100]!r} stands there twice; rename one")
     unknown = [name for name in columns if name not in FIELDS]
     if reading.strict and unknown:
         raise TextmillError(

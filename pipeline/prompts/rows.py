@@ -41,7 +41,7 @@ class BadRow(Exception):
 
 def reason_class(reason: str) -> str:
     """A reason without what is particular to its row, so that like ones can be counted."""
-    return re.split(r": |\. Received| at (?:byte|character) ", reason, maxsplit=1)[0]
+    return re.split(r": |\. (?:Received|Found)| at (?:byte|character) ", reason, maxsplit=1)[0]
 
 
 def text_prompt(raw: bytes, *, row_id: str) -> Prompt:
@@ -162,7 +162,8 @@ def prompt_of(
     row = {name: value for name, value in row.items() if value is not None}
     extra = carried(row, reading)
     if "prompt" not in row:
-        raise BadRow("no field 'prompt'")
+        found = f". Found: {_shown(', '.join(map(str, row)))}" if row else ""
+        raise BadRow(f"no field 'prompt'{found}")
     own = {name: row[name] for name in SETTINGS if name in row}
     if "temperature" in own:
         value = own.pop("temperature")
@@ -204,7 +205,7 @@ def checked(prompt: Prompt) -> Prompt:
 
 def setting_reason(error: SettingError) -> str:
     """Why a row's setting is refused."""
-    return f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
+    return error.said(error.field, shown=_shown(error.received))
 
 
 def _is_simple(value: Any) -> bool:

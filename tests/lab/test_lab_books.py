@@ -11,6 +11,7 @@ import pytest
 
 from lab import books
 from textmill.model.errors import TextmillError
+from textmill.model.text.books import cache
 
 BOOK = """The Project Gutenberg eBook of Something
 *** START OF THE PROJECT GUTENBERG EBOOK SOMETHING ***
@@ -49,7 +50,7 @@ def test_a_book_is_downloaded_once(network, tmp_path, monkeypatch):
     for name in (11, "11", "gutenberg:11"):
         assert books.read_book(name) == "„Здравей“, каза тя.\nEnde."
     assert asked == ["https://www.gutenberg.org/cache/epub/11/pg11.txt"]
-    assert [path.name for path in books.cache().iterdir()] == ["11.txt"]
+    assert [path.name for path in cache().iterdir()] == ["11.txt"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_what_cannot_be_had_is_one_clear_line(network, raw, said, capsys):
     network(raw)
     with pytest.raises(TextmillError, match=said):
         books.read_book(99)
-    assert not books.cache().exists()
+    assert not cache().exists()
     with pytest.raises(SystemExit) as stop:
         books.main(["--gutenberg", "99"])
     assert stop.value.code == 1

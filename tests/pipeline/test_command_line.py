@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
+import json
 import subprocess
 import sys
+from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textmill.model.text.corpus import built_in_corpus, read_corpus
 from textmill.pipeline.augment.edits import AUGMENTERS
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import WAYS, parser
 from textmill.pipeline.command.parsing import Parser
+from textmill.pipeline.command.status_line import status_line
 
 TOP = parser(COMMANDS)
 
@@ -227,3 +233,173 @@ def test_python_m_textmill_is_the_command():
         "textmill: error: there is no command 'sampel'; did you mean sample? (see textmill sample "
         "--help)\n"
     )
+
+
+# -- what stands on the terminal while one waits ---------------------------------------------------
+
+
+def test_a_status_line_is_gone_when_the_text_comes(monkeypatch):
+    seen = io.StringIO()
+    seen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", seen)
+    with status_line("loading alice"):
+        assert seen.getvalue() == "loading alice ..."
+    assert seen.getvalue().endswith("\r\x1b[K")
+
+
+def test_no_status_line_where_there_is_no_terminal(capsys):
+    with status_line("loading"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_commands_say_nothing_of_tensorflow_s(model_dir, tmp_path):
+    """Its log comes from the import, so a process of its own has to be looked at."""
+    code = (
+        "import signal, sys, wsgiref.simple_server as s\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "s.WSGIServer.serve_forever = stop\n"
+        "from textmill.pipeline.command.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "play", str(model_dir), "--port", "0"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("http://127.0.0.1:")
+    assert done.stderr == ""
+
+
+# -- the standard input ----------------------------------------------------------------------------
+
+
+def standard_input(monkeypatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_prompts_from_the_standard_input(monkeypatch, model_dir, tmp_path, capsys):
+    out = tmp_path / "o"
+    ask = ["generate", str(model_dir), "--prompts", "-", "--out", str(out), "--max-words", "3",
+           "--quiet", "--json"]  # fmt: skip
+    flags = ["--", "--runner=FnApiRunner"]
+    standard_input(monkeypatch, b"the old\nthe red\n")
+    assert main([*ask, *flags]) == 0
+    rows = [json.loads(line) for line in next(out.glob("shard-*")).read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["stdin:1#1", "stdin:2#1"]
+    capsys.readouterr()
+    standard_input(monkeypatch, b"the old\nthe red\n")
+    assert main([*ask, "--resume", *flags]) == 0
+    standard_input(monkeypatch, b"the old\nthe wet\n")
+    assert main([*ask, "--resume", *flags]) == 1
+    assert "stdin has other content" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "said"),
+    [
+        (b"", [], "the standard input is empty"),
+        (b'{"prompt": "a"}\n', [], "save it as a .jsonl file"),
+        (b"a\n", ["b.txt"], "stands alone"),
+        (b"a\n", ["--dataflow", "cpu"], "workers elsewhere cannot see it"),
+    ],
+)
+def test_a_standard_input_that_is_of_no_use(monkeypatch, capsys, data, more, said):
+    standard_input(monkeypatch, data)
+    assert main(["generate", "m", "--out", "o", "--prompts", "-", *more]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+# -- the last resort -------------------------------------------------------------------------------
+
+
+@pytest.mark.last_resort
+def test_what_nobody_thought_of_is_one_line_too(monkeypatch, capsys, tmp_path):
+    def fault(*_, **__):
+        raise KeyError("strange\nthing")
+
+    monkeypatch.setattr("textmill.pipeline.job.verify.verify", fault)
+    assert main(["verify", "some where"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("textmill: error: a fault in textmill: KeyError: 'strange\\nthing'; ")
+    log = Path(line.rpartition(" ")[2]).read_text()
+    assert log.startswith("textmill verify 'some where'\n")
+    assert "Traceback" in log
+    assert "in fault" in log
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    assert main(["verify", "some where"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "KeyError" in line
+    assert "in fault" in line
+
+
+# -- books -----------------------------------------------------------------------------------------
+
+BOOK = b"""The Project Gutenberg eBook of Something
+*** START OF THE PROJECT GUTENBERG EBOOK SOMETHING ***
+
+All in the golden
+afternoon full leisurely we glide.
+
+Ende.
+*** END OF THE PROJECT GUTENBERG EBOOK SOMETHING ***
+licence
+"""
+
+
+@pytest.fixture
+def network(monkeypatch, tmp_path):
+    """Puts an answer in the place of the network's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def answer(found):
+        def urlopen(address, timeout):
+            if isinstance(found, Exception):
+                raise found
+            return io.BytesIO(found)
+
+        monkeypatch.setattr("urllib.request.urlopen", urlopen)
+
+    return answer
+
+
+def test_a_book_of_gutenberg(network, capsys):
+    network(BOOK)
+    assert main(["books", "--gutenberg", "11"]) == 0
+    out = capsys.readouterr().out
+    assert "All in the golden afternoon" in out
+    assert "textmill train gutenberg-11.txt" in out
+    assert Path("gutenberg-11.txt").read_bytes() == BOOK
+    network(OSError("no route"))
+    assert main(["books", "--gutenberg", "11", "--out", "b.txt", "--json"]) == 0  # from the cache
+    assert json.loads(capsys.readouterr().out) == {"file": "b.txt", "paragraphs": 2, "words": 10}
+
+
+def test_the_built_in_book(network, capsys):
+    network(OSError("no route"))
+    assert main(["books", "--built-in", "--out", "python.txt"]) == 0
+    assert read_corpus(["python.txt"], mode="stream").texts == built_in_corpus().texts
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "said"),
+    [
+        (["--gutenberg", "7"], OSError("no route"), "no route). Without a network: save that page"),
+        (["--gutenberg", "7"], b"<html>", "is no book of Project Gutenberg's"),
+        (["--gutenberg", "7"], HTTPError("u", 404, "Gone", None, None), "no plain text of book 7"),
+        (["--gutenberg", "7"], HTTPError("u", 503, "Busy", None, None), "Busy"),
+        (["--gutenberg", "0"], BOOK, "--gutenberg must be a whole number from 1 to"),
+        (["--gutenberg", "7", "--built-in"], BOOK, "give one of --gutenberg N and --built-in"),
+        ([], BOOK, "give one of --gutenberg N and --built-in"),
+        (["--gutenberg", "7", "--out", "there.txt"], BOOK, "there.txt already exists"),
+        (["--built-in", "--out", "no/where.txt"], BOOK, "no/where.txt"),
+    ],
+)  # fmt: skip
+def test_a_book_that_cannot_be_had(network, capsys, words, answer, said):
+    network(answer)
+    Path("there.txt").write_text("mine")
+    assert main(["books", *words]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert Path("there.txt").read_text() == "mine"

@@ -37,7 +37,7 @@ EOS = 2
 
 @pytest.fixture(scope="module")
 def player(model_dir) -> Player:
-    return Player(load_model(model_dir))
+    return Player(load_model(model_dir), name="alice")
 
 
 def ask(web, path="/next", *, method="POST", host="127.0.0.1:8000", **asked):
@@ -204,8 +204,10 @@ def test_other_paths_and_kinds_are_refused(player):
 
 
 def test_the_page_loads_nothing_from_elsewhere(player):
-    body, policy = page(player.model)
+    body, policy = page(player.name)
     text = body.decode()
+    assert text.count("alice") == 2  # title and headline say which model it is
+    assert "a &lt;b&gt;" in page("a <b>")[0].decode()
     assert not re.search(r"(src|href)\s*=", text)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
     for risky in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
@@ -219,7 +221,7 @@ def test_the_page_loads_nothing_from_elsewhere(player):
 
 @pytest.fixture
 def running(model_dir):
-    with server(load_model(model_dir), port=0) as found:
+    with server(load_model(model_dir), port=0, name="alice") as found:
         thread = threading.Thread(target=found.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{found.server_port}/"
@@ -232,10 +234,10 @@ def test_the_server_listens_on_this_machine_only(running, model_dir):
         assert b"textmill playground" in got.read()
     port = int(running.rstrip("/").rpartition(":")[2])
     with pytest.raises(TextmillError, match=f"port {port} of 127.0.0.1 cannot be had"):
-        server(load_model(model_dir), port=port)
+        server(load_model(model_dir), port=port, name="alice")
     with pytest.raises(TextmillError, match="port"):
-        server(load_model(model_dir), port=70_000)
-    with server(load_model(model_dir), port=0) as other:
+        server(load_model(model_dir), port=70_000, name="alice")
+    with server(load_model(model_dir), port=0, name="alice") as other:
         assert other.socket.getsockname()[0] == "127.0.0.1"
 
 
@@ -299,7 +301,7 @@ def test_in_a_browser(running):
 def test_without_bottle_the_way_to_get_it_is_told(model_dir, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bottle", None)
     with pytest.raises(TextmillError, match=r"pip install 'textmill\[lab\]'"):
-        server(load_model(model_dir), port=0)
+        server(load_model(model_dir), port=0, name="alice")
 
 
 def test_the_page_is_in_the_wheel():

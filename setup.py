@@ -43,6 +43,8 @@ setup(
         "cluster": ["apache-beam[gcp]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
+        # Keras converts by tf2onnx, which needs onnx.
+        "export": ["onnx>=1.17", "tf2onnx>=1.17"],
         "lab": [
             "bottle>=0.13",
             "ipykernel>=6",
@@ -63,6 +65,8 @@ setup(
             "matplotlib>=3.8",
             "mypy>=1.10",
             "nbclient>=0.10",
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
             "pandas>=2",
             "pytest>=8",
             "pytest-xdist>=3",
@@ -71,6 +75,7 @@ setup(
             "scikit-learn>=1.6",
             "scipy>=1.11",
             "selenium>=4.20",
+            "tf2onnx>=1.17",
         ],
     },
     entry_points={"console_scripts": ["textmill=textmill.pipeline.command.cli:main"]},

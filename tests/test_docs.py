@@ -123,3 +123,29 @@ def test_ci_runs_the_readme_s_command():
 
 def test_no_placeholder_is_left():
     assert "@@" not in README
+
+
+def test_the_page_about_keras_runs(model_dir, tmp_path, monkeypatch, capsys):
+    """Its blocks in order, in one namespace; scores in this process, as another takes seconds."""
+    import textmill
+    from textmill.model.generation.writer import Writer
+    from textmill.pipeline.api import trained_model
+
+    for package in ("onnxruntime", "tf2onnx"):
+        pytest.importorskip(package)
+    monkeypatch.setattr(trained_model.Model, "_work", lambda self: Writer(self.saved))
+    (tmp_path / "alice").symlink_to(model_dir)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "keras.md").read_text("utf-8")
+    # The model of the tests knows other words.
+    page = page.replace('.ids["Alice"]', '.ids["cat"]')
+    space: dict = {"textmill": textmill}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(compile(block, "docs/keras.md", "exec"), space)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "True"
+    assert len(told) == 3
+    commands = [words[1:] for words in map(shlex.split, re.findall(r"`(textmill [^`]*)`", page))]
+    for words in commands:
+        if words[0] in ("export", "import") and len(words) > 1:
+            parser(COMMANDS).parse_args(words)

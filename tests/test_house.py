@@ -19,6 +19,7 @@ MODEL = [
     ("pages",),
     ("training",),
     ("generation",),
+    ("export",),
 ]
 PIPELINE = ["files", "output", "prompts", "job", "augment", "report", "api", "command"]
 

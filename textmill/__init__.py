@@ -8,6 +8,8 @@
     textmill.generate("alice", prompts="prompts.txt", out="out")   # the bulk job
     textmill.augment(frame, text="text", label="label")
     textmill.verify("out"), textmill.report("out")
+    model.keras(), textmill.from_keras(network, vocabulary=model, out="alice-2")
+    textmill.export("alice", to="saved-model", out="alice-tf")
 
 Names load what they need when they are first used; `import textmill` itself loads nothing.
 """
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from textmill.model.prompt import Generation, Prompt, Score
     from textmill.model.settings import GenerationSettings
     from textmill.pipeline.api.bulk import augment, generate
+    from textmill.pipeline.api.exchange import export, from_keras
     from textmill.pipeline.api.trained_model import Model, load, train
     from textmill.pipeline.job.transform import GenerateText
     from textmill.pipeline.job.verify import verify
@@ -38,6 +41,8 @@ _PLACES = {
     "TextmillError": "model.errors",
     "UsageError": "model.errors",
     "augment": "pipeline.api.bulk",
+    "export": "pipeline.api.exchange",
+    "from_keras": "pipeline.api.exchange",
     "generate": "pipeline.api.bulk",
     "load": "pipeline.api.trained_model",
     "report": "pipeline.report.report",
@@ -56,6 +61,8 @@ __all__ = [
     "TextmillError",
     "UsageError",
     "augment",
+    "export",
+    "from_keras",
     "generate",
     "load",
     "report",

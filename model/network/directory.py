@@ -1,11 +1,11 @@
 """The model directory: complete, checked, and free of code.
 
-model.json      format, fingerprint, settings, labels, the SHA-256 of every other file
+model.json      format, fingerprint, settings, labels, the SHA-256 of the three files below
 vocabulary.txt  a token, a tab and its count on each line, in the order of ids
 weights.npz     float32 arrays by name, no pickles
 training.json   corpus, settings, history and metrics
-README.md       the model card
-training.html   how the training went, for people; may be absent
+README.md       the model card, for people, who may change it
+training.html   how the training went, for people, too; may be absent
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from textmill.model.text.vocabulary import Vocabulary
 
 FORMAT = 1
 _INDEX = "model.json"
-_FILES = ("vocabulary.txt", "weights.npz", "training.json", "README.md")
-_PAGE = "training.html"
+_FILES = ("vocabulary.txt", "weights.npz", "training.json")
+_CARD, _PAGE = "README.md", "training.html"
 
 
 @dataclass(frozen=True)
@@ -140,19 +140,17 @@ def save_model(
         with open(temporary / "weights.npz", "wb") as file:
             np.savez(file, allow_pickle=False, **model.arrays)
         (temporary / "training.json").write_bytes(_pretty(model.training))
-        (temporary / "README.md").write_text(card, encoding="utf-8", newline="\n")
-        files: tuple[str, ...] = _FILES
-        if page is not None:
-            (temporary / _PAGE).write_text(page, encoding="utf-8", newline="\n")
-            files += (_PAGE,)
+        for name, text in ((_CARD, card), (_PAGE, page)):
+            if text is not None:
+                (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         index = {
             **model._identity(),
             "fingerprint": model.fingerprint,
-            "files": {name: _sha256(temporary / name) for name in files},
+            "files": {name: _sha256(temporary / name) for name in _FILES},
         }
         (temporary / _INDEX).write_bytes(_pretty(index))
-        for name in (*files, _INDEX):
-            with open(temporary / name, "rb") as file:
+        for path in temporary.iterdir():
+            with open(path, "rb") as file:
                 os.fsync(file.fileno())
         if target.exists():
             target.rmdir()  # empty, as checked
@@ -164,7 +162,7 @@ def save_model(
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:
-    """Reads a model directory and checks every byte of it. Runs no code from it.
+    """Reads a model directory and checks every byte of what it reads. Runs no code from it.
 
     Raises:
         TextmillError: the directory is missing, foreign, damaged or of a newer format; the
@@ -176,8 +174,7 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     if not os.path.isfile(folder / _INDEX):
         raise TextmillError(f"{folder} is no textmill model: it has no {_INDEX}")
     index = _read_index(folder)
-    page = (_PAGE,) if _PAGE in index["files"] else ()
-    for name in (*_FILES, *page):
+    for name in _FILES:
         try:
             digest = _sha256(folder / name)
         except OSError as error:
@@ -222,9 +219,9 @@ def _read_index(folder: Path) -> dict[str, Any]:
             "install a newer textmill"
         )
     # The index is written in one way only, so a changed byte that is still JSON shows here.
-    # So does a file that no model has: a page under another name would go unchecked.
+    # So does a file that no model has. Older ones named what people read, too.
     files = index.get("files")
-    strange = not isinstance(files, dict) or set(files) - {*_FILES, _PAGE}
+    strange = not isinstance(files, dict) or set(files) - {*_FILES, _CARD, _PAGE}
     if strange or _pretty(index) != raw:
         raise TextmillError(f"{path} is damaged: it is not as it was saved")
     return index

@@ -131,7 +131,14 @@ def train_model(
     page = training_page(model.training, "How this model was trained")
     if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
         shutil.rmtree(out)
-    save_model(out, model, card=model_card(model, recipe=recipe_line(recipe)), page=page)
+    save_model(
+        out,
+        model,
+        card=model_card(
+            model, name=os.path.basename(os.path.abspath(out)), recipe=recipe_line(recipe)
+        ),
+        page=page,
+    )
     if history.stopped != "interrupted":
         shutil.rmtree(unfinished.parent, ignore_errors=True)
     return model
@@ -317,7 +324,9 @@ def _unfinished(out: str, *, resume: bool) -> Path:
             )
     elif not checkpoint.exists():
         raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
-    elif os.path.exists(out) and load_model(out).training["metrics"]["stopped"] != "interrupted":
+    elif (
+        os.path.exists(out) and load_model(out).training["metrics"].get("stopped") != "interrupted"
+    ):
         raise TextmillError(f"{out} is a finished model; give another --out")
     return checkpoint
 

@@ -214,6 +214,28 @@ class Model:
             raise UsageError(f"text must be a text. Received: {type(text).__name__}")
         return list(self._work().next_words(text, settings, k))
 
+    def keras(self, *, states: bool = False) -> Any:
+        """The network as a `keras.Model` of stock layers, for fine-tuning, embeddings and so on.
+
+        It takes `ids`, int32 [texts, words], the first being `<eos>`, 2; of a model with labels
+        also `label`, one-hot float32; and gives logits of each next word, float32
+        [texts, words, vocabulary]. `textmill.from_keras` takes it back.
+
+        Args:
+            states: h and c of each layer are inputs and outputs, too.
+
+        Examples:
+            >>> import numpy as np
+            >>> model = textmill.load("alice")
+            >>> ids = np.array([[2, *model.vocabulary.encode(["The cat"])[0]]])
+            >>> model.keras().predict_on_batch([ids]).shape == (1, 3, len(model.vocabulary))
+            True
+        """
+        load_tensorflow()
+        from textmill.model.network.keras_model import keras_model
+
+        return keras_model(self.saved, states=states)
+
     def close(self) -> None:
         """Ends the model's process; the next call starts another one."""
         if self._own_process and self._writer is not None:

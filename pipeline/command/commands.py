@@ -211,6 +211,26 @@ def _augment(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _export(args: argparse.Namespace) -> int:
+    with status_line(f"exporting {args.model}"):
+        from textmill.pipeline.api.exchange import export
+
+        export(args.model, to=args.to, out=args.out, states=args.states)
+    print(args.out)
+    return DONE
+
+
+def _import(args: argparse.Namespace) -> int:
+    with status_line(f"reading {args.file}"):
+        from textmill.pipeline.api.exchange import from_keras
+
+        model = from_keras(
+            args.file, vocabulary=args.vocabulary, out=args.out, labels=args.labels, mode=args.mode
+        )
+    print(f"{args.out}: {model!r}")
+    return DONE
+
+
 def _verify(args: argparse.Namespace) -> int:
     from textmill.pipeline.job.verify import verify
 
@@ -380,6 +400,8 @@ COMMANDS = {
     "score": _score,
     "generate": _generate,
     "augment": _augment,
+    "export": _export,
+    "import": _import,
     "verify": _verify,
     "report": _report,
     "bench": _bench,

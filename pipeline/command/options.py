@@ -20,6 +20,7 @@ _TYPES = {"N": int, "K": int, "X": float, "P": float, "T": float, "SHARE": float
 # What a shell offers as a value, by what stands for it in the help.
 _FILES = ("CORPUS", "TEXT", "GLOB", "FILE", "DATA", "TABLE")
 _FOLDERS = ("MODEL", "DIR")
+EXPORTS = ("keras", "saved-model", "onnx")
 # The ways of `augment --with`; `AugmentSettings`, which checks them, loads too much for help.
 WAYS = ("generated", "pseudo", "swap", "delete", "aeda", "masked")
 
@@ -421,6 +422,26 @@ def _augment(add: Adder) -> None:
 # -- what looks at a model or an output ------------------------------------------------------------
 
 
+def _export(add: Adder) -> None:
+    add("model", "MODEL", "model directory")
+    add("--to", EXPORTS, "keras: a file of stock layers; saved-model: a directory for TensorFlow, "
+        "with functions for one step and for whole texts; onnx: a file", required=True)  # fmt: skip
+    add("--out", "PATH", "write it to this new file or directory", required=True)
+    add("--states", None, "make the state an input and an output (keras and onnx; a SavedModel has "
+        "both)")  # fmt: skip
+
+
+def _import(add: Adder) -> None:
+    add("file", "FILE", "Keras file, .keras, of a network of textmill's shape")
+    add("--vocabulary", "PATH", "take the words from this model directory or vocabulary.txt",
+        required=True)  # fmt: skip
+    add("--out", "MODEL", "write the model to this new directory", required=True)
+    add("--label", "NAME", "names of the labels, in the order of the network's input (default: "
+        "those of the model directory)", nargs="+", dest="labels")  # fmt: skip
+    add("--mode", settings.MODES, "how it was trained: on one long text, or on lines (default: as "
+        "the model directory, else lines)", default=None)  # fmt: skip
+
+
 def _verify(add: Adder) -> None:
     add("directory", "DIR", "directory that generate made")
     add("--json", None, "print the verdict as JSON")
@@ -542,6 +563,18 @@ _COMMANDS = {
         example="textmill augment few.csv --text text --label label --out more.csv",
         add_options=_augment,
         more=_RUNNER,
+    ),
+    "export": _Command(
+        summary="write a model as a file that Keras, TensorFlow or ONNX opens without textmill",
+        usage="MODEL --to KIND --out PATH [options]",
+        example="textmill export alice --to keras --out alice.keras",
+        add_options=_export,
+    ),
+    "import": _Command(
+        summary="make a model of a network that was trained in plain Keras",
+        usage="FILE --vocabulary PATH --out MODEL [options]",
+        example="textmill import tuned.keras --vocabulary alice --out tuned",
+        add_options=_import,
     ),
     "verify": _Command(
         summary="check an output of generate against its manifest",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from textmill.model.pages.markdown import markdown_text, yaml_text
 from textmill.pipeline.output.columns import Column
 from textmill.pipeline.output.formats import Format
 
@@ -49,7 +49,7 @@ def dataset_card(manifest: Mapping[str, Any], columns: Sequence[Column], output:
         if column.name == "text" and echo:
             meaning = "the prompt and the generated text after it"
         if output.name != "text" or column.name == "text":
-            lines.append(f"| {_cell(column.name)} | {column.kind} | {meaning} |")
+            lines.append(f"| {markdown_text(column.name)} | {column.kind} | {meaning} |")
     lines += ["", "## Loading", "```python", *_loading(output), "```", ""]
     settings = {k: v for k, v in manifest["settings"].items() if v not in ((), [], None, False)}
     lines += ["## Settings", "```json", json.dumps(settings, ensure_ascii=False), "```", ""]
@@ -77,14 +77,8 @@ def _header(columns: Sequence[Column], output: Format, *, rejected: bool) -> lis
             dtype = _DTYPES[column.kind]
             if column.kind == "json" and output.name == "jsonl":
                 dtype = "json"
-            lines += [f"  - name: {_yaml(column.name)}", f"    dtype: {dtype}"]
+            lines += [f"  - name: {yaml_text(column.name)}", f"    dtype: {dtype}"]
     return [*lines, "---"]
-
-
-def _yaml(text: str) -> str:
-    """A text as a double-quoted scalar of YAML: JSON, with more that must be escaped."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff]", lambda m: f"\\u{ord(m.group()):04x}", quoted)
 
 
 def _loading(output: Format) -> list[str]:
@@ -136,10 +130,3 @@ def _loading(output: Format) -> list[str]:
         f"tensors = tf.data.TFRecordDataset(files{gzip}).map("
         "lambda record: tf.io.parse_single_example(record, features))",
     ]
-
-
-def _cell(text: str) -> str:
-    """A name from outside in a cell of a Markdown table: no markup of its own, on one line."""
-    one_line = "".join(c if c.isprintable() else " " for c in text)
-    escaped = re.sub(r"([\\`*_\[\]()!#|~])", r"\\\1", one_line)
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

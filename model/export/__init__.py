@@ -1,0 +1,1 @@
+"""Models for programs without textmill: Keras files, TensorFlow SavedModels, ONNX."""

@@ -1,0 +1,113 @@
+"""`textmill export`: a model as a Keras file, a TensorFlow SavedModel or an ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from textmill.model.errors import SettingError, TextmillError, UsageError
+from textmill.model.network.directory import SavedModel, check_free
+
+KINDS = ("keras", "saved-model", "onnx")
+_ENDINGS = {"keras": ".keras", "onnx": ".onnx", "saved-model": ""}
+
+
+def export_model(
+    model: SavedModel, *, to: str, out: str | os.PathLike[str], states: bool = False
+) -> None:
+    """Writes a model for programs without textmill; all of it appears, or nothing.
+
+    Args:
+        to: `keras`, a file of stock layers, see `keras_model`; `saved-model`, a directory, see
+            `Exported`; `onnx`, the network of the Keras file.
+        out: the file, which ends in `.keras` or `.onnx`, or the directory to make.
+        states: of `keras` and `onnx`: the state is an input and an output, see `keras_model`.
+
+    Raises:
+        TextmillError: the place is taken or cannot be written, or ONNX's packages are missing.
+        UsageError: the name of the file has another ending, or `states` of a SavedModel.
+    """
+    check_export(to=to, out=out, states=states)
+    name, target = os.fspath(out), Path(out).absolute()
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}{_ENDINGS[to]}"
+    try:
+        _write(model, to, temporary, states=states)
+        if target.exists():
+            target.rmdir()  # empty, as checked
+        temporary.rename(target)
+    except OSError as error:
+        raise TextmillError(f"cannot write {name}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
+
+
+def check_export(*, to: str, out: str | os.PathLike[str], states: bool) -> None:
+    """Refuses what `export_model` would refuse, before a model is read.
+
+    Raises:
+        TextmillError: as `export_model` does.
+    """
+    if to not in KINDS:
+        raise SettingError("to", f"one of {', '.join(KINDS)}", to)
+    name = os.fspath(out)
+    if not name.endswith(_ENDINGS[to]):
+        raise UsageError(
+            f"the name of a file for {to} must end in {_ENDINGS[to]}. Received: {name}"
+        )
+    if states and to == "saved-model":
+        raise UsageError("a SavedModel takes states by its signature step; leave states out")
+    if to == "onnx":
+        _needs_onnx()
+    check_free(out)
+
+
+def _write(model: SavedModel, to: str, path: Path, *, states: bool) -> None:
+    from textmill.model.network.keras_model import keras_model
+
+    if to == "saved-model":
+        from textmill.model.export.saved_model import save_tensorflow
+
+        with _silent():
+            save_tensorflow(model, str(path))
+        return
+    network = keras_model(model, states=states)
+    if to == "keras":
+        network.save(path)
+        return
+    # Keras exports what has been called.
+    network([np.zeros([size or 1 for size in x.shape], x.dtype) for x in network.inputs])
+    with _silent(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network.export(str(path), format="onnx", verbose=False)
+
+
+class _silent:
+    """Keeps the notices of TensorFlow and tf2onnx from the terminal."""
+
+    _names = ("tensorflow", "tf2onnx", "absl")
+
+    def __enter__(self) -> None:
+        self._levels = [logging.getLogger(name).level for name in self._names]
+        for name in self._names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        for name, level in zip(self._names, self._levels, strict=True):
+            logging.getLogger(name).setLevel(level)
+
+
+def _needs_onnx() -> None:
+    import importlib.util
+
+    missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TextmillError(
+            f"ONNX needs {' and '.join(missing)}, not installed: pip install 'textmill[export]'"
+        )

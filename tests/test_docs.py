@@ -17,34 +17,98 @@ from textmill.pipeline.command.options import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
+NO_OPTIONS = ("exit status", "field of a record", "column")  # tables of other things
 
 
-def options_of(command: str) -> set[str]:
-    (commands,) = (
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, by its name."""
+    (action,) = (
         action
         for action in parser(COMMANDS)._actions
         if isinstance(action, argparse._SubParsersAction)
     )
-    return {
-        option
-        for action in commands.choices[command]._actions
-        if action.help != argparse.SUPPRESS
-        for option in action.option_strings
-        if option not in ("-h", "--help")
-    }
+    return {name: action.choices[name] for name in COMMANDS}
 
 
-def test_every_option_is_in_the_readme():
-    for command in COMMANDS:
-        for option in options_of(command):
-            assert re.search(rf"{option}\b", README), (command, option)
+def written(action: argparse.Action) -> list[str]:
+    """How an argument or option stands in a table: a short name alone, the long one with values."""
+    value = argparse.HelpFormatter("")._format_args(action, str(action.metavar))
+    if not action.option_strings:
+        return [str(action.metavar)]
+    *short, name = action.option_strings
+    return [*short, f"{name} {value}".strip()]
 
 
-def test_every_option_in_the_readme_exists():
-    known = {o for c in COMMANDS for o in options_of(c)}
-    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
-        assert option in known | {"--help", "--runner"}, option
+def groups_of(command: argparse.ArgumentParser) -> list[tuple[str, list[str]]]:
+    """What the help of a command shows: a title and the options for each group."""
+    groups: list[tuple[str, list[str]]] = [("arguments and options", [])]
+    for group in command._action_groups:
+        shown = [
+            name
+            for action in group._group_actions
+            if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
+            for name in written(action)
+        ]
+        if group.title in ("arguments", "options"):
+            groups[0][1].extend(shown)
+        elif shown:
+            groups.append((str(group.title), shown))
+    return groups
+
+
+def sections() -> dict[str, str]:
+    """The sections of docs/commands.md, by their titles."""
+    _, *parts = re.split(r"^## ", COMMANDS_PAGE, flags=re.MULTILINE)
+    return {part.split("\n", 1)[0]: part for part in parts}
+
+
+def tables_of(section: str) -> list[tuple[str, list[str]]]:
+    """The tables of options: a title and what stands in the first column."""
+    table = re.compile(r"^\| ([^|]+) \| [^|]+ \|\n\|---\|---\|\n((?:\|.*\n)+)", re.MULTILINE)
+    tables = [
+        (
+            title,
+            [
+                name
+                for row in rows.splitlines()
+                for name in re.findall(r"`(.+?)`", row.split(" | ")[0])
+            ],
+        )
+        for title, rows in table.findall(section)
+    ]
+    return [table for table in tables if table[0] not in NO_OPTIONS]
+
+
+def test_each_command_has_its_section():
+    assert list(sections()) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_section_lists_the_options_of_its_command(command):
+    """With their values, in the groups and the order of `textmill help COMMAND`, and no others."""
+    assert tables_of(sections()[command]) == groups_of(commands()[command])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_section_tells_the_defaults_of_its_command(command):
+    rows = [row for row in sections()[command].splitlines() if row.startswith("| ")]
+    for name, action in commands()[command].options().items():
+        text = argparse.HelpFormatter("")._expand_help(action)
+        default = re.search(r"\(default: ([\d.]+)", text)
+        if default is not None:
+            (row,) = (row for row in rows if re.search(rf"`{name}[` ]", row))
+            if "as for [" not in row:
+                assert f"default {default[1]}" in row.replace("`", ""), (name, row)
+
+
+def test_every_option_in_the_documents_exists():
+    known = {name for command in commands().values() for name in command.options()}
+    known |= {"--help", "--runner", *parser(COMMANDS).options()}
+    for document in (README, COMMANDS_PAGE):
+        text = re.sub(r"```.*?```", "", document, flags=re.DOTALL)
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
+            assert option in known, option
 
 
 @pytest.mark.walk

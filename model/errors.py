@@ -1,16 +1,16 @@
-"""Errors a person can act on: one line that says what was received, what is allowed, what to do."""
+"""Errors that say in one line what was received, what is allowed and what to do."""
 
 from __future__ import annotations
 
 
 class TextmillError(Exception):
-    """Something failed that the message explains; the command prints it and exits with `status`."""
+    """An error that its message explains; the command prints it and exits with `status`."""
 
     status = 1
 
 
 class UsageError(TextmillError):
-    """An option or argument is not of the allowed form (exit status 2)."""
+    """An option or argument does not have the allowed form (exit status 2)."""
 
     status = 2
 
@@ -20,8 +20,8 @@ class SettingError(UsageError):
 
     Args:
         field: the name of the dataclass field, which is the option's name with underscores.
-        allowed: what the field must be, to be read after "must be".
-        received: the value that came.
+        allowed: what the field must be; the message puts it after "must be".
+        received: the value that was given.
     """
 
     def __init__(self, field: str, allowed: str, received: object):
@@ -29,5 +29,5 @@ class SettingError(UsageError):
         super().__init__(f"{field} must be {allowed}. Received: {received!r}")
 
     def __reduce__(self):
-        # The default rebuilds from the message alone, and workers pickle their errors.
+        # Workers pickle their errors, and the default rebuilds one from its message alone.
         return type(self), (self.field, self.allowed, self.received)

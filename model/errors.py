@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 class TextmillError(Exception):
-    """An error that its message explains; the command prints it and exits with `status`."""
+    """Something failed that the message explains; the command prints it and exits with `status`."""
 
     status = 1
 
 
 class UsageError(TextmillError):
-    """An option or argument does not have the allowed form (exit status 2)."""
+    """An option or argument is not of the allowed form (exit status 2)."""
 
     status = 2
 
@@ -20,8 +20,8 @@ class SettingError(UsageError):
 
     Args:
         field: the name of the dataclass field, which is the option's name with underscores.
-        allowed: what the field must be; the message puts it after "must be".
-        received: the value that was given.
+        allowed: what the field must be, to be read after "must be".
+        received: the value that came.
     """
 
     def __init__(self, field: str, allowed: str, received: object):

@@ -19,7 +19,7 @@ class Prompt:
         settings: settings of this prompt; None takes the run's. Those in `RUN_WIDE` are always
             the run's.
         extra: other fields of the prompt's row, copied to the output.
-        row: the prompt's place in the input, so that a person can find it again.
+        row: where it stands in the input, for who has to find it again.
     """
 
     id: str

@@ -11,7 +11,7 @@ from textmill.model.errors import TextmillError
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow and its text operations and drops what they print while they load.
+    """Imports TensorFlow and its text operations; what they print while they load goes nowhere.
 
     They write some lines to the standard error's descriptor before any log level is read, and
     users take these lines for an error.
@@ -33,7 +33,7 @@ def load_tensorflow() -> None:
 
 
 def use_one_thread() -> None:
-    """Sets TensorFlow to one thread, which equal bits need, and GPU memory to grow.
+    """Sets TensorFlow to one intra-op thread, on which equal bits depend, and GPUs to grow.
 
     Call it before TensorFlow computes anything in the process.
 

@@ -73,10 +73,10 @@ class Evaluator:
         return Likelihood(sum(s.nats for s in scores), sum(s.tokens for s in scores))
 
     def _score(self, rows: list[np.ndarray], contexts: np.ndarray) -> Likelihood:
-        """Gives the likelihood of rows of words, each from its own start and an `<eos>`.
+        """Likelihood of rows of words, each from its own start and an `<eos>`.
 
-        The rows are cut into windows, and the state is carried from one to the next. So there is
-        one shape, however long the rows are.
+        They are judged in windows, the state carried from one to the next: one shape, however
+        long the rows are.
         """
         windows = -(-max(len(row) for row in rows) // _WINDOW)
         targets = np.full((len(rows), windows * _WINDOW), PAD, np.int32)

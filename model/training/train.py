@@ -402,7 +402,7 @@ def recipe_line(recipe: Recipe) -> str:
 
 
 def _metrics(network: LanguageModel, material: _Material, history: History) -> dict[str, Any]:
-    """Measures the test part in float32, the precision of a saved model."""
+    """Measures the test part; float32 is what a saved model is in."""
     from textmill.model.network.lstm import LanguageModel
     from textmill.model.training.likelihood import Evaluator
 

@@ -40,7 +40,7 @@ class BadRow(Exception):
 
 
 def reason_class(reason: str) -> str:
-    """Cuts the details of a row from a reason, so that equal reasons can be counted."""
+    """A reason without what is particular to its row, so that like ones can be counted."""
     return re.split(r": |\. Received| at (?:byte|character) ", reason, maxsplit=1)[0]
 
 
@@ -204,7 +204,7 @@ def checked(prompt: Prompt) -> Prompt:
 
 
 def setting_reason(error: SettingError) -> str:
-    """Says why a row's setting is refused."""
+    """Why a row's setting is refused."""
     return f"{error.field} must be {error.allowed}. Received: {_shown(error.received)}"
 
 

@@ -19,16 +19,16 @@ def read_book(
     encoding: str | None = None,
     folders: Sequence[str | os.PathLike[str]] = (),
 ) -> str:
-    """The text of a book, its paragraphs parted by line ends, without Project Gutenberg's own.
+    """Reads a book, without Project Gutenberg's additions; each paragraph is a line.
 
     Args:
         book: a path; a number or `gutenberg:NUMBER`, which is downloaded once; or nothing, for
             Python's language reference.
-        encoding: of the file; None means UTF-8, or what a byte-order mark says.
-        folders: where a path begins, if it does not in the current folder.
+        encoding: encoding of the file; None means UTF-8, or what a byte-order mark says.
+        folders: folders to look in if the path does not exist in the current folder.
 
     Raises:
-        TextmillError: there is no such book, or it is no text.
+        TextmillError: there is no such book, or it is not a text.
     """
     if book is None or book == "":
         return "\n".join(built_in_corpus().texts)

@@ -1,7 +1,7 @@
-"""How you stand: `python -m lab.check [EXERCISE...]`, of which `tour` is the three at the end.
+"""Checks your exercises: `python -m lab.check [EXERCISE...]`; `tour` means the last three.
 
-For each exercise: passed, not started, or failed with what was expected, what was received and a
-hint. The checks draw their inputs from `--seed`.
+Each exercise is passed, not started, or failed; then it shows what was expected, what was received
+and a hint. The checks draw their inputs from `--seed`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed += result.status == FAILED
     most = sum(EXERCISES[name].points for name in names)
     rest = f"; the report has the other {100 - most}" if names == list(EXERCISES) else ""
-    if most:  # the tour has none
+    if most:  # the tour has no points
         console.print(f"\n{points} of {most} points{rest}")
     return 1 if failed else 0
 

@@ -1,4 +1,4 @@
-"""The exercises: fill in the bodies, then `python -m lab.check` says how you stand.
+"""The exercises: fill in the bodies, then `python -m lab.check` says which are right.
 
 Words are numbers ("ids") from exercise 1 on: 0 is `<unk>`, for words that are not in the
 vocabulary, and V is the size of the vocabulary. Arrays are NumPy's; [B, T] means B rows of T.
@@ -18,12 +18,12 @@ UNKNOWN = "<unk>"
 
 
 def count_words(tokens: Sequence[str]) -> Counter[str]:
-    """How often each token stands in the text."""
+    """Counts how often each token is in the text."""
     raise NotImplementedError
 
 
 def coverage(counts: Counter[str], size: int) -> float:
-    """The share of the text (not of the vocabulary) that the `size` most frequent words make up."""
+    """The share of the text (not of the vocabulary) that the `size` most frequent words cover."""
     raise NotImplementedError
 
 
@@ -33,8 +33,8 @@ def coverage(counts: Counter[str], size: int) -> float:
 def tokenize(text: str) -> list[str]:
     """Splits a text into words and punctuation marks, each punctuation mark a token of its own.
 
-    Write a token that follows the one before it without white space with a leading `■`, so that
-    `detokenize` can put the text together again: "Stop, she said." gives
+    If there is no white space before a token, write it with a leading `■`, so that `detokenize` can
+    put the text together again: "Stop, she said." gives
     ["Stop", "■,", "she", "said", "■."]. An apostrophe within a word, ' or ’, belongs to it: "don't"
     is one token. Words are letters and digits of any script; "..." is three marks, so three tokens.
     """
@@ -42,7 +42,7 @@ def tokenize(text: str) -> list[str]:
 
 
 def detokenize(tokens: Sequence[str]) -> str:
-    """The text: `detokenize(tokenize(text))` is `text`, with runs of white space as one space."""
+    """The text: `detokenize(tokenize(text))` is `text`, with each run of white space one space."""
     raise NotImplementedError
 
 
@@ -55,7 +55,7 @@ def make_vocabulary(tokens: Sequence[str], min_count: int) -> list[str]:
 
 
 def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray:
-    """Ids, int32 [N]: places in the vocabulary, 0 for what is not in it."""
+    """Ids, int32 [N]: places in the vocabulary, 0 for a token that is not in it."""
     raise NotImplementedError
 
 
@@ -63,7 +63,7 @@ def encode(tokens: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray:
 
 
 def count_ngrams(ids: Sequence[int], n: int) -> dict[tuple[int, ...], Counter[int]]:
-    """For each n - 1 words in a row, how often each word follows them.
+    """Counts, for each sequence of n - 1 words, how often each word follows it.
 
     `count_ngrams([5, 6, 5, 7], 2)` is `{(5,): Counter({6: 1, 7: 1}), (6,): Counter({5: 1})}`; for
     n = 1 the only key is `()`.
@@ -80,12 +80,12 @@ def ngram_distribution(
     """p of each word after the context, float64 [V]: a mixture of all orders.
 
     weights[0] / V + weights[1] p1 + weights[2] p2 + weights[3] p3, where pn is the relative
-    frequency after the last n - 1 words of the context. Where these were never seen, pn is p(n-1);
-    where the context is too short, too.
+    frequency after the last n - 1 words of the context. If these were never seen, or the context is
+    too short, pn is p(n-1).
 
     Args:
         tables: `count_ngrams` for n = 1, 2 and 3.
-        context: ids of the words before, as many as there are.
+        context: ids of the words before; there may be any number.
         weights: four numbers that add up to 1.
         size: V.
     """
@@ -93,14 +93,14 @@ def ngram_distribution(
 
 
 def perplexity(probabilities: Sequence[float]) -> float:
-    """exp of the mean of -log p, p being the probability that the model gave each true word."""
+    """exp of the mean of -log p, where p is the probability that the model gave each true word."""
     raise NotImplementedError
 
 
 def tune_weights(
     tables: Sequence[dict[tuple[int, ...], Counter[int]]], valid: Sequence[int], size: int
 ) -> tuple[float, float, float, float]:
-    """The weights of `ngram_distribution` that give the validation text the least perplexity.
+    """The weights of `ngram_distribution` with the lowest perplexity on the validation text.
 
     The first two words of the text only serve as contexts. One way is expectation-maximisation:
     begin with equal weights; a word's share of order n is weights[n] pn over the sum of these; the
@@ -116,9 +116,9 @@ def tune_weights(
 def make_windows(ids: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets, both int32 [W, B, T]: the target of a word is the word after it.
 
-    The N words are cut into B rows of N // B words, read side by side. Window w + 1 goes on where
-    window w ended, row by row, so that the state can be carried from one to the next. The last word
-    of a row is only a target; what does not fill a window is left out.
+    The N words are cut into B rows of N // B words, which are read side by side. In each row,
+    window w + 1 begins where window w ended, so that the state can be carried from one to the next.
+    The last word of a row is only a target; words that do not fill a window are left out.
     """
     raise NotImplementedError
 
@@ -130,9 +130,9 @@ def build_model(size: int, embedding: int, units: int) -> Any:
     """A `keras.Model`: inputs [ids, h, c], outputs [logits, h, c].
 
     ids are int [B, T], h and c the LSTM's state before the first word, float [B, units]; logits are
-    float [B, T, V], for the word after each word, and h and c the state after the last. B and T are
-    any numbers. The output is a plain affine map: no softmax. Id 0, `<unk>`, is read like any other
-    word. Dropout before and after the LSTM is allowed, and pays on a book.
+    float [B, T, V], for the word after each word; the outputs h and c are the state after the last.
+    B and T are any numbers. The output is a plain affine map: no softmax. Id 0, `<unk>`, is read
+    like any other word. Dropout before and after the LSTM is allowed, and helps on a book.
     """
     raise NotImplementedError
 
@@ -141,7 +141,8 @@ def loss(logits: Any, targets: Any) -> Any:
     """Mean of -log softmax(logits)[target] over all words, in nats, a scalar tensor.
 
     Args:
-        logits: float tensor [B, T, V]. targets: int tensor [B, T].
+        logits: float tensor [B, T, V].
+        targets: int tensor [B, T].
     """
     raise NotImplementedError
 
@@ -149,20 +150,21 @@ def loss(logits: Any, targets: Any) -> Any:
 # -- 5. Greedy -------------------------------------------------------------------------------------
 
 # A step of the network: (word, state) to (logits [V], state). The state before the first word is
-# None. It is the whole memory: a step knows nothing of the words before but what the state holds.
+# None. The state is the whole memory: a step knows only it and the word, not the words before.
 Step = Callable[[int, Any], tuple[np.ndarray, Any]]
 
 
 def greedy(step: Step, first: int, words: int) -> list[int]:
-    """The `words` words after `first`, always the most probable one. `first` is not in the list."""
+    """The `words` words after `first`, each the most probable one; `first` is not in the list."""
     raise NotImplementedError
 
 
 def find_cycle(words: Sequence[int]) -> tuple[int, int] | None:
     """(start, length) of the cycle that the list ends in, or None.
 
-    From `start` to the end the list repeats itself every `length` words, for at least two whole
-    rounds; `length` is the least possible, then `start` is. [1, 2, 3, 4, 3, 4, 3] gives (2, 2).
+    From `start` to the end, the list repeats itself every `length` words, for at least two whole
+    rounds. `length` is the smallest possible, and for it `start`. [1, 2, 3, 4, 3, 4, 3] gives
+    (2, 2).
     """
     raise NotImplementedError
 
@@ -177,8 +179,9 @@ def sample(logits: np.ndarray, temperature: float, uniform: float) -> int:
     is above `uniform`. Logits may be large (1,000) or minus infinity, whose word is never drawn.
 
     Args:
-        logits: float [V]. temperature: at least 0. uniform: a number in [0, 1), which the caller
-            drew.
+        logits: float [V].
+        temperature: at least 0.
+        uniform: a number in [0, 1), which the caller drew.
     """
     raise NotImplementedError
 
@@ -202,7 +205,7 @@ def generate_by_rerunning(
     temperature: float,
     uniforms: Sequence[float],
 ) -> list[int]:
-    """The same words without a state kept: all words go through again for each new one.
+    """The same words without keeping a state: for each new word, all words are read again.
 
     Args:
         run: gives the logits [T, V] after each of T words, read from the beginning.
@@ -214,17 +217,17 @@ def generate_by_rerunning(
 
 
 def distinct(texts: Sequence[Sequence[int]], n: int) -> float:
-    """Different n-grams over all n-grams, of all texts together; no n-gram spans two texts."""
+    """Number of different n-grams divided by all n-grams of all texts; none spans two texts."""
     raise NotImplementedError
 
 
 def repetition(text: Sequence[int], n: int) -> float:
-    """The share of a text's n-grams that stood in it before."""
+    """The share of a text's n-grams that were in it before."""
     raise NotImplementedError
 
 
 def copied_share(text: Sequence[int], book: Sequence[int], n: int) -> float:
-    """The share of a text's words that lie in n words in a row which the book has, too."""
+    """The share of a text's words that are part of an n-gram which is in the book, too."""
     raise NotImplementedError
 
 

@@ -1,10 +1,10 @@
-"""For teachers: `python -m lab.grade FOLDER` checks all submissions of a folder.
+"""For teachers: `python -m lab.grade FOLDER` checks all submissions in a folder.
 
 A submission is FOLDER/NAME.py or FOLDER/NAME/exercises.py. The results go to FOLDER-grades.csv and
-FOLDER-grades.html. The checks' inputs are drawn from a seed of your own, so that they are others
-than those a student has seen. Each submission runs in processes of its own, with limits of time,
-memory and file size. These are limits against accidents, not a jail: they do not keep code that
-means harm from reading your files. Grade what you do not trust in a container or a virtual machine.
+FOLDER-grades.html. The checks' inputs are drawn from your own seed, so that students have not seen
+them. Each submission runs in its own processes, with limits of time, memory and file size. The
+limits protect from accidents, not from attacks: harmful code can still read your files. Grade code
+that you do not trust in a container or a virtual machine.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ padding:.2rem .6rem;text-align:left}.n{text-align:right}pre{white-space:pre-wrap
 
 
 def submissions(folder: Path) -> dict[str, Path]:
-    """File by name, in alphabetical order."""
+    """Finds the files of submissions by name, in alphabetical order."""
     found = {path.stem: path for path in folder.glob("*.py")}
     found |= {path.parent.name: path for path in folder.glob("*/exercises.py")}
     return dict(sorted(found.items()))
 
 
 def points(graded: Sequence[Result]) -> int:
-    """Of one submission, without the report."""
+    """Gives the points of one submission, without the report."""
     return sum(EXERCISES[r.name].points for r in graded if r.status == PASSED)
 
 
 def as_csv(grades: dict[str, list[Result]]) -> str:
-    """A row for each submission."""
+    """Writes a row for each submission."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["name", *EXERCISES, "points"])
     for name, graded in grades.items():
-        # A cell that begins so is a formula to spreadsheets.
+        # Spreadsheets take a cell that begins with one of these for a formula.
         safe = "'" + name if name[:1] in "=+-@" else name
         writer.writerow([safe, *(r.status for r in graded), points(graded)])
     return out.getvalue()
 
 
 def as_html(grades: dict[str, list[Result]], *, seed: int) -> str:
-    """A page with a table and what went wrong; all that comes from submissions is escaped."""
+    """Makes a page with a table and what went wrong; it escapes all text from submissions."""
     most = sum(each.points for each in EXERCISES.values())
     head = "<th>points" + "".join(f"<th>{html.escape(name)}" for name in EXERCISES)
     rows, details = [], []
     for name, graded in grades.items():
         cells = "".join(f"<td>{'✓' if r.status == PASSED else r.status}" for r in graded)
         rows.append(f"<tr><th>{html.escape(name)}<td class=n>{points(graded)}{cells}")
-        # What is wrong with the whole file is told once.
+        # A fault of the whole file is shown once.
         wrong: dict[tuple[str, ...], list[str]] = {}
         for r in graded:
             if r.status == FAILED:
@@ -82,7 +82,7 @@ def as_html(grades: dict[str, list[Result]], *, seed: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; exit status 0 when all were graded."""
+    """Runs the command; the exit status is 0 when all are graded."""
     parser = argparse.ArgumentParser(
         prog="python -m lab.grade",
         description=__doc__,

@@ -16,7 +16,7 @@ SOURCE, NOTEBOOK = LAB / "word_level_lab.py", LAB / "word_level_lab.ipynb"
 
 
 def made() -> Any:
-    """The notebook, without outputs; the same each time."""
+    """Makes the notebook, without outputs; it is the same each time."""
     import jupytext
 
     notebook = jupytext.read(SOURCE)
@@ -27,19 +27,19 @@ def made() -> Any:
 
 
 def as_text() -> str:
-    """The file's content."""
+    """Gives the contents of the notebook file."""
     import nbformat
 
     return nbformat.writes(made(), version=4, indent=1) + "\n"
 
 
 def run(notebook: Any, *, allow_errors: bool = False) -> Any:
-    """Runs it in a fresh kernel; what it prints and draws is in its cells then."""
+    """Runs the notebook in a new kernel; its cells then hold the outputs."""
     from nbclient import NotebookClient
 
     client = NotebookClient(
         notebook,
-        timeout=1200,  # seconds, of a cell
+        timeout=1200,  # seconds for a cell
         allow_errors=allow_errors,
         resources={"metadata": {"path": str(LAB)}},
     )
@@ -47,7 +47,7 @@ def run(notebook: Any, *, allow_errors: bool = False) -> Any:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the notebook; with --run, runs it to another file."""
+    """Writes the notebook; with --run, runs it and writes another file."""
     parser = argparse.ArgumentParser(
         prog="python -m lab.notebook", description="Makes the notebook."
     )

@@ -42,7 +42,7 @@ LOGITS = np.array([2.4, 1.6, 1.2, 0.2, -0.8])
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(logits / T), float64."""
+    """Gives softmax(logits / T), float64."""
     weights = np.exp((logits - logits.max()) / temperature)
     return np.asarray(weights / weights.sum())
 
@@ -63,7 +63,7 @@ def _arrow(ax: Any, start: tuple[float, float], end: tuple[float, float]) -> Non
 
 
 def shapes(plt: Any, said: dict[str, Any]) -> Any:
-    """The four shapes, the last one in its two kinds."""
+    """Draws the four shapes, with both kinds of the last one."""
     fig, rows = plt.subplot_mosaic(
         [["one-one", "one-many", "many-one"], ["many-many", "many-many", "many-each"]],
         figsize=(8, 5.6), width_ratios=[1, 3, 3],
@@ -91,7 +91,7 @@ def shapes(plt: Any, said: dict[str, Any]) -> Any:
 
 
 def shift(plt: Any, said: dict[str, Any]) -> Any:
-    """Teacher forcing: inputs and targets shifted by one."""
+    """Draws teacher forcing: inputs and targets shifted by one."""
     words = said["text"]
     fig, ax = plt.subplots(figsize=(8, 2.8))
     for t in range(len(words) - 1):
@@ -110,7 +110,7 @@ def shift(plt: Any, said: dict[str, Any]) -> Any:
 
 
 def temperature(plt: Any, said: dict[str, Any]) -> Any:
-    """Probabilities of five words at four temperatures, and the entropy against T."""
+    """Draws the probabilities of five words at four temperatures, and the entropy against T."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=[3, 2])
     colours, hatches = (BLUE, ORANGE, GREEN, "#CC79A7"), ("", "//", "..", "xx")
     places = np.arange(len(LOGITS))
@@ -138,7 +138,7 @@ PICTURES = {"shapes": shapes, "shift": shift, "temperature": temperature}
 
 
 def make(folder: Path) -> list[Path]:
-    """All pictures in all languages."""
+    """Makes all pictures in all languages."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -146,7 +146,7 @@ def make(folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    with mpl.rc_context():  # whatever was set before in this process
+    with mpl.rc_context():  # independent of what was set before in this process
         mpl.rcdefaults()
         mpl.rcParams.update({"svg.hashsalt": "textmill", "svg.fonttype": "none", "font.size": 9})
         for language, said in WORDS.items():

@@ -1,8 +1,7 @@
-"""Runs checks over a student's file in a process of its own, which may hang, crash or end itself.
+"""Runs checks of a student's file in a separate process, which may hang, crash or end itself.
 
-`python -m lab.run FILE SEED MEMORY NAME...` is that process. It writes a line of JSON for
-each thing it does to the file descriptor it was started with; what the student's code prints goes
-nowhere.
+`python -m lab.run FILE SEED MEMORY FD NAME...` is that process. It writes a line of JSON to the
+file descriptor FD for each thing that it does; what the student's code prints is dropped.
 """
 
 from __future__ import annotations
@@ -35,11 +34,14 @@ MEMORY_GIB = 8.0
 
 @dataclass(frozen=True)
 class Result:
-    """Of one exercise.
+    """The result of one exercise.
 
     Attributes:
+        name: name of the exercise.
         status: `passed`, `failed` or `not started`.
-        what: is wrong, or the function that is not started. expected, received: the values.
+        what: what is wrong, or the function that is not started.
+        expected: the value that was expected.
+        received: the value that was received.
         hint: what to do.
     """
 
@@ -59,14 +61,14 @@ def results(
     seconds: float = 30.0,
     memory: float = MEMORY_GIB,
 ) -> Iterator[Result]:
-    """Checks exercises one after the other, whatever one of them does.
+    """Checks exercises one after the other; a crash of one does not stop the others.
 
     Args:
-        file: the student's.
-        names: of `lab.checks.EXERCISES`.
-        seed: of the checks' inputs.
-        seconds: for one exercise.
-        memory: GiB that the process may take.
+        file: the student's file.
+        names: names in `lab.checks.EXERCISES`.
+        seed: seed of the checks' inputs.
+        seconds: time for one exercise.
+        memory: GiB that the process may use.
     """
     left = list(names)
     while left:
@@ -78,13 +80,13 @@ def results(
             yield result
 
 
-_ALL = "*"  # what is wrong is wrong for all exercises
+_ALL = "*"  # stands for all exercises, if the whole file is wrong
 
 
 def _process(
     file: Path, names: Sequence[str], *, seed: int, seconds: float, memory: float
 ) -> Iterator[Result]:
-    """Results of one process, the last one of which may be its own end."""
+    """Gives the results of one process; the last one may say that the process ended."""
     reading, writing = os.pipe()
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
         environment = {
@@ -111,7 +113,7 @@ def _process(
         finally:
             os.close(reading)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # and what it may have started
+                os.killpg(process.pid, signal.SIGKILL)  # also what it may have started
             process.wait()
 
 
@@ -146,7 +148,7 @@ def _read(reading: int, process: Any, seconds: float) -> Iterator[Result]:
 
 
 def _lines(reading: int) -> Any:
-    """A function that gives the next line by a time, b"" at the end, None if there is none yet."""
+    """Makes a function that gives the next line: b"" at the end, None if the time is over."""
     buffer = b""
 
     def line(deadline: float) -> bytes | None:
@@ -169,7 +171,7 @@ def _lines(reading: int) -> Any:
 
 
 def load(file: Path) -> ModuleType:
-    """The student's file as a module."""
+    """Loads the student's file as a module."""
     spec = importlib.util.spec_from_file_location("exercises", file)
     assert spec is not None
     assert spec.loader is not None
@@ -192,7 +194,7 @@ def _limit(memory: float) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The process that runs checks."""
+    """Runs the checks, in the separate process."""
     file, seed, memory, writing, *names = argv
     out = os.fdopen(int(writing), "w")
 
@@ -229,11 +231,11 @@ def main(argv: Sequence[str]) -> None:
         tell(**vars(result))
     tell()
     out.close()
-    os._exit(0)  # threads that the student left do not count
+    os._exit(0)  # does not wait for threads that the student's code left
 
 
 def _not_started(name: str, error: BaseException, file: str) -> Result | None:
-    """Where the line that stands for a body was reached; other code may raise the same error."""
+    """Gives a result if the placeholder line was reached; other code may raise the same error."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     if last.filename != file or last.line != "raise NotImplementedError":
         return None
@@ -241,9 +243,9 @@ def _not_started(name: str, error: BaseException, file: str) -> Result | None:
 
 
 def _broken(name: str, error: BaseException, file: str, what: str) -> Result:
-    """An exception, with the student's own line."""
+    """Makes a result of an exception, with the student's own line."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    # TensorFlow names the lines of a function that it compiles in the message.
+    # If TensorFlow compiled the function, its message names the lines.
     compiled = re.findall(rf'File "{re.escape(file)}", line (\d+)', str(error))
     if isinstance(error, SyntaxError) and error.filename == file:
         place = f" in line {error.lineno}"
@@ -264,7 +266,7 @@ def _broken(name: str, error: BaseException, file: str, what: str) -> Result:
 
 
 def _cause(message: str) -> str:
-    """What an error says, without what Keras and TensorFlow write around it."""
+    """Gives an error's message without what Keras and TensorFlow add to it."""
     message = re.sub(r"\x1b\[[0-9;]*m", "", message).split("\nArguments received by")[0]
     message = re.sub(r' *File ".*", line \d+.*\n.*\n?', "", message)
     around = ("in user code:", "Exception encountered when calling")

@@ -1,4 +1,4 @@
-"""Trains and judges the network of exercise 4, and reads its words one by one."""
+"""Trains and measures the network of exercise 4, and runs it word by word."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ def train(
     rate: float = 3e-3,
     tell: Callable[[int, float], None] | None = None,
 ) -> list[float]:
-    """Trains on the windows, the state carried through each epoch; the mean loss of each whole one.
+    """Trains on the windows and carries the state through each epoch.
 
     Args:
-        model, loss: of exercise 4.
+        model: the model of exercise 4.
+        loss: the loss of exercise 4.
         windows: inputs and targets, int [W, B, T].
-        epochs, seconds: when to stop; seconds may end it within an epoch.
-        least: epochs that are trained, however many seconds they take.
-        tell: is given each whole epoch, from 1, and its perplexity.
+        epochs: stop after this number of epochs.
+        seconds: stop after this time, also within an epoch.
+        least: number of epochs that are trained, however long they take.
+        rate: the learning rate.
+        tell: called with the number of each whole epoch, from 1, and its perplexity.
+
+    Returns:
+        The mean loss of each whole epoch.
     """
     import keras
     import tensorflow as tf
@@ -57,16 +63,19 @@ def train(
             if over and len(found) >= least:
                 return found
             nats, h, c = step(tf.constant(ids), tf.constant(following), h, c)
-            losses.append(float(nats))  # waits for the step, or the time would be that of the queue
+            losses.append(float(nats))  # waits for the step, so that the time is right
         found.append(float(np.mean(losses)))
         if tell is not None:
             tell(len(found), float(np.exp(found[-1])))
     return found
 
 
-@functools.lru_cache(maxsize=2)  # the notebook's two, one of words and one of characters
+@functools.lru_cache(maxsize=2)  # for the notebook's two models, of words and of characters
 def _compiled(model: Any) -> Callable[[Any, Any, Any], Any]:
-    """The model for one text: ids [1, T], h and c to logits, h and c; one program for all T."""
+    """Compiles the model for one text, as one program for all T.
+
+    It takes ids [1, T], h and c, and gives logits, h and c.
+    """
     import tensorflow as tf
 
     state = tf.TensorSpec([1, model.inputs[1].shape[-1]], tf.float32)
@@ -81,7 +90,7 @@ def _no_state(model: Any) -> np.ndarray:
 
 
 def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
-    """p that the model gives each word but the first, float64 [N - 1], the state carried."""
+    """Gives the model's p of each word but the first, float64 [N - 1]; the state is carried."""
     h = c = _no_state(model)
     found: list[np.ndarray] = []
     for begin in range(0, len(ids) - 1, 256):
@@ -95,9 +104,9 @@ def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> n
 
 
 def stepper(model: Any) -> Callable[[int, Any], Any]:
-    """The step that exercises 5 and 7 take: (word, state) to (logits [V], state).
+    """Makes the step that exercises 5 and 7 take: (word, state) to (logits [V], state).
 
-    The logit of `<unk>`, id 0, is minus infinity: it is never drawn.
+    The logit of `<unk>`, id 0, is minus infinity, so it is never drawn.
     """
 
     def step(word: int, state: Any) -> tuple[np.ndarray, Any]:
@@ -111,7 +120,7 @@ def stepper(model: Any) -> Callable[[int, Any], Any]:
 
 
 def rerunner(model: Any) -> Callable[[Any], np.ndarray]:
-    """What exercise 7 takes for `run`: all words from the beginning, to logits [T, V]."""
+    """Makes `run` of exercise 7, which reads all words from the beginning to logits [T, V]."""
 
     def run(words: Any) -> np.ndarray:
         state = _no_state(model)

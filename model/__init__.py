@@ -1,1 +1,1 @@
-"""The language model: corpus, vocabulary, network, training, generation. Knows nothing of Beam."""
+"""The language model: corpus, vocabulary, network, training, generation. It does not use Beam."""

@@ -1,4 +1,4 @@
-"""Errors a person can act on: one line that says what was received, what is allowed, what to do."""
+"""Errors that say in one line what was received, what is allowed and what to do."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ class SettingError(UsageError):
         return f"{name} must be {self.allowed}. Received: {shown or self.received}"
 
     def __reduce__(self):
-        # The default rebuilds from the message alone, and workers pickle their errors.
+        # Workers pickle their errors, and the default rebuilds one from its message alone.
         return type(self), (self.field, self.allowed, self.received)

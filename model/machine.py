@@ -1,4 +1,4 @@
-"""What this machine computes on."""
+"""The machine's processor, cores and GPUs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def cpu_kind() -> str:
-    """The processor's name: equal bits are promised on one kind of CPU."""
+    """The processor's name, since equal bits are promised only on the same kind of CPU."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:
@@ -21,15 +21,15 @@ def cpu_kind() -> str:
 
 
 def cores() -> int:
-    """Cores that this process may run on."""
+    """Number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def uses_cudnn(network: Callable[[Any], Any]) -> bool:
-    """Whether TensorFlow's recurrent layers run in cuDNN's kernel: their graph says so.
+    """Tells from the graph whether TensorFlow's recurrent layers run in cuDNN's kernel.
 
     Args:
-        network: takes ids, int32 [1, 2].
+        network: a function of ids, int32 [1, 2].
     """
     import tensorflow as tf
 
@@ -38,7 +38,7 @@ def uses_cudnn(network: Callable[[Any], Any]) -> bool:
 
 
 def gpus() -> int:
-    """GPUs that Keras's backend sees."""
+    """Number of GPUs that Keras's backend sees."""
     import keras
 
     if keras.backend.backend() == "torch":
@@ -47,5 +47,5 @@ def gpus() -> int:
         return int(torch.cuda.device_count())
     try:
         return len(keras.distribution.list_devices("gpu"))
-    except RuntimeError:  # JAX's answer where there is none
+    except RuntimeError:  # JAX raises it if there is no GPU
         return 0

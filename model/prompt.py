@@ -1,4 +1,4 @@
-"""What a text starts from, and what it became."""
+"""A prompt and the text generated from it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ class Prompt:
     """What a text starts from.
 
     Attributes:
-        id: names the prompt in the run; its random numbers hang on it.
-        text: as it came; may be empty.
-        settings: of this prompt; None takes the run's. Those of `RUN_WIDE` are always the run's.
-        extra: what came with it, carried through to the output.
+        id: names the prompt in the run; the random numbers of its texts depend on it.
+        text: the prompt's text, unchanged; may be empty.
+        settings: settings of this prompt; None takes the run's. Those in `RUN_WIDE` are always
+            the run's.
+        extra: other fields of the prompt's row, copied to the output.
         row: where it stands in the input, for who has to find it again.
 
     Examples:
@@ -37,11 +38,14 @@ class Generation:
     """One generated text.
 
     Attributes:
-        prompt: what it continues. sample: its number from 1.
-        text: the continuation; `prompt.text + text` is correctly spaced. With `echo` it is that.
-        label: the one it was made with. temperature: it was drawn at.
-        words: drawn tokens, `<eos>` not counted.
-        finish: `eos`, `length` or `stop`.
+        prompt: the prompt that the text continues.
+        sample: the text's number among those of its prompt, from 1.
+        text: the continuation; `prompt.text + text` is correctly spaced. With `echo`, the prompt
+            is included.
+        label: the label that it was made with.
+        temperature: the temperature that it was drawn at.
+        words: number of drawn tokens, without `<eos>`.
+        finish: why the text ended: `eos`, `length` or `stop`.
         logprob: mean natural log-probability of the drawn tokens, `<eos>` or the stop word
             included, under the model itself: temperature 1, no rules, no filters.
 

@@ -1,4 +1,4 @@
-"""Who hears how training goes."""
+"""The interface that receives news of a training."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Hears how training goes."""
+    """Receives news of a training."""
 
     def message(self, text: str) -> None:
-        """One line for the person."""
+        """Shows one line to the user."""
 
     def progress(self, share: float, *, loss: float, rate: float) -> None:
-        """Share done (0 to 1), mean loss in nats of late, words a second."""
+        """Shows the share done (0 to 1), the recent mean loss in nats and words a second."""
 
     def validated(self, epoch: float, *, perplexity: float, best: bool) -> None:
-        """A validation's result."""
+        """Shows the result of a validation."""

@@ -1,4 +1,4 @@
-"""Frozen settings objects, checked when made, saved beside what they shaped."""
+"""Frozen settings objects; they check their values and are saved with what was made from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _is_int(value: Any) -> bool:
 
 
 def check_int(field: str, value: Any, low: int, high: int | None = None) -> None:
-    """Refuses, with a `SettingError`, what is no whole number within bounds."""
+    """Raises a `SettingError` unless the value is a whole number within the bounds."""
     if not _is_int(value) or value < low or (high is not None and value > high):
         allowed = f"a whole number of at least {low}"
         if high is not None:
@@ -31,7 +31,7 @@ def check_int(field: str, value: Any, low: int, high: int | None = None) -> None
 
 
 def check_float(field: str, value: Any, allowed: str, accept: Callable[[float], bool]) -> None:
-    """Refuses what is no finite number, or not accepted; `allowed` says in words what is."""
+    """Refuses what is not a finite number or not accepted; `allowed` is for the message."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     # Whole numbers can be larger than any float.
     if not number or abs(value) > 1e300 or math.isnan(value) or not accept(value):
@@ -39,18 +39,18 @@ def check_float(field: str, value: Any, allowed: str, accept: Callable[[float], 
 
 
 def check_choice(field: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuses what is none of some names."""
+    """Refuses a value that is not one of the choices."""
     if value not in choices:
         raise SettingError(field, "one of " + ", ".join(choices), value)
 
 
 def check_bool(field: str, value: Any) -> None:
-    """Refuses what is neither true nor false."""
+    """Refuses a value that is neither true nor false."""
     if not isinstance(value, bool):
         raise SettingError(field, "true or false", value)
 
 
-# What `check_float` allows: in words, and the test for it.
+# What `check_float` allows: in words, and as a test.
 _Range = tuple[str, Callable[[float], bool]]
 POSITIVE: _Range = ("a number above 0", lambda x: x > 0)
 NOT_NEGATIVE: _Range = ("a number of at least 0", lambda x: x >= 0)
@@ -64,10 +64,10 @@ class VocabularySettings:
 
     Attributes:
         level: `word` (words and punctuation, reversible by joiner marks), `char`, or
-            `whitespace` (tokens as they stand between spaces, for tokenised corpora).
+            `whitespace` (what stands between spaces is a token; for tokenised corpora).
         min_count: a token seen less often in the training part becomes `<unk>`;
             None means 2 at word level and 1 at the others.
-        max_size: at most so many entries, reserved ones included; the rarest go first.
+        max_size: largest number of entries, reserved ones included; the rarest are left out.
     """
 
     level: str = "word"
@@ -87,17 +87,17 @@ class NetworkSettings:
     """Sizes of the network.
 
     Attributes:
-        vocabulary: V, entries of the vocabulary.
+        vocabulary: V, number of entries of the vocabulary.
         embedding: D, width of the embedding, which is also the output matrix (tied).
-        hidden: H, units of each LSTM layer; when H != D a projection leads back to D.
+        hidden: H, units of each LSTM layer; if H != D, a projection leads back to D.
         layers: number of LSTM layers, 1 to 3.
-        dropout: share of features dropped, the same ones at every time step, after the
-            embedding, between layers and before the output.
-        context: width of the vector that may set the initial state and is there at every step
-            (number of labels), 0 for none.
+        dropout: share of features dropped after the embedding, between layers and before the
+            output; the same features are dropped at every time step.
+        context: number of labels, which is the width of the vector that sets the initial state
+            and is added at every step; 0 for a model without labels.
         cutoffs: the first id of each tail cluster of an adaptive output, rising; empty for a dense
-            one. The ids below the first are the head.
-        tail_widths: width of each cluster's projection, as many as cut-offs.
+            output. The ids below the first cut-off are the head.
+        tail_widths: width of each cluster's projection, one for each cut-off.
     """
 
     vocabulary: int
@@ -116,9 +116,9 @@ class NetworkSettings:
         check_int("layers", self.layers, 1, 3)
         check_float("dropout", self.dropout, *PART)
         check_int("context", self.context, 0)
-        for field in ("cutoffs", "tail_widths"):  # lists, where they come from JSON
+        for field in ("cutoffs", "tail_widths"):  # lists, if they come from JSON
             object.__setattr__(self, field, tuple(getattr(self, field)))
-        bounds = (2, *self.cutoffs, self.vocabulary)  # the reserved ids are the head's
+        bounds = (2, *self.cutoffs, self.vocabulary)  # the reserved ids belong to the head
         if not all(map(_is_int, bounds)) or any(a >= b for a, b in pairwise(bounds)):
             raise SettingError("cutoffs", "rising ids above the reserved ones", self.cutoffs)
         if len(self.cutoffs) > MOST_TAILS:
@@ -130,12 +130,12 @@ class NetworkSettings:
 
     @property
     def tails(self) -> tuple[tuple[int, int, int], ...]:
-        """First id, id after the last and width of each tail cluster; none for a dense output."""
+        """First id, last id + 1 and width of each tail cluster; empty for a dense output."""
         ends = (*self.cutoffs, self.vocabulary)[1:]
         return tuple(zip(self.cutoffs, ends, self.tail_widths, strict=True))
 
     def record(self) -> dict[str, Any]:
-        """The fields as JSON holds them; a dense output has none of the adaptive one's."""
+        """Gives the fields for JSON; those of an adaptive output are left out for a dense one."""
         fields = asdict(self)
         for field in ("cutoffs", "tail_widths"):
             fields[field] = list(fields[field])
@@ -146,7 +146,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes of a network by name."""
+    """Sizes of a network that have a name."""
 
     embedding: int
     hidden: int
@@ -183,28 +183,30 @@ class TrainSettings:
 
     Attributes:
         mode: `stream` (one long text, state carried from window to window) or `lines`
-            (each line its own sequence).
-        minutes: budget, from reading the corpus to the last validation; None for none. The first
-            seconds measure the speed and fix the number of words to train on: a machine that gets
-            slower takes longer. The measurement on the test part comes after it.
-        epochs: at most so many passes over the training part; None means 40, or no limit
-            where `minutes` is given.
+            (each line is a sequence of its own).
+        minutes: time from reading the corpus to the last validation; None for no limit. The first
+            seconds measure the speed and fix the number of words to train on, so the training
+            takes longer if the machine gets slower. The test part is measured after this time.
+        epochs: largest number of passes over the training part; None means 40, or no limit if
+            `minutes` is given.
         batch: B, parallel streams or lines.
         steps: T, time steps of a window (`stream` mode).
-        learning_rate: peak rate of AdamW, warmed up to. None here and below: what `training.recipe`
-            finds fit.
+        learning_rate: peak rate of AdamW, reached after a warm-up. Here and below, None means that
+            `training.recipe` chooses.
         schedule: how the rate falls to a hundredth of its peak, `cosine` or `linear`; `constant`
-            leaves it there.
+            keeps it at the peak.
         dropout: see `NetworkSettings`.
         weight_decay: AdamW's decoupled decay.
         clip: gradients are scaled so that their global norm is at most this.
-        patience: stop after so many validations without a better perplexity.
-        enough: stop at a validation perplexity of at most this.
-        weight_drop, word_dropout: see `network.lstm.LanguageModel`.
-        activation_penalty, slowness_penalty: of the last layer, see `network.lstm.Trainee`.
-        precision: of matrix products, see `network.lstm.LanguageModel`.
-        average: judge and keep running means of the weights.
-        checkpoint_minutes: between two checkpoints.
+        patience: stop after this number of validations without a better perplexity.
+        enough: stop once the validation perplexity is at most this.
+        weight_drop: see `network.lstm.LanguageModel`.
+        word_dropout: see `network.lstm.LanguageModel`.
+        activation_penalty: see `network.lstm.Trainee`.
+        slowness_penalty: see `network.lstm.Trainee`.
+        precision: precision of matrix products, see `network.lstm.LanguageModel`.
+        average: whether running means of the weights are validated and kept.
+        checkpoint_minutes: minutes between two checkpoints.
         seed: seeds initial weights, dropout and the order of lines.
     """
 
@@ -247,7 +249,7 @@ class TrainSettings:
         check_int("seed", self.seed, 0, 2**32 - 1)
 
 
-# Of a run as a whole: a row of a prompt file cannot override them.
+# Settings of a whole run: a row of a prompt file cannot override them.
 RUN_WIDE = (
     "repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed", "precision",
 )  # fmt: skip
@@ -290,23 +292,25 @@ class GenerationSettings:
             several, in any sequence, a prompt gets `samples` texts at each, numbered on through
             them.
         top_k: only the k most probable words (all that tie with the k-th stay); 0 is off.
-        top_p: only the smallest set of most probable words that holds this share; 1 is off.
-        min_p: only words at least this share as probable as the most probable; 0 is off.
-        min_words: neither the end of the text nor a stop word is drawn before so many words.
-        max_words: a text ends after so many words (`finish` is then `length`).
-        repetition_penalty: the logit of a word that the prompt or the text holds already is
-            divided by it where it is above 0, else multiplied (CTRL, Keskar et al. 2019); 1 is off.
-        no_repeat_ngram: no word is drawn that would complete so many words in a row which the
-            prompt and the text hold already; 0 is off. `<eos>` is never blocked, a stop word is a
-            word like any other. Where nothing would be left to draw, the rule gives way.
+        top_p: keep only the smallest set of most probable words that holds this share; 1 is off.
+        min_p: keep only words whose probability is at least this share of the most probable
+            word's; 0 is off.
+        min_words: before this number of words, neither the end of the text nor a stop word is
+            drawn.
+        max_words: a text ends after this number of words (`finish` is then `length`).
+        repetition_penalty: if a word is already in the prompt or the text, its logit is divided by
+            this if positive, else multiplied (CTRL, Keskar et al. 2019); 1 is off.
+        no_repeat_ngram: a sequence of this number of words is not repeated from the prompt or the
+            text; 0 is off. `<eos>` is never blocked, a stop word is a word like any other. If no
+            word would be left to draw, the rule is not applied.
         stop: a text ends before any of these words (`finish` is then `stop`).
-        ban: words that are never drawn, in all their forms; also where they would stop a text.
-        label: the label every text gets, for a model trained with labels.
-        unknown: let `<unk>` be drawn.
-        echo: the texts begin with their prompt.
-        seed: of the run; 0 is a seed like any other.
-        precision: of the products of matrices: `float32`, or `bfloat16`, which is faster where the
-            processor multiplies it itself and gives other texts, of a model that is a little worse
+        ban: words that are never drawn, in all their forms, even if they are stop words.
+        label: the label of every text, for a model trained with labels.
+        unknown: whether `<unk>` may be drawn.
+        echo: whether each text begins with its prompt.
+        seed: the run's seed; 0 is a seed like any other.
+        precision: precision of matrix products: `float32`, or `bfloat16`, which is faster if the
+            processor supports it; its texts differ and are those of a slightly worse model
             (docs/benchmarks.md).
 
     Examples:
@@ -366,14 +370,14 @@ class GenerationSettings:
             raise SettingError("precision", " or ".join(PRECISIONS), self.precision)
 
     def within(self, run: GenerationSettings) -> GenerationSettings:
-        """These settings as a prompt of a run has them: what is `RUN_WIDE` is the run's."""
+        """Gives these settings with the fields in `RUN_WIDE` taken from the run."""
         return replace(self, **{name: getattr(run, name) for name in RUN_WIDE})
 
     @property
     def texts(self) -> int:
-        """Texts for each prompt."""
+        """Number of texts for each prompt."""
         return self.samples * len(self.temperatures)
 
     def temperature_of(self, sample: int) -> float:
-        """The temperature of a sample number, counted from 1 through all temperatures."""
+        """Gives the temperature of a sample; samples count from 1 through all temperatures."""
         return self.temperatures[(sample - 1) // self.samples]

@@ -1,4 +1,4 @@
-"""TensorFlow, imported without its greeting, and set to the one thread that equal bits need."""
+"""Imports TensorFlow without its log lines and sets it to one thread, which equal bits need."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _OPTIONAL = ("IPython", "jax", "matplotlib", "pandas", "sklearn")
 def load_tensorflow(*, lean: bool = False) -> None:
     """Imports TensorFlow and its text operations; what they print while they load goes nowhere.
 
-    They write some lines to the standard error's descriptor before any log level is read, and a
-    person takes them for something gone wrong.
+    They write some lines to the standard error's descriptor before any log level is read, and
+    users take these lines for an error.
 
     Args:
         lean: load it as if the packages that it could do without were not installed.
 
     Raises:
-        TextmillError: Keras, which comes with them, cannot load its backend.
+        TextmillError: TensorFlow is missing, or Keras cannot load its backend.
     """
     if "tensorflow_text" in sys.modules:
         return
@@ -46,16 +46,16 @@ def use_one_thread() -> None:
     Call it before TensorFlow computes anything in the process.
 
     Raises:
-        TextmillError: TensorFlow runs already, with other threads.
+        TextmillError: TensorFlow already runs with several threads.
     """
-    # Texts are TensorFlow's work, whatever backend a model is trained on.
+    # TensorFlow generates the texts, whatever backend a model is trained on.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     load_tensorflow(lean=True)
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        # Also not two operations at a time: a process keeps to one core.
+        # Nor does it run two operations at a time: a process uses one core.
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != 1:

@@ -1,7 +1,7 @@
-"""What each exercise is checked for, a file an exercise.
+"""The checks of the exercises, with a file for each exercise.
 
-A check makes its inputs from a random generator, so that no answer can be known beforehand, and
-raises `Wrong` with what was expected, what was received and a hint. What is expected comes from
+A check makes its inputs from a random generator, so that no answer can be known beforehand. It
+raises `Wrong` with what was expected, what was received and a hint. The expected value comes from
 brute force or from a property, such as probabilities that add up to 1.
 """
 
@@ -26,7 +26,7 @@ from lab.checks.expect import Random
 
 
 class Exercise(NamedTuple):
-    """What is checked, by what, for how many points, and whether TensorFlow must be loaded."""
+    """An exercise's title, its check, its points, and whether it needs TensorFlow."""
 
     title: str
     check: Callable[[Any, Random], None]

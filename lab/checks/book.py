@@ -11,7 +11,7 @@ from lab.checks.expect import Random, close, equal, number
 
 
 def check(ex: Any, random: Random) -> None:
-    """Words drawn by Zipf's law, with two cases and punctuation."""
+    """Checks with words drawn by Zipf's law, with two cases and punctuation."""
     names = [f"w{i}" for i in range(30)] + ["The", "the", ",", "."]
     p = 1 / np.arange(1, len(names) + 1)
     tokens = [names[i] for i in random.choice(len(names), 500, p=p / p.sum())]

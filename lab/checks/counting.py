@@ -14,7 +14,7 @@ Table = dict[tuple[int, ...], Counter[int]]
 
 
 def check(ex: Any, random: Random) -> None:
-    """A text of 400 words, in which each word hangs on two before it."""
+    """Checks with a text of 400 words, in which each word depends on the two before it."""
     size = 8
     ids = _markov(random, size, 400)
     for n, table in enumerate(ngram_tables(ids), start=1):
@@ -30,7 +30,7 @@ def check(ex: Any, random: Random) -> None:
 
 
 def _markov(random: Random, size: int, length: int) -> list[int]:
-    """A text in which a word hangs on the two before it; the last word of all is rare."""
+    """Makes a text in which a word depends on the two before it; the last id is rare."""
     table = random.dirichlet(np.full(size - 1, 0.3), (size, size))
     ids = [0, 1]
     for _ in range(length - 2):
@@ -39,7 +39,7 @@ def _markov(random: Random, size: int, length: int) -> list[int]:
 
 
 def ngram_tables(ids: Sequence[int]) -> list[Table]:
-    """What `count_ngrams` gives for n = 1, 2 and 3."""
+    """Gives the right result of `count_ngrams` for n = 1, 2 and 3."""
     tables = []
     for n in (1, 2, 3):
         table: Table = {}

@@ -1,4 +1,4 @@
-"""What checks expect of an answer, and the error that tells what was wrong with it."""
+"""Compares an answer with what is expected, and raises an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Random = np.random.Generator
 
 
 class Wrong(Exception):
-    """An answer that is not right."""
+    """Raised for an answer that is not right."""
 
     def __init__(self, what: str, *, expected: Any, received: Any, hint: str):
         super().__init__(what)
@@ -27,7 +27,7 @@ def _short(value: Any) -> str:
 
 
 def equal(what: str, received: Any, expected: Any, hint: str) -> None:
-    """The same value, of whatever kind of sequence."""
+    """Expects the same value, in any kind of sequence."""
     found, wanted = plain(received), plain(expected)
     if found != wanted:
         if len(str(wanted)) > 80 and (first := _first(found, wanted)) is not None:
@@ -37,7 +37,7 @@ def equal(what: str, received: Any, expected: Any, hint: str) -> None:
 
 
 def _first(found: Any, wanted: Any) -> tuple[str, Any, Any] | None:
-    """The first place where lists of lists differ, and what stands there; None for other kinds."""
+    """Finds the first place where lists of lists differ, and its values; None for other kinds."""
     if not isinstance(found, list) or not isinstance(wanted, list):
         return None
     for i, (a, b) in enumerate(zip_longest(found, wanted, fillvalue="nothing")):
@@ -48,7 +48,7 @@ def _first(found: Any, wanted: Any) -> tuple[str, Any, Any] | None:
 
 
 def close(what: str, received: Any, expected: Any, hint: str, *, atol: float = 1e-6) -> None:
-    """The same numbers but for rounding."""
+    """Expects the same numbers, except for rounding."""
     try:
         found = np.asarray(received, np.float64)
     except (TypeError, ValueError):
@@ -59,13 +59,13 @@ def close(what: str, received: Any, expected: Any, hint: str, *, atol: float = 1
 
 
 def true(what: str, condition: bool, *, expected: Any, received: Any, hint: str) -> None:
-    """What has to hold."""
+    """Expects that a condition holds."""
     if not condition:
         raise Wrong(what, expected=expected, received=received, hint=hint)
 
 
 def affine(name: str, logits: np.ndarray) -> None:
-    """Logits, not what a softmax or a ReLU makes of them."""
+    """Expects logits, not the output of a softmax or a ReLU."""
     true(
         f"{name}: logits",
         not np.allclose(logits.sum(-1), 1, atol=1e-3),
@@ -83,12 +83,12 @@ def affine(name: str, logits: np.ndarray) -> None:
 
 
 def kind(value: Any) -> str:
-    """The type, and that of an array's numbers."""
+    """Names the type of a value, and the type of an array's numbers."""
     return type(value).__name__ + (f" of {value.dtype}" if hasattr(value, "dtype") else "")
 
 
 def plain(value: Any) -> Any:
-    """Lists for arrays and tuples; dictionaries without what is empty, such as a count of 0."""
+    """Turns arrays and tuples into lists; drops empty values of dictionaries, like a count of 0."""
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
@@ -99,7 +99,7 @@ def plain(value: Any) -> Any:
 
 
 def number(value: Any) -> float:
-    """Not a number, instead of an error, for what is none."""
+    """Turns a value into a float; a value that is not a number gives NaN instead of an error."""
     try:
         return float(value)
     except (TypeError, ValueError):

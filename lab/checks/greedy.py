@@ -11,7 +11,7 @@ from lab.checks.walk import Walk, read_once, word_list
 
 
 def check(ex: Any, random: Random) -> None:
-    """Three networks for `greedy`; texts of three words, most with a cycle, for `find_cycle`."""
+    """Checks `greedy` with three networks, and `find_cycle` with texts of three words."""
     for _ in range(3):
         walk, first = Walk(random, 9), int(random.integers(9))
         expected = [first]
@@ -42,7 +42,7 @@ def check(ex: Any, random: Random) -> None:
 
 
 def _cycle(words: list[int]) -> tuple[int, int] | None:
-    """By trying every length and every start."""
+    """Finds the cycle by trying every length and every start."""
     for length in range(1, len(words) + 1):
         for start in range(len(words) - 2 * length + 1):
             rest = words[start:]

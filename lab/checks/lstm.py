@@ -11,7 +11,7 @@ from lab.checks.expect import Random, affine, close, equal, true
 
 
 def check(ex: Any, random: Random) -> None:
-    """The model before it is trained, then the loss, then what both learn."""
+    """Checks the model before it is trained, then the loss, then what both learn."""
     from keras import ops
 
     size, embedding, units = 13, 6, 10
@@ -39,7 +39,7 @@ def check(ex: Any, random: Random) -> None:
         "LSTM(units, return_sequences=True, return_state=True), then Dense(V) at every step",
     )
     affine("build_model", logits)
-    # Not called unchanged where no word changes it.
+    # It is wrong only if another word changes h and `<unk>` does not.
     longer = [np.concatenate([ids, np.full((3, 1), word, np.int32)], axis=1) for word in (0, 1)]
     moved = [not np.allclose(call(each, zeros, zeros)[1], h, atol=1e-7) for each in longer]
     true(
@@ -90,7 +90,7 @@ def _loss(ex: Any, random: Random) -> None:
 
 
 def _learns(ex: Any, random: Random) -> None:
-    """A text that a trigram cannot know: which word comes hangs on one that stands further back."""
+    """Trains on a text that a trigram cannot know: a word depends on one that is further back."""
     from lab.training import probabilities, train
 
     def text(sentences: int) -> np.ndarray:

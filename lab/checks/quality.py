@@ -11,7 +11,7 @@ from lab.checks.expect import Random, close, number
 
 
 def check(ex: Any, random: Random) -> None:
-    """Texts of few words, so that n-grams come again."""
+    """Checks with texts of few different words, so that n-grams repeat."""
     for n in (1, 2, 3):
         texts = [random.integers(0, 4, int(length)).tolist() for length in (9, 1, 14, 6)]
         rows = [_grams(text, n) for text in texts]

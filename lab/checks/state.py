@@ -1,4 +1,4 @@
-"""Exercise 7: the same text by both ways, the state carried or all words read again."""
+"""Exercise 7: the same text in both ways, with the state carried or all words read again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lab.checks.walk import Walk, read_once, word_list
 
 
 def check(ex: Any, random: Random) -> None:
-    """Both ways with one network and the same uniforms, at temperature 0 and a hot one."""
-    ex.sample = _draw  # exercise 6 is judged for itself, and before this one
-    for t in (0.0, 3.0):  # hot enough that chance seldom gives the most probable words
+    """Checks both ways with the same network and uniforms, at temperature 0 and a high one."""
+    ex.sample = _draw  # exercise 6 has a check of its own
+    for t in (0.0, 3.0):  # high enough that the most probable words are seldom drawn
         walk = Walk(random, 9)
         prompt = random.integers(0, 9, 4).tolist()
         uniforms = random.random(20).tolist()
@@ -43,14 +43,14 @@ def check(ex: Any, random: Random) -> None:
 
 
 def _draw(logits: np.ndarray, t: float, uniform: float) -> int:
-    """What `sample` of exercise 6 gives."""
+    """Draws a word as `sample` of exercise 6 should."""
     if t == 0:
         return int(np.argmax(logits))
     return int(np.searchsorted(np.cumsum(softmax(np.asarray(logits) / t)), uniform, side="right"))
 
 
 def _words(name: str, answer: Any, prompt: list[int], count: int) -> list[int]:
-    """A list of just so many words."""
+    """Expects a list of `count` words."""
     received = word_list(name, answer)
     hint = "one word for each uniform"
     if received[: len(prompt)] == prompt:
@@ -60,7 +60,7 @@ def _words(name: str, answer: Any, prompt: list[int], count: int) -> list[int]:
 
 
 def _not_sampled(walk: Walk, prompt: list[int], received: list[int]) -> str:
-    """Why the words are others although the network read what it should."""
+    """Explains why the words are wrong although the network has read the right words."""
     best = walk.logits(prompt + received[:-1])[len(prompt) - 1 :].argmax(axis=1)
     if received == best.tolist():
         return "always the most probable word: draw it with `sample`, at the temperature given"

@@ -11,9 +11,9 @@ from lab.checks.expect import Random, equal, true
 
 
 def check(ex: Any, random: Random) -> None:
-    """Shares of many words, the words themselves, then what goes wrong at the edges."""
+    """Checks shares of many words, the words themselves, then extreme inputs."""
     draws = 3000
-    for t in (1.7, 0.4, 1.0):  # the flattest first: it shows the most
+    for t in (1.7, 0.4, 1.0):  # the flattest first, because it shows most mistakes
         logits = random.normal(size=12) * 1.2
         uniforms = random.random(draws)
         found = np.array([int(ex.sample(logits.copy(), t, u)) for u in uniforms])
@@ -50,7 +50,7 @@ def check(ex: Any, random: Random) -> None:
 
 
 def _cause(found: np.ndarray, logits: np.ndarray, t: float, uniforms: np.ndarray) -> str:
-    """What gives just these words, if it is one of the common mistakes; else an empty string."""
+    """Gives a hint if a common mistake gives exactly these words; else an empty string."""
     if t == 1:
         return ""
     p = softmax(logits)
@@ -62,7 +62,7 @@ def _cause(found: np.ndarray, logits: np.ndarray, t: float, uniforms: np.ndarray
         (softmax(p / t), after),
     ):
         words = np.searchsorted(np.cumsum(mistake), uniforms, side="right")
-        inside = words < len(p)  # beyond the last sum a program may do whatever it likes
+        inside = words < len(p)  # above the last sum, any word is possible
         if np.mean(found[inside] == words[inside]) > 0.99:
             return hint
     return ""

@@ -10,7 +10,7 @@ from lab.checks.expect import Random, affine, close, equal, true
 
 
 def classifier(ex: Any, random: Random) -> None:
-    """Many to one: which word came first."""
+    """Checks many to one: which word came first."""
     model = ex.build_classifier(9, 6, 12)
     ids = random.integers(1, 9, (40, 6)).astype(np.int32)
     name = "build_classifier"
@@ -32,7 +32,7 @@ def classifier(ex: Any, random: Random) -> None:
 
 
 def from_vector(ex: Any, random: Random) -> None:
-    """One to many: a line for each vector."""
+    """Checks one to many: a line for each vector."""
     name = "build_from_vector"
     model = ex.build_from_vector(9, 3, 8, 16)
     vectors = np.eye(3, dtype=np.float32)
@@ -55,7 +55,7 @@ def from_vector(ex: Any, random: Random) -> None:
 
 
 def translator(ex: Any, random: Random) -> None:
-    """Many to many: three numbers, read backwards."""
+    """Checks many to many: three numbers in reverse order."""
     name = "build_translator"
     model = ex.build_translator(7, 9, 8, 32)
     source = random.integers(1, 7, (24, 3)).astype(np.int32)
@@ -87,7 +87,7 @@ def translator(ex: Any, random: Random) -> None:
 
 
 def _shape(name: str, received: Any, expected: tuple[int, ...], hint: str) -> np.ndarray:
-    """The output as an array, of the shape expected."""
+    """Gives the output as an array of the expected shape."""
     found = np.asarray(received)
     equal(f"{name}: shape of the output", found.shape, expected, hint)
     return found

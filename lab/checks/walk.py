@@ -1,4 +1,4 @@
-"""The network that exercises 5 and 7 are given, and what both may do with it."""
+"""The network that exercises 5 and 7 get, and checks of how they use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.checks.expect import Random, equal, plain, true
 
 
 class Walk:
-    """A network whose logits hang on all words so far; it remembers its calls."""
+    """A network whose logits depend on all words so far; it records its calls."""
 
     def __init__(self, random: Random, size: int):
         self.mix = random.normal(size=(size, 6))
@@ -22,24 +22,24 @@ class Walk:
         self.reruns: list[list[int]] = []
 
     def after(self, word: int, h: np.ndarray | None) -> np.ndarray:
-        """The state after a word."""
+        """Gives the state after a word."""
         before = np.zeros(6) if h is None else h
         return np.tanh(self.turn @ before + self.mix[int(word)])
 
     def step(self, word: int, state: Any) -> tuple[np.ndarray, Any]:
-        """As a student gets it."""
+        """Makes a step, as a student calls it."""
         self.fed.append(int(word))
         self.states.append(state)
         h = self.after(word, state)
         return h @ self.out, h
 
     def run(self, words: Sequence[int]) -> np.ndarray:
-        """All words from the beginning."""
+        """Reads all words from the beginning, as a student calls it."""
         self.reruns.append([int(word) for word in words])
         return self.logits(words)
 
     def logits(self, words: Sequence[int]) -> np.ndarray:
-        """Logits [T, V]; not counted."""
+        """Gives logits [T, V] without recording the call."""
         h, found = None, []
         for word in words:
             h = self.after(word, h)
@@ -48,7 +48,7 @@ class Walk:
 
 
 def word_list(name: str, received: Any) -> list[int]:
-    """A list of words, or of what NumPy makes of them."""
+    """Expects a list or an array of words; gives a list."""
     found = plain(received)
     true(
         f"{name}: what it returns",
@@ -61,7 +61,7 @@ def word_list(name: str, received: Any) -> list[int]:
 
 
 def read_once(name: str, walk: Walk, prompt: list[int], drawn: list[int]) -> None:
-    """Each word went through once, with the state after the word before it."""
+    """Expects that each word went through once, with the state after the word before it."""
     expected = prompt + drawn[:-1]
     received = walk.fed[: len(expected)] if len(walk.fed) == len(expected) + 1 else walk.fed
     hint = "every word goes through the network once, in order; only the last drawn need not"

@@ -1,4 +1,4 @@
-"""Exercise 3: rows side by side, targets one word on."""
+"""Exercise 3: rows side by side, targets one word ahead."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lab.checks.expect import Random, equal, kind, true
 
 
 def check(ex: Any, random: Random) -> None:
-    """Texts that no whole number of windows fills, of words that are all different."""
-    # W is never B, so that axes in the wrong order show.
+    """Checks with texts of different words that do not fill a whole number of windows."""
+    # W is never B, so that axes in the wrong order are found.
     for length, batch, steps in ((97, 3, 5), (41, 2, 4), (int(random.integers(200, 300)), 3, 7)):
         ids = random.permutation(1000)[:length].astype(np.int32)
         name = f"make_windows of {length} words, B = {batch}, T = {steps}"

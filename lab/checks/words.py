@@ -1,4 +1,4 @@
-"""Exercise 1: tokens, text again, vocabulary, ids."""
+"""Exercise 1: tokens, back to text, vocabulary, ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.checks.expect import Random, equal, kind, true
 
 
 def check(ex: Any, random: Random) -> None:
-    """Texts that show one rule each, then random ones there and back."""
+    """Checks texts that show one rule each, then random texts there and back."""
     cases = [
         ("Stop, she said.", ["Stop", "■,", "she", "said", "■."], "punctuation marks are tokens"),
         ("don't", ["don't"], "an apostrophe within a word belongs to it"),
@@ -36,7 +36,7 @@ def check(ex: Any, random: Random) -> None:
         gaps = random.choice(["", " "], 12)
         text = ""
         for piece, gap in zip(pieces, gaps, strict=True):
-            # Two words side by side would be one.
+            # Two neighbouring words would become one.
             between = " " if text and text[-1].isalnum() and piece[0].isalnum() else gap
             text += between + str(piece)
         text = text.strip()

@@ -31,14 +31,14 @@ class Question:
 
 
 def questions(part: str, language: str, *, seed: int = 0) -> list[Question]:
-    """The questions of a part, their answers in an order that the seed decides.
+    """Gives the questions of a part, with their answers in an order that the seed decides.
 
-    The order is the same in all languages, so that one may be switched to another.
+    The order is the same in all languages, so that a user may switch the language.
     """
     found = []
     for number, both in enumerate(json.loads(_QUESTIONS.read_text("utf-8"))[part]):
         own = both[language]
-        # In the file the right one is the first.
+        # In the file, the right answer is the first.
         choices = [
             Choice(text, i == 0, why)
             for i, (text, why) in enumerate(zip(own["choices"], own["why"], strict=True))
@@ -49,5 +49,5 @@ def questions(part: str, language: str, *, seed: int = 0) -> list[Question]:
 
 
 def score(asked: Sequence[Question], answers: Sequence[int]) -> int:
-    """How many answers are right; an answer is a choice's place."""
+    """Counts the right answers; an answer is a choice's place."""
     return sum(q.choices[a].right for q, a in zip(asked, answers, strict=True))

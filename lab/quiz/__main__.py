@@ -1,4 +1,4 @@
-"""`python -m lab.quiz [before|after] [--language en|bg]`: the quiz in the terminal.
+"""Runs the quiz in the terminal: `python -m lab.quiz [before|after] [--language en|bg]`.
 
 `python -m lab.quiz --html FILE` makes the page, which works without a network.
 """
@@ -32,18 +32,18 @@ _SAID = {
 
 
 def html() -> str:
-    """The page; all texts are in it as JSON and are put in as text, never as markup."""
+    """Makes the page; its texts are JSON, which it shows as text, never as markup."""
     data = {
         part: {language: [asdict(q) for q in questions(part, language)] for language in LANGUAGES}
         for part in PARTS
     }
-    # Nothing in a JSON string may close the script that holds it.
+    # A JSON string must not close the script that holds it.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     return _TEMPLATE.read_text("utf-8").replace("@@QUESTIONS", text)
 
 
 def play(part: str, language: str, *, seed: int) -> int | None:
-    """Asks on the terminal; the score, or None if it was stopped."""
+    """Asks on the terminal; gives the score, or None if it was stopped."""
     console, said = Console(soft_wrap=True, highlight=False), _SAID[language]
     asked, answers = questions(part, language, seed=seed), []
     for number, question in enumerate(asked, start=1):
@@ -57,7 +57,7 @@ def play(part: str, language: str, *, seed: int) -> int | None:
                 console.print(f"\n{said['stopped']}")
                 return None
             key = line.strip().lower().rstrip(").")
-            # The Cyrillic letters that look or sound so, too.
+            # Cyrillic letters that look or sound alike count, too.
             key = {"а": "a", "б": "b", "в": "c", "г": "d"}.get(key, key)
             if len(key) == 1 and key in _KEYS:
                 break
@@ -80,7 +80,7 @@ def play(part: str, language: str, *, seed: int) -> int | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; exit status 0, or 130 if it was stopped."""
+    """Runs the command; the exit status is 0, or 130 if it was stopped."""
     parser = argparse.ArgumentParser(prog="python -m lab.quiz", description="The lab's quiz.")
     parser.add_argument("part", nargs="?", choices=PARTS, default=PARTS[0])
     parser.add_argument("--language", choices=LANGUAGES, default="en")

@@ -1,1 +1,1 @@
-"""Generation: exact sampling from a trained network, many texts at a time."""
+"""Generates texts: exact sampling from a trained network, many texts at a time."""

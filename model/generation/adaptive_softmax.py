@@ -1,15 +1,15 @@
-"""Exact draws from an adaptive softmax, in TensorFlow that XLA can compile.
+"""Draws exactly from an adaptive softmax, in TensorFlow that XLA can compile.
 
-With Z_c the sum over the words w of cluster c of p(w | c)^(1/T), a word of c has the probability
-p(c)^(1/T) Z_c * p(w | c)^(1/T) / Z_c, up to a constant. Z_c takes the whole tail to compute, so a
-bound stands in for it: U_c = 1 for T <= 1, k_c^(1 - 1/T) above, k_c words in the cluster (the sum
-is largest where all are equally probable). A row proposes the head's words by their weights and the
-cluster by p(c)^(1/T) U_c. Where it proposes the cluster, the tail is computed and the proposal
-accepted with probability Z_c / U_c. A row that is turned down proposes again, now with Z_c in the
-place of U_c: the bound is different, the accepted draw has the same distribution. As a cluster with
-a known Z_c is always accepted, C clusters end it after C + 1 rounds and compute each tail once.
+Let Z_c be the sum of p(w | c)^(1/T) over the words w of cluster c. A word of c has the probability
+p(c)^(1/T) Z_c * p(w | c)^(1/T) / Z_c, up to a constant. Computing Z_c takes the whole tail, so a
+bound is used first: U_c = 1 for T <= 1, otherwise k_c^(1 - 1/T), if c has k_c words (the sum is
+largest if all are equally probable). A row proposes the head's words by their weights and a cluster
+by p(c)^(1/T) U_c. If it proposes a cluster, the tail is computed and the proposal is accepted with
+probability Z_c / U_c. If it is rejected, the row proposes again, now with Z_c instead of U_c: the
+bound is different, the accepted draw has the same distribution. A cluster with a known Z_c is
+always accepted, so C clusters need at most C + 1 rounds and compute each tail at most once.
 
-Everything stands in columns, as weights times columns were the fastest product on CPUs (see
+Texts are columns, because weights times columns were the fastest product on CPUs (see
 docs/benchmarks.md). Shapes: S slots, D embedding width, C clusters, G = `GROUP` columns.
 """
 
@@ -34,18 +34,18 @@ from textmill.model.generation.sampling import (
 from textmill.model.network.adaptive_cuts import GROUP
 from textmill.model.settings import NetworkSettings
 
-# Random streams of a step: the rounds of proposals from 0, then the tails. Their numbers stand
-# above the position in a text, which is under 2^24.
+# Random streams of a step: rounds of proposals from 0, tails from `_TAILS`. The stream's number is
+# in the bits above the position in a text, which is below 2^24.
 _TAILS = 16
 _STREAM = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Words:
-    """Vectors [n, d] and biases [n, 1] of words in whole blocks: words of -inf fill up the last.
+    """Vectors [n, d] and biases [n, 1] of words in whole blocks; biases of -inf fill the last.
 
-    A word is drawn by the sums of the blocks and then inside one, so a block has about the square
-    root of all words.
+    A draw first chooses a block by the blocks' sums, then a word in it. So a block's size is about
+    the square root of the number of words.
     """
 
     kernel: np.ndarray
@@ -63,17 +63,20 @@ class _Words:
         )
 
     def filled(self, values: Any) -> Any:
-        """Values of the words [k] as a column [n, 1], with zeros for those that fill up."""
+        """Makes a column [n, 1] of the words' values [k], filled up with zeros."""
         return tf.pad(values, [[0, len(self.kernel) - values.shape[0]]])[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the slots want; all of them [S].
+    """What the slots need for a draw; each attribute is [S].
 
     Attributes:
-        temperature: float32, 0 for greedy. key: two of uint32. sample, position: uint32.
-        on: bool; the draws of the others mean nothing and cost nothing.
+        temperature: float32, 0 for greedy.
+        key: a pair of uint32.
+        sample: uint32.
+        position: uint32.
+        on: bool; draws of slots that are off are not used and cost nothing.
     """
 
     temperature: Any
@@ -87,14 +90,14 @@ class AdaptiveSampler:
     """The output layer of a saved model as columns, and draws from it.
 
     Args:
-        network: sizes, with cut-offs.
+        network: sizes of a network with cut-offs.
         arrays: the weights by name.
     """
 
     def __init__(self, network: NetworkSettings, arrays: dict[str, np.ndarray]):
         self.tails, self.words = network.tails, network.cutoffs[0]
         bias = arrays["output_bias"]
-        # The clusters stand behind the words of the head.
+        # The clusters come after the words of the head.
         self.head = _Words.of(arrays["embedding"][: self.words], bias[: self.words])
         self.last = len(self.head.kernel)
         self.head_kernel = tf.constant(np.concatenate([self.head.kernel, arrays["cluster_kernel"]]))
@@ -115,33 +118,35 @@ class AdaptiveSampler:
         self._choose = compiled(self._chosen)
 
     def sees_all(self, wishes: dict[str, Any]) -> Any:
-        """Slots, bool [S], that `choose` cannot serve: filters look at every word, and so do bans
-        of one slot's own in the tails."""
+        """Tells which slots need all logits, bool [S], so that `choose` cannot serve them.
+
+        These are slots with a filter, or with a stop word in a tail that may not be drawn yet.
+        """
         far_stop = tf.reduce_any(wishes["stops"] >= self.words, axis=1)
         filters = (wishes["top_k"] > 0) | (wishes["top_p"] < 1) | (wishes["min_p"] > 0)
         return filters | (wishes["too_early"] & far_stop)
 
     def products(self, x: Any) -> Any:
-        """Features [S, D] as columns, of which `logits` makes the products."""
+        """Turns features [S, D] into columns, from which `logits` makes the products."""
         return tf.transpose(x)
 
     def logits(self, products: Any) -> Any:
-        """log p of every word, float32 [S, V]."""
+        """Gives log p of every word, float32 [S, V]."""
         return self._logits(products)
 
     def sums(self, x: Any, never: Any, wishes: dict[str, Any], *, keep: bool) -> tuple[Any, Any]:
-        """What `choose` draws from: features [S, D] as columns."""
+        """Gives what `choose` draws from: features [S, D] as columns."""
         columns = tf.transpose(x)
         return columns, columns
 
     def choose(
         self, sums: Any, products: Any, never: Any, wishes: dict[str, Any], on: Any
     ) -> tuple[Any, Any, Any]:
-        """A word for each slot that is on, bool [S].
+        """Draws a word for each slot that is on, bool [S].
 
         Returns:
             Words int32 [S], their log-probabilities [S] under the model itself, and the slots that
-            got none, bool [S].
+            got no word, bool [S].
         """
         word, nats = self._choose(sums, never, wishes, on)
         return word, nats, tf.zeros_like(on)
@@ -151,7 +156,7 @@ class AdaptiveSampler:
         too_early = on & wishes["too_early"]
 
         def no_end(words: Any) -> Any:
-            """Logits of the head [words, S] without what would end a text too early."""
+            """Blocks the head's words that would end a text too early; logits are [words, S]."""
 
             def blocked() -> Any:
                 slots = tf.broadcast_to(tf.range(x.shape[1])[:, None], near_stops.shape)
@@ -173,7 +178,7 @@ class AdaptiveSampler:
         return self.draw(x, never, no_end, wanted)[:2]
 
     def log_probabilities(self, x: Any) -> Any:
-        """log p of every word, float32 [S, V], for features [D, S]."""
+        """Gives log p of every word, float32 [S, V], for features [D, S]."""
         head, lse = self._head(x)
         parts = [head[: self.words] - lse]
         for i, (first, end, _) in enumerate(self.tails):
@@ -183,10 +188,10 @@ class AdaptiveSampler:
         return tf.transpose(tf.concat(parts, axis=0))
 
     def _head(self, x: Any) -> tuple[Any, Any]:
-        """Logits of the head's words and of the clusters, and the log of the sum of their exp."""
+        """Gives logits of the head's words and of the clusters, and the log of their sum of exp."""
         logits = tf.matmul(self.head_kernel, x) + self.head_bias
         top = tf.reduce_max(logits, axis=0)
-        # XLA splits a long sum by the number of columns, which would show in the last bits.
+        # XLA's order of a long sum depends on the number of columns, which would change last bits.
         weights = tf.exp(logits - top)
         words = tf.reshape(weights[: self.last], [-1, self.head.block, x.shape[1]])
         total = ordered_sum(
@@ -195,17 +200,18 @@ class AdaptiveSampler:
         return logits, tf.math.log(total) + top
 
     def _within(self, i: int, x: Any) -> Any:
-        """Logits of the words of cluster i in columns."""
+        """Gives the logits of the words of cluster i, in columns."""
         return tf.matmul(self.out_kernels[i], tf.matmul(self.into[i], x)) + self.out_biases[i]
 
     def draw(self, x: Any, never: Any, blocked: Any, wishes: Wishes) -> tuple[Any, Any, Any]:
-        """A word for each slot that is on.
+        """Draws a word for each slot that is on.
 
         Args:
             x: features, float32 [D, S].
             never: float32 [V], -inf for words that no slot may draw, otherwise 0.
-            blocked: maps the logits of the head's words [words, S] to those with -inf for what
-                a slot may not draw now.
+            blocked: a function that takes the logits of the head's words [words, S] and gives them
+                with -inf for words that a slot may not draw now.
+            wishes: what the slots need.
 
         Returns:
             Words int32 [S], their log-probabilities [S] under the model itself, and the number of
@@ -222,7 +228,7 @@ class AdaptiveSampler:
         sums = tf.reduce_sum(weights, axis=1)
         blocks = sums.shape[0]
 
-        # A cluster's log weight over that of the best word of the head, at first with its bound.
+        # A cluster's log weight relative to the head's best word, at first with the bound.
         sizes = np.array([end - first for first, end, _ in self.tails], np.float32)
         bound = np.log(sizes)[:, None] * tf.maximum(1.0 - sharp, 0.0)
         base = (log_p - (top - lse)) * sharp
@@ -232,10 +238,11 @@ class AdaptiveSampler:
             "word": tf.zeros(log_p.shape, tf.int32),
             "nats": tf.zeros(log_p.shape),
         }
-        # A cluster is at least as probable as its best word: what is below the head's is not it.
+        # A cluster is at least as probable as its best word. So a cluster that is less probable
+        # than the head's best word does not hold the best word of all.
         wanted = is_greedy & (log_p > top - lse)
 
-        # All uniforms of the step at once: a row for each round, then two for each cluster.
+        # All uniforms of the step: a row for each round, then two rows for each cluster.
         count = len(self.tails)
         first, second = self._uniforms(wishes)
         barred = [
@@ -244,7 +251,7 @@ class AdaptiveSampler:
         ]
 
         def compute(fresh: Any, found: Any) -> tuple[Any, Any]:
-            """Computes the tails of `fresh` [C, S]; what is known then, and what is accepted."""
+            """Computes the tails of `fresh` [C, S]; gives what is known and what is accepted."""
             columns = []
             for i in range(count):
                 at = count + 1 + 2 * i
@@ -282,8 +289,8 @@ class AdaptiveSampler:
             lambda number, place, is_open, *_: tf.reduce_any(is_open), propose, state
         )
 
-        # The best words for greedy slots; the lowest id on ties is that of the head, then of the
-        # first cluster.
+        # The best words for greedy slots; on ties the lowest id wins, which is in the head, then in
+        # the first cluster.
         scores = tf.concat(
             [(top - lse)[None], tf.where(wanted, log_p + found["nats"], -np.inf)], axis=0
         )
@@ -298,7 +305,7 @@ class AdaptiveSampler:
         return word, nats, tf.reduce_sum(tf.cast(found["known"], tf.int32), axis=0)
 
     def _uniforms(self, wishes: Wishes) -> tuple[Any, Any]:
-        """Two uniforms for each slot from each random stream of a step, each [streams, S]."""
+        """Gives two uniforms for each slot and random stream of a step, each [streams, S]."""
         count = len(self.tails)
         streams = [*range(count + 1), *(_TAILS + i for i in range(2 * count))]
         numbers = np.array(streams, np.uint32)[:, None] * np.uint32(_STREAM)
@@ -318,16 +325,16 @@ class AdaptiveSampler:
         fresh: Any,
         uniforms: tuple[Any, Any],
     ) -> tuple[Any, Any, Any]:
-        """log Z, a word and its log-probability in cluster i, [S], of the slots that are fresh.
+        """Gives log Z, a word and its log-probability in cluster i, [S], for the fresh slots.
 
-        They are computed G at a time, as often as there are some left.
+        They are computed G at a time until none is left.
         """
         begin, slots = self.tails[i][0], x.shape[1]
-        number = tf.cumsum(tf.cast(fresh, tf.int32)) - 1  # of a fresh slot among them
+        number = tf.cumsum(tf.cast(fresh, tf.int32)) - 1  # a fresh slot's number among these
 
         def group(start: Any, log_z: Any, word: Any, nats: Any) -> tuple[Any, ...]:
             mine = fresh[:, None] & (number[:, None] == start + tf.range(GROUP))  # [S, G]
-            rows = _first(mine)  # slot 0 where there are none left
+            rows = _first(mine)  # slot 0 if none is left
             logits = self._within(i, tf.gather(x, rows, axis=1))
             lse = _log_sum(logits)
             allowed = logits + barred
@@ -356,18 +363,18 @@ class AdaptiveSampler:
 
 
 def _log_sum(logits: Any) -> Any:
-    """log of the sum of exp of each column; never below the largest of them."""
+    """Gives the log of the sum of exp of each column, which is never below the column's maximum."""
     top = tf.reduce_max(logits, axis=0)
     return tf.math.log(tf.reduce_sum(tf.exp(logits - top), axis=0)) + top
 
 
 def _first(good: Any) -> Any:
-    """The first row that is true in each column, int32."""
+    """Gives the first row that is true in each column, int32."""
     return tf.argmax(tf.cast(good, tf.int32), axis=0, output_type=tf.int32)
 
 
 def _or_greedy(word: Any, is_greedy: Any, logits: Any, barred: Any, best: Any) -> Any:
-    """The first best word in greedy columns; the search runs only where there are some."""
+    """Puts the first best word into greedy columns; it searches only if there are any."""
 
     def search() -> Any:
         return tf.where(is_greedy, _first(logits + barred == best), word)
@@ -376,13 +383,13 @@ def _or_greedy(word: Any, is_greedy: Any, logits: Any, barred: Any, best: Any) -
 
 
 def _pick(values: Any, rows: Any) -> Any:
-    """values [n, columns] in one row for each column."""
+    """Takes one row of `values` [n, columns] for each column."""
     columns = values.shape[1]
     return tf.gather(tf.reshape(values, [-1]), rows * columns + tf.range(columns))
 
 
 def _inside(weights: Any, block: Any, u: Any) -> Any:
-    """A word by weights [blocks, words, columns] inside the block that each column chose."""
+    """Draws a word by weights [blocks, words, columns] in the block that each column chose."""
     _, size, columns = weights.shape
     places = block * size + tf.range(size)[:, None]
     of_block = tf.gather(

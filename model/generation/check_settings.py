@@ -1,4 +1,4 @@
-"""What settings ask of a model: words and a label that it knows, and something left to draw."""
+"""Checks that a model can follow settings: known words, a known label, something left to draw."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def check_settings(model: SavedModel, settings: GenerationSettings) -> None:
     """Refuses settings that the model cannot follow.
 
     Raises:
-        SettingError: a label, a stop word or a banned word that it does not know, no label where
-            it needs one, or no word is left to draw.
+        SettingError: the model does not know a label, a stop word or a banned word, a label is
+            missing, or no word is left to draw.
     """
     check_label(model, settings.label)
     stops = stop_ids(model, settings)
@@ -30,11 +30,11 @@ def check_settings(model: SavedModel, settings: GenerationSettings) -> None:
 
 
 def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
-    """Ids of the settings' stop words, in all their forms.
+    """Gives the ids of the settings' stop words, in all their forms.
 
     Raises:
-        SettingError: a word that the vocabulary does not hold, which could never stop a text, or
-            words of more than `MOST_STOPS` forms.
+        SettingError: a word is not in the vocabulary, so it could never stop a text, or the words
+            have more than `MOST_STOPS` forms.
     """
     ids = _ids_of(model, "stop", settings.stop)
     if len(ids) > MOST_STOPS:
@@ -43,10 +43,10 @@ def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
 
 
 def never_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:
-    """Ids that are never drawn: `PAD`, `UNKNOWN` unless asked for, banned words in all forms.
+    """Gives ids that are never drawn: `PAD`, `UNKNOWN` unless allowed, banned words in all forms.
 
     Raises:
-        SettingError: a banned word that the vocabulary does not hold.
+        SettingError: a banned word is not in the vocabulary.
     """
     reserved = {PAD} if settings.unknown else {PAD, UNKNOWN}
     return _ids_of(model, "ban", settings.ban) | reserved
@@ -63,10 +63,10 @@ def _ids_of(model: SavedModel, field: str, words: tuple[str, ...]) -> frozenset[
 
 
 def check_label(model: SavedModel, label: str | None) -> None:
-    """Refuses a label that the model does not have, or none where it was trained with labels.
+    """Checks that the label is one of the model's, or None if the model has no labels.
 
     Raises:
-        SettingError: as said.
+        SettingError: it is not.
     """
     if label not in (model.labels or (None,)):
         known = ", ".join(model.labels)

@@ -1,7 +1,7 @@
-"""The network as a generator runs it: TensorFlow, for a fixed number of slots.
+"""The network that a generator runs, in TensorFlow, for a fixed number of slots.
 
-Products of matrices are TensorFlow's own operations, which on CPUs are faster than those of XLA and
-give a row the same bits in every place and beside any others. All between them is compiled by XLA.
+Matrix products are TensorFlow's own operations: on CPUs they are faster than XLA's, and a row's
+bits do not depend on its place or on the other rows. XLA compiles everything between them.
 
 Shapes: S slots, V words, H hidden units, D embedding width.
 """
@@ -35,21 +35,23 @@ from textmill.model.generation.sampling import (
 from textmill.model.network.directory import SavedModel
 from textmill.model.text.vocabulary import EOS, PAD
 
-NO_TEXT = -1  # in a slot
-READ = 64  # prompt words read in one call, at most
-CHUNK = 32  # words drawn in one call, at most; slots are refilled at every one of them
+NO_TEXT = -1  # the number of the text in an empty slot
+READ = 64  # most prompt words that are read in one call
+CHUNK = 32  # most words that are drawn in one call; slots are refilled at each word
 _KERNELS = ("kernel", "recurrent")
-# From the counter of a first proposal to that of a draw after all were turned down: beyond
-# those of all rounds of `generation.dense_softmax`.
+# Added to the counter for a draw after all proposals were rejected; it is above the counters of
+# all rounds of `generation.dense_softmax`.
 _OF_LOST = 63 << 24
 
 
 class Graph:
-    """The network in TensorFlow, for S slots. Gates stand in Keras's order i, f, c, o.
+    """The network in TensorFlow, for S slots. Gates are in Keras's order i, f, c, o.
 
     Args:
-        precision: of the products, `float32` or `bfloat16`; all between them is float32. Those of
-            adaptive outputs are always float32.
+        model: the saved model.
+        slots: S.
+        precision: precision of the products, `float32` or `bfloat16`; everything else is float32,
+            and so are all products of adaptive outputs.
     """
 
     def __init__(self, model: SavedModel, slots: int, precision: str = "float32"):
@@ -63,14 +65,14 @@ class Graph:
         else:
             self.sampler = DenseSampler(w["embedding"], w["output_bias"], precision)
         self._embedding = tf.constant(w["embedding"])
-        # What a label adds to every word's vector; the last row is that of no label.
+        # What a label adds to every word's vector; the last row is for no label.
         self._labels = None
         if "context_input" in w:
             self._labels = tf.constant(np.pad(w["context_input"], [(0, 1), (0, 0)]))
         self._projection = None
         if "projection" in w:
             self._projection = tf.cast(w["projection"], precision)
-        # Of each layer, by gate, both kernels as one: narrower products are faster.
+        # Each layer's two kernels as one, cut by gate, because narrower products are faster.
         self._kernels, self._biases = [], []
         for i in range(self.layers):
             both = np.concatenate([w[f"lstm_{i}_kernel"], w[f"lstm_{i}_recurrent"]])
@@ -79,22 +81,24 @@ class Graph:
             self._biases.append(tf.constant(np.stack(np.split(w[f"lstm_{i}_bias"], 4))))
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
-        # Whether the program has filters; the first text that wants one sets it, and nothing sets
-        # it back, so that there are two programs at most.
+        # Whether the program has filters. The first text that needs one sets it, and nothing
+        # resets it, so there are at most two programs.
         self.looks = False
 
     def step(
         self, tokens: Any, h: Any, c: Any, on: Any, labels: Any = None
     ) -> tuple[Any, list[Any], list[Any]]:
-        """One time step.
+        """Makes one time step.
 
         Args:
-            tokens: int32 [S]. h, c: of each layer, float32 [S, H].
-            on: bool [S]; the state of the other slots stays.
+            tokens: int32 [S].
+            h: h of each layer, float32 [S, H].
+            c: c of each layer, float32 [S, H].
+            on: bool [S]; slots that are off keep their state.
             labels: int32 [S], from `label_ids`, for a model that has labels.
 
         Returns:
-            What the output layer takes, [S, D], and h and c after the step.
+            The input of the output layer, [S, D], and h and c after the step.
         """
         x = tf.gather(self._embedding, tokens)
         if self._labels is not None:
@@ -112,13 +116,13 @@ class Graph:
         return x, new_h, new_c
 
     def label_ids(self, labels: Sequence[str | None]) -> np.ndarray:
-        """Rows of labels in the table that `step` looks them up in, int32."""
+        """Gives the rows of labels in the table that `step` uses, int32."""
         names = self.model.labels
         ids = [len(names) if label is None else names.index(label) for label in labels]
         return np.array(ids, np.int32)
 
     def start(self, label: str | None) -> np.ndarray:
-        """The state [layers, 2, H] before the first word."""
+        """Gives the state [layers, 2, H] before the first word."""
         if label is None:
             return np.zeros((self.layers, 2, self.hidden), np.float32)
         arrays = self.model.arrays
@@ -128,7 +132,7 @@ class Graph:
         return np.pad(state, [(0, 0), (0, 0), (0, self.hidden - state.shape[2])])
 
     def read(self, ids: list[np.ndarray], labels: list[str | None]) -> np.ndarray:
-        """States [layers, 2, prompts, H] after reading up to S prompts."""
+        """Reads up to S prompts; returns the states [layers, 2, prompts, H] after them."""
         start = np.zeros((self.slots, self.layers, 2, self.hidden), np.float32)
         for row, label in enumerate(labels):
             start[row] = self.start(label)
@@ -138,7 +142,7 @@ class Graph:
         lengths = np.zeros(self.slots, np.int32)
         lengths[: len(ids)] = [len(row) for row in ids]
         longest = int(lengths.max(initial=0))
-        # Few widths, so that programs are few; the loop itself ends with the longest prompt.
+        # One width, so that there are few programs; the loop ends with the longest prompt.
         for begin in range(0, longest, READ):
             words = np.full((READ, self.slots), PAD, np.int32)
             for row, prompt in enumerate(ids):
@@ -159,7 +163,7 @@ class Graph:
         return tf.while_loop(lambda t, *_: t < longest, body, (0, h, c))[1:]
 
     def empty(self, asked: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Slots with no text in them. asked: a queue's arrays, for their types."""
+        """Makes empty slots; `asked` are a queue's arrays, which give shapes and types."""
         slots = {name: tf.zeros([self.slots, *v.shape[1:]], v.dtype) for name, v in asked.items()}
         state = [tf.zeros([self.slots, self.hidden])] * self.layers
         number = tf.fill([self.slots], NO_TEXT)
@@ -167,7 +171,7 @@ class Graph:
         return {**slots, "number": number, "drawn": drawn, "h": state, "c": list(state)}
 
     def _refilled(self, s: Any, queue: Any, states: Any, head: Any, left: Any) -> tuple[Any, Any]:
-        """Slots of which the empty ones have taken the next texts, and how many they took."""
+        """Fills empty slots with the next texts; returns the slots and how many were filled."""
 
         def takers(number: Any, head: Any, left: Any) -> tuple[Any, Any, Any]:
             empty = number == NO_TEXT
@@ -195,29 +199,32 @@ class Graph:
     ) -> tuple[Any, ...]:
         """Feeds each slot its last word and draws the next, up to `CHUNK` times.
 
-        A slot whose text ends takes the next one of the queue before the next step.
+        A slot whose text has ended takes the next text of the queue before the next step.
 
         Args:
-            slots: from `empty` or the last call.
-            queue: the texts that wait, a ring of Q: arrays [Q, ...] by name. What a slot takes.
-            states: float32 [layers, 2, Q, H], after all words of their prompts but the last.
-            head, waiting: where the ring starts, and how many texts it holds.
-            more: whether others wait outside, so that it is of use to stop when the queue is empty.
+            slots: slots from `empty` or the last call.
+            queue: the texts that wait, a ring of Q places: arrays [Q, ...] by name.
+            states: float32 [layers, 2, Q, H], after all words of the prompts but the last.
+            head: the place where the ring starts.
+            waiting: number of texts in the ring.
+            more: whether texts wait outside the ring, so that the call should stop when the ring
+                is empty.
             never: float32 [V], added to the logits.
-            penalty: float32, None for off. ngram: 0 for off. What is off is no part of the program.
-            looks: whether any text may want a filter, or a look at all words as greedy ones do. If
-                none does, that is no part of the program.
+            penalty: float32, None for off; then it is left out of the program.
+            ngram: 0 for off; then it is left out of the program.
+            looks: whether any text may need a filter or, as a greedy one does, all logits. If not,
+                these are left out of the program.
 
         Returns:
             The slots, how many texts they took, how many steps were made, and for each of `CHUNK`
             steps and each slot: the number of its text (`NO_TEXT` for none), the word and its
             log-probability.
         """
-        # `history`, int32 [S, L] as in `generation.sampling`, is there where a rule looks at it.
+        # `history`, int32 [S, L] as in `generation.sampling`, exists if a rule needs it.
         looks_back = "history" in queue
 
         def ruled(logits: Any, s: Any) -> Any:
-            """Logits after the rules on words; those that may not be drawn are -inf."""
+            """Applies the rules on words to logits; words that may not be drawn get -inf."""
             logits = block_ends(logits + never, s["stops"], s["drawn"] < s["min_words"])
             if penalty is not None:
                 logits = penalise(logits, s["history"], penalty)
@@ -238,7 +245,7 @@ class Graph:
             return weights
 
         def from_all(logits: Any, s: Any, on: Any, lost: Any) -> tuple[Any, Any]:
-            """Words and their log-probabilities by the weights of the whole vocabulary."""
+            """Draws words from the weights of the whole vocabulary, with log-probabilities."""
             position = tf.cast(s["drawn"], tf.uint32)
             position += tf.where(lost, tf.constant(_OF_LOST, tf.uint32), 0)
             two = uniforms(s["key"], position[None], s["sample"])
@@ -258,10 +265,10 @@ class Graph:
             return {**s, "on": on, "too_early": early, "position": tf.cast(s["drawn"], tf.uint32)}
 
         def word_of(features: Any, s: Any) -> tuple[Any, Any]:
-            """Words and their log-probabilities.
+            """Draws words; returns them and their log-probabilities.
 
-            Each slot goes its own way, whatever those beside it want: its own settings and its own
-            draws say whether all logits are looked at.
+            Only a slot's own settings and draws decide whether all its logits are used, whatever
+            the other slots need.
             """
             small = {name: v for name, v in s.items() if name not in ("h", "c", "history")}
             wishes = wishes_of(small)
@@ -304,7 +311,7 @@ class Graph:
             def some_look() -> tuple[Any, Any]:
                 return tf.cond(tf.reduce_any(on & ~sees_all), looking, all_see_all)
 
-            if not looks:  # half of the time that it takes to build the program
+            if not looks:  # halves the time to build the program
                 return plain()
             return tf.cond(tf.reduce_any(on & (sees_all | filters)), some_look, plain)
 
@@ -314,7 +321,7 @@ class Graph:
         def after(
             s: Any, token: Any, i: Any, taken: Any, took: Any, more: Any, waiting: Any
         ) -> tuple[Any, ...]:
-            """The slots but for h and c, texts taken, and whether another step is of use."""
+            """Gives the slots without h and c, texts taken, and whether to make another step."""
             drawn = s["drawn"] + 1
             ended = (token == EOS) | tf.reduce_any(token[:, None] == s["stops"], axis=1)
             ended |= drawn >= s["max_words"]
@@ -349,7 +356,7 @@ class Graph:
 
 @compiled
 def _taken(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str, Any]:
-    """Slots of which some, `takes`, hold the text that stands at their `source` in the queue."""
+    """Fills the slots in `takes` with the texts at their `source` in the queue."""
 
     def mixed(new: Any, old: Any) -> Any:
         return tf.where(tf.reshape(takes, [-1] + [1] * (len(old.shape) - 1)), new, old)
@@ -365,7 +372,7 @@ def _taken(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str
 
 @compiled
 def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
-    """h and c [S, H] after the gates' inputs i, f, c, o [S, H], where on."""
+    """Computes h and c [S, H] from the gates' inputs i, f, c, o [S, H], for slots that are on."""
     i, f, new, o = (tf.cast(gate, tf.float32) + bias[n] for n, gate in enumerate(gates))
     cell = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
     out = tf.sigmoid(o) * tf.tanh(cell)
@@ -373,9 +380,9 @@ def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, A
 
 
 def _aligned(name: str, array: np.ndarray) -> np.ndarray:
-    """Weights with zeros up to multiples of `LANES` features, which are read faster.
+    """Pads weights with zeros to multiples of `LANES` features, which are read faster.
 
-    A unit that is added stays at 0: its cell takes up tanh(0).
+    An added unit stays at 0, because its cell adds tanh(0).
     """
     if name in ("context_kernel", "context_bias") or name in ("output_bias", "cluster_bias"):
         return array

@@ -1,17 +1,17 @@
-"""Exact draws from a dense softmax.
+"""Draws exactly from a dense softmax.
 
 The vocabulary is cut into tiles, and a tile's words into J classes by their ids modulo J. A draw
-chooses a tile, a class in it and a word in that by the sums of their weights. The product is made
-tile by tile, so that logits are in a core's cache when their sums are taken, and along the rows of
-a tile the classes' sums make fast code. The few words of the chosen class get their logits anew,
-as the tiles are not kept.
+chooses a tile, then a class in it, then a word in that, by the sums of their weights. The product
+is made tile by tile, so that logits are still in a core's cache when they are summed; the sums of
+the classes run along the rows of a tile, which is fast code. The tiles are not kept, so the few
+words of the chosen class get their logits once more.
 
-Where a slot wants a filter the tiles are kept, and the filter is met by rejection: a word drawn
-without it stays if the filter keeps it. That takes one look over the row and no search for a
-threshold; what is drawn anew until it is kept has the distribution of the kept words. Classes whose
-best word no filter can keep are not drawn from: the k-th best of the classes' best words is a bound
-for the k-th best word. Slots that `ROUNDS` proposals did not serve are left to a draw from filtered
-weights, which is exact too.
+If a slot has a filter, the tiles are kept and the filter works by rejection: a word is drawn
+without the filter until the filter keeps it, so it has the distribution of the kept words. A check
+takes one pass over the row and no search for a threshold. Classes whose best word no filter can
+keep are left out: the k-th best of the classes' best words is a bound for the k-th best word. Slots
+that got no word after `ROUNDS` proposals are left to a draw from filtered weights, which is exact
+too.
 
 Shapes: S slots, V words, C tiles, J classes, R words of each class in a tile, D embedding width.
 """
@@ -35,19 +35,19 @@ from textmill.model.generation.sampling import (
 )
 from textmill.model.text.vocabulary import EOS
 
-TILE = 1536  # words, about
+TILE = 1536  # about this many words are in a tile
 ROUNDS = 30
-GROUP = 16  # slots that draw anew together
-# The k-th best of the classes is looked for in so many halvings of so many logits below the best.
+GROUP = 16  # slots that draw again together
+# The k-th best of the classes is searched down to `DEPTH` below the best logit, by halving.
 HALVINGS, DEPTH = 7, 16.0
-# Between the counters of two rounds, and of a round's two calls; above any position in a text.
+# Steps between the counters of two rounds, and of a round's two calls; above all text positions.
 _ROUND, _SECOND = 1 << 25, 1 << 24
-ROWS = range(9, 14)  # R: fewer make more classes, more a longer way to the word in one
+ROWS = range(9, 14)  # R: with fewer there are more classes, with more a class has more words
 LANES = 16  # D is a multiple of it
 
 
 def layout(words: int) -> tuple[int, int, int]:
-    """C, R and J for so many words: about `TILE` in a tile, and the fewest that fill it up."""
+    """Gives C, R and J: about `TILE` words in a tile, and as little padding as possible."""
     most = max(1, -(-words // TILE))
     sizes = [
         (tiles, rows, LANES * -(-words // (tiles * rows * LANES)))
@@ -61,9 +61,10 @@ class DenseSampler:
     """The output layer of a saved model in tiles, and draws from it.
 
     Args:
-        embedding: float32 [V, D]. bias: float32 [V].
-        precision: of the products. Logits are the rounded products plus float32 biases; the few
-            that are made anew for a draw are float32 altogether.
+        embedding: float32 [V, D].
+        bias: float32 [V].
+        precision: precision of the products. Logits are the rounded products plus float32 biases;
+            the few that are computed again for a draw are float32 throughout.
     """
 
     def __init__(self, embedding: np.ndarray, bias: np.ndarray, precision: str = "float32"):
@@ -81,7 +82,7 @@ class DenseSampler:
         self._first_sums = compiled(self._sums_of_first)
         self._other_sums = compiled(self._sums)
         self._first_round = compiled(self._first)
-        # Apart, as one program would make the best of the classes anew for each use of them.
+        # Separate, because one program would compute the classes' best again for each use.
         self._tops = compiled(self._best_of_classes)
         self._without_useless = compiled(self._useful)
         self._again = compiled(self._propose)
@@ -90,25 +91,25 @@ class DenseSampler:
         self._joined = compiled(self._joined_tiles)
 
     def sees_all(self, wishes: dict[str, Any]) -> Any:
-        """Slots, bool [S], that `choose` cannot serve."""
+        """Tells which slots need all logits, bool [S], so that `choose` cannot serve them."""
         other_stops = tf.reduce_any(wishes["stops"] != EOS, axis=1)
         greedy = wishes["temperature"] <= 0
-        # After top-k, top-p wants the mass of the words that top-k leaves.
+        # After top-k, top-p needs the mass of the words that top-k keeps.
         both = (wishes["top_k"] > 0) & (wishes["top_p"] < 1)
         return greedy | both | (wishes["too_early"] & other_stops)
 
     def products(self, x: Any) -> list[Any]:
-        """The product of each tile with features [S, D], without biases, [S, R J]."""
+        """Multiplies each tile by features [S, D]; gives [S, R J] without biases."""
         return [product(x, kernel) for kernel in self.kernels]
 
     def logits(self, products: list[Any]) -> Any:
-        """Logits [S, V]."""
+        """Gives logits [S, V]."""
         return self._joined(products)
 
     def sums(
         self, x: Any, never: Any, wishes: dict[str, Any], *, keep: bool
     ) -> tuple[dict[str, Any], list[Any]]:
-        """What `choose` draws from, and the products of the tiles if they are to be kept.
+        """Gives what `choose` draws from, and the products of the tiles if `keep` is true.
 
         Args:
             x: features [S, D].
@@ -119,7 +120,7 @@ class DenseSampler:
         features = tf.cast(x, self.kernels[0].dtype)
         for kernel, bias, no in zip(self.kernels, self.biases, barred, strict=True):
             tile = product(features, kernel)
-            # The features pass through, so that a tile is summed before the next one is made.
+            # The features pass through, so that each tile is summed before the next is made.
             if top is None:
                 top, total, mass, features = self._first_sums(tile, bias, no, wishes, features)
             else:
@@ -133,23 +134,25 @@ class DenseSampler:
     def choose(
         self, sums: dict[str, Any], products: list[Any], never: Any, wishes: dict[str, Any], on: Any
     ) -> tuple[Any, Any, Any]:
-        """A word for each slot that is on, bool [S].
+        """Draws a word for each slot that is on, bool [S].
 
         Args:
-            sums, products: from `sums`. Without products no slot may want a filter.
+            sums: sums from the method `sums`.
+            products: products from the method `sums`. Without them, no slot may have a filter.
 
         Returns:
             Words int32 [S], their log-probabilities [S] under the model itself, and the slots that
-            got none, bool [S].
+            got no word, bool [S].
         """
         word, logit, lse, mass = self._first_round(_uniforms(0, wishes), sums, never, wishes)
-        # Some words can be so far above the best of the first tile that their exp is infinite.
+        # A word can be so far above the first tile's best that its exp is infinite.
         lost = on & ~(tf.math.is_finite(lse) & tf.math.is_finite(mass))
         if not products:
             return word, logit - lse, lost
         filters = (wishes["top_k"] > 0) | (wishes["top_p"] < 1) | (wishes["min_p"] > 0)
         is_open = on & filters & ~lost
-        # Bits hang on the program: the others' are taken from the one that they always run.
+        # Bits depend on the program: slots without a filter take the result of the first round,
+        # which is the same program whether other slots have filters or not.
         new_word, new_logit, still = tf.cond(
             tf.reduce_any(is_open),
             lambda: self._filtered(sums, products, never, wishes, is_open, word, logit, mass),
@@ -168,10 +171,10 @@ class DenseSampler:
         logit: Any,
         mass: Any,
     ) -> tuple[Any, Any, Any]:
-        """Draws anew what a filter does not keep; and the slots that are open to the end.
+        """Draws again where a filter rejects a word; also gives the slots that got no word.
 
-        One look over all slots serves most of them. The others come in groups, each slot until
-        its word is kept, so that the last few cost little.
+        One check over all slots serves most of them. The others draw again in groups until their
+        words are kept, so that the last few cost little.
         """
         rows = {"tiles": products, "x": sums["x"], "top": sums["top"], "mass": mass} | wishes
 
@@ -222,7 +225,7 @@ class DenseSampler:
         return word, logit, still
 
     def _filled(self, values: Any) -> Any:
-        """Values of the words [V] with zeros for those that fill up the last tile."""
+        """Fills up the words' values [V] with zeros to the end of the last tile."""
         return tf.pad(values, [[0, self.bias.shape[0] - self.words]])
 
     def _joined_tiles(self, products: list[Any]) -> Any:
@@ -235,7 +238,7 @@ class DenseSampler:
     def _sums_of_first(
         self, tile: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any
     ) -> tuple[Any, ...]:
-        """The largest allowed logit of the tile, [S], and over it what `_sums` gives."""
+        """Gives the tile's largest allowed logit, [S], and what `_sums` gives relative to it."""
         logits = tf.cast(tile, tf.float32) + bias
         allowed = self._without_end(logits + no, wishes)
         top = tf.reduce_max(tf.reduce_max(self._grid(allowed), axis=1), axis=1)
@@ -246,8 +249,11 @@ class DenseSampler:
     def _sums(
         self, tile: Any, bias: Any, no: Any, wishes: dict[str, Any], x: Any, top: Any
     ) -> tuple[Any, ...]:
-        """Over `top` [S] the sum of exp of all logits, [S], the sums by class of the allowed
-        weights at temperature T, [S, J], and the features."""
+        """Sums over a tile, relative to `top` [S].
+
+        Gives the sum of exp of all logits, [S], the sums by class of the allowed weights at
+        temperature T, [S, J], and the features.
+        """
         logits = tf.cast(tile, tf.float32) + bias
         sharp = sharpness(wishes["temperature"])[:, None]
         return self._sums_over(top, logits, logits + no, sharp, x)
@@ -258,19 +264,19 @@ class DenseSampler:
         total = tf.reduce_sum(self._grid(tf.exp(logits - top[:, None])), axis=1)
         weights = tf.exp((allowed - top[:, None]) * sharp)
         mass = tf.reduce_sum(self._grid(weights), axis=1)
-        # Nothing: no sum is below 0, and one may be infinite.
+        # This is 0, as no sum is below 0; a product with 0 would not do if a sum is infinite.
         nothing = tf.cast(tf.minimum(total[:1, :1], 0.0), x.dtype)
         return ordered_sum(total, axis=1), mass, x + nothing
 
     def _without_end(self, allowed: Any, wishes: dict[str, Any]) -> Any:
-        """The first tile's logits without the end of a text where it is too early."""
+        """Blocks the end of a text in the first tile's logits in slots where it is too early."""
         ends = wishes["too_early"][:, None] & (tf.range(allowed.shape[1]) == EOS)
         return tf.where(ends, -np.inf, allowed)
 
     def _propose(
         self, number: Any, masses: Any, x: Any, never: Any, wishes: dict[str, Any]
     ) -> tuple[Any, Any]:
-        """Words and their logits, [S], by the sums of classes [S, C, J]. number: of the round."""
+        """Draws words by the sums of classes [S, C, J] in round `number`; gives words, logits."""
         return self._word_of(_uniforms(number, wishes), masses, x, never, wishes)
 
     def _word_of(
@@ -281,7 +287,7 @@ class DenseSampler:
         never: Any,
         wishes: dict[str, Any],
     ) -> tuple[Any, Any]:
-        """The same by the uniforms for tile, class and word."""
+        """Draws words as `_propose` does, from given uniforms for tile, class and word."""
         of_tile, of_class, of_word = three
         tile = inverse_cdf(ordered_sum(masses, axis=2), of_tile)
         chosen = inverse_cdf(tf.gather(masses, tile, axis=1, batch_dims=1), of_class)
@@ -303,8 +309,11 @@ class DenseSampler:
         never: Any,
         wishes: dict[str, Any],
     ) -> tuple[Any, ...]:
-        """A first proposal: words, their logits, the log of the sum of exp of all logits, and the
-        sum of all allowed weights, [S]."""
+        """Makes the first proposal.
+
+        Gives words, their logits, the log of the sum of exp of all logits, and the sum of all
+        allowed weights, [S].
+        """
         total = mass = 0.0
         for of_all, of_classes in zip(sums["totals"], sums["masses"], strict=True):
             total += of_all
@@ -314,7 +323,7 @@ class DenseSampler:
         return word, logit, tf.math.log(total) + sums["top"], ordered_sum(mass, axis=1)
 
     def _best_of_classes(self, rows: dict[str, Any], never: Any) -> Any:
-        """The best allowed logits, [S, C, J]."""
+        """Gives the best allowed logit of each class, [S, C, J]."""
         allowed = self._allowed(rows, never)
         return tf.stack([tf.reduce_max(self._grid(tile), axis=1) for tile in allowed], axis=1)
 
@@ -328,10 +337,13 @@ class DenseSampler:
         word: Any,
         logit: Any,
     ) -> tuple[Any, ...]:
-        """The classes' sums [S, C, J] without classes of no use, the best logits [S], and after
-        new proposals for words of no use the words, their logits, and the next round's number."""
+        """Leaves out classes without a word that the filters can keep.
+
+        Words that the filters cannot keep are drawn again once. Gives the classes' sums
+        [S, C, J], the best logits, words, their logits and the next round's number, [S].
+        """
         best = tf.maximum(tf.reduce_max(tf.reduce_max(tops, axis=2), axis=1), LOWEST)
-        # Less a little, for what rounding does to the share.
+        # A little lower, because the share may be rounded.
         least = (tf.math.log(rows["min_p"]) - 1e-3) / sharpness(rows["temperature"])
         by_k = is_open & (rows["top_k"] > 0)
         kth = tf.cond(
@@ -351,7 +363,7 @@ class DenseSampler:
         return useful, best, word, logit, 1 + tf.cast(too_low, tf.int32)
 
     def _allowed(self, rows: dict[str, Any], never: Any) -> list[Any]:
-        """Logits of each tile's words, -inf for what may not be drawn."""
+        """Gives the logits of each tile's words, -inf for words that may not be drawn."""
         first, *others = (
             tf.cast(tile, tf.float32) + more
             for tile, more in zip(
@@ -361,8 +373,11 @@ class DenseSampler:
         return [self._without_end(first, rows), *others]
 
     def _kth(self, k: Any, tops: Any, best: Any) -> Any:
-        """A logit [S] that at least k classes' best words [S, C, J] reach, -inf if there is none
-        up to `DEPTH` below the best: the k-th best word is not below it."""
+        """Finds a lower bound of the k-th best word's logit, [S].
+
+        At least k classes' best words [S, C, J] reach it; it is -inf if there is none down to
+        `DEPTH` below the best.
+        """
         low = best - DEPTH
 
         def enough(logit: Any) -> Any:
@@ -378,7 +393,7 @@ class DenseSampler:
         return tf.where(enough(low), found, -np.inf)
 
     def _logit_of(self, word: Any, rows: dict[str, Any], never: Any) -> Any:
-        """As the tiles have it: what was made anew for a draw may differ in its last bit."""
+        """Gives a word's logit from the tiles; the one computed for a draw may differ in a bit."""
         size, product = self.rows * self.classes, tf.zeros(word.shape)
         for i, tile in enumerate(rows["tiles"]):
             place = word - i * size
@@ -388,7 +403,7 @@ class DenseSampler:
         return product + tf.gather(self.bias + self._filled(never), word)
 
     def _kept(self, word: Any, rows: dict[str, Any], never: Any) -> Any:
-        """Whether the filters keep the words, bool [S]."""
+        """Tells whether the filters keep the words, bool [S]."""
         before = tf.cond(
             tf.reduce_any((rows["top_k"] > 0) | (rows["top_p"] < 1)),
             lambda: self._before(word, rows, never),
@@ -397,7 +412,7 @@ class DenseSampler:
         return self._is_kept(word, before, rows, never)
 
     def _larger(self, word: Any, rows: dict[str, Any], never: Any) -> Any:
-        """Over all words with a larger logit their number, for top-p the sum of their weights."""
+        """Gives the number of words with a larger logit; for top-p, the sum of their weights."""
         logit, sharp = self._logit_of(word, rows, never), sharpness(rows["temperature"])
         sums = []
         for allowed in self._allowed(rows, never):
@@ -418,7 +433,7 @@ class DenseSampler:
 
 
 def _uniforms(number: Any, wishes: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Those of a round for the tile, the class and the word, each [S]. number: of the round."""
+    """Gives the uniforms of round `number` for the tile, the class and the word, each [S]."""
     position = wishes["position"] + tf.cast(number * _ROUND, tf.uint32)
     positions = tf.stack([position, position + np.uint32(_SECOND)])
     (of_class, of_tile), (of_word, _) = (

@@ -1,11 +1,11 @@
-"""Prompts in, generations out: one compiled step loop over a fixed number of slots.
+"""Turns prompts into generations with one compiled step loop over a fixed number of slots.
 
-Each slot carries the LSTM state of one text. A prompt is read once, its state copied to the slots
-of its samples, and no prefix is ever run again. A slot whose text has ended is given the next one,
+Each slot carries the LSTM state of one text. A prompt is read once, its state is copied to the
+slots of its samples, and no prefix is run again. A slot whose text has ended takes the next text,
 so long and short texts do not wait for each other.
 
-The random numbers of a text depend on (seed, prompt id, sample number, position) alone, and on one
-thread a row's logits are the same bits whatever stands in the other rows: so is the text.
+The random numbers of a text depend only on (seed, prompt id, sample number, position). On one
+thread, the bits of a row's logits do not depend on the other rows. So a text does not either.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 SLOTS, MANY_SLOTS = 64, 256
 _MOST_SLOTS = 4096
-_REFILLS = 4  # texts for each slot, below which the last ones leave too many slots empty
-LEAST_HISTORY = 64  # places of a history
+_REFILLS = 4  # with fewer texts for each slot, too many slots are empty at the end
+LEAST_HISTORY = 64  # fewest places of a history
 _QUEUE = 4  # texts that wait in the ring, for each slot
 _READ_AHEAD = 8  # prompts that are read at a time, for each slot
 
@@ -40,19 +40,22 @@ _Key = tuple[str, str | None]  # a prompt's text and label
 
 
 def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
-    """The 64-bit key of a prompt's random numbers, as two 32-bit words."""
+    """Gives the 64-bit key of a prompt's random numbers, as two 32-bit words."""
     digest = hashlib.blake2b(f"{seed}\n{prompt_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
 
 @dataclass
 class Times:
-    """Where a generator's time went, in seconds, and how it used its slots.
+    """Seconds that a generator spent on each task, and how it used its slots.
 
     Attributes:
-        tokenise: prompts to ids. read: prompts to states. draw: words. join: ids to texts.
-        slot_steps: slots times steps that were made. words: of them, those that drew a word or the
-            end of a text.
+        tokenise: seconds to turn prompts into ids.
+        read: seconds to turn ids into states.
+        draw: seconds to draw words.
+        join: seconds to turn ids into texts.
+        slot_steps: number of slots times number of steps.
+        words: number of these that drew a word or the end of a text.
     """
 
     tokenise: float = 0.0
@@ -64,7 +67,7 @@ class Times:
 
     @contextlib.contextmanager
     def of(self, part: str) -> Iterator[None]:
-        """Adds the seconds of a block to one part."""
+        """Adds the seconds that a block takes to one attribute."""
         started = time.perf_counter()
         yield
         setattr(self, part, getattr(self, part) + time.perf_counter() - started)
@@ -74,14 +77,14 @@ class Times:
 class _Reading:
     """A prompt that has been read, once for all its texts."""
 
-    words: np.ndarray  # int32, after an EOS
+    words: np.ndarray  # int32, beginning with EOS
     glued: bool
-    state: np.ndarray  # [layers, 2, H]; all words but the last are in it
+    state: np.ndarray  # [layers, 2, H] after all words but the last
 
 
 @dataclass
 class _Text:
-    """A text to be drawn, or being drawn, in a slot."""
+    """A text that is drawn in a slot or waits for one."""
 
     prompt: Prompt
     settings: GenerationSettings
@@ -93,23 +96,23 @@ class _Text:
 
 
 def slots_for(network: NetworkSettings, *, texts: int) -> int:
-    """How many texts to draw side by side where some `texts` are asked for at a time.
+    """Chooses how many texts to draw side by side if `texts` are asked for at a time.
 
-    On a CPU `MANY_SLOTS` if they are filled several times over, which is faster by a tenth to a
-    quarter (docs/benchmarks.md), otherwise `SLOTS`; on a GPU the power of two whose logits and
-    states take a quarter of its memory, and no more than there are texts.
+    On a CPU: `MANY_SLOTS` if they are filled several times, which is 10 to 25 % faster
+    (docs/benchmarks.md), otherwise `SLOTS`. On a GPU: the largest power of two whose logits and
+    states take at most a quarter of its memory, and not more than there are texts.
     """
     memory = _gpu_memory()
     if not memory:
         return MANY_SLOTS if texts >= _REFILLS * MANY_SLOTS else SLOTS
-    # Logits, their weights and what filters make of them; states and gates of each layer.
+    # Logits, their weights and those of filters; states and gates of each layer.
     bytes_of_slot = 4 * (4 * network.vocabulary + 16 * network.layers * network.hidden)
     most = min(memory // (4 * bytes_of_slot), max(texts, SLOTS), _MOST_SLOTS)
     return max(SLOTS, 1 << max(most.bit_length() - 1, 0))
 
 
 def _gpu_memory() -> int:
-    """Bytes that TensorFlow may use on the smallest GPU; 0 where it sees none."""
+    """Gives the bytes that TensorFlow may use on the smallest GPU; 0 if it sees none."""
     import tensorflow as tf
 
     if not tf.config.list_physical_devices("GPU"):
@@ -124,12 +127,13 @@ class Generator:
     """Draws texts from a saved model.
 
     Args:
-        model: from `load_model`.
-        slots: S, texts drawn at a time. 64, 128 and 256 give the same bits, so that `slots_for`
-            may choose; with very few the products are other code, whose last bits differ.
+        model: a model from `load_model`.
+        slots: S, number of texts drawn at a time. 64, 128 and 256 give the same bits, so
+            `slots_for` may choose; with very few, other code makes the products and the last bits
+            differ.
 
     Attributes:
-        times: where the time went, over all calls of `generate`.
+        times: the time spent on each task, over all calls of `generate`.
     """
 
     def __init__(self, model: SavedModel, *, slots: int = SLOTS):
@@ -137,7 +141,7 @@ class Generator:
         self._graphs: dict[str, Graph] = {}
 
     def _graph(self, precision: str) -> Graph:
-        """The compiled network; made once."""
+        """Gives the compiled network, which is made once for each precision."""
         if precision not in self._graphs:
             from textmill.model.generation.compiled_loop import Graph
 
@@ -147,9 +151,9 @@ class Generator:
     def generate(
         self, prompts: Iterable[Prompt], settings: GenerationSettings
     ) -> Iterator[Generation]:
-        """Texts in the order of the prompts, for each as many as its settings say.
+        """Generates the texts of each prompt, in the order of the prompts.
 
-        Prompts are taken as slots become free, so the iterable may be long.
+        Prompts are read only as slots become free, so the iterable may be long.
 
         Raises:
             SettingError: see `check_settings`.
@@ -157,7 +161,7 @@ class Generator:
         graph = self._graph(settings.precision)
         waiting = self._texts(graph, prompts, settings)
         loop = _Loop(graph, settings)
-        drawing: dict[int, _Text] = {}  # by number: the position among all texts asked for
+        drawing: dict[int, _Text] = {}  # by number, which is the position among all texts
         done: dict[int, Generation] = {}
         asked = next_out = 0
         while True:
@@ -217,7 +221,7 @@ class Generator:
     def _texts(
         self, graph: Graph, prompts: Iterable[Prompt], settings: GenerationSettings
     ) -> Iterator[_Text]:
-        """Reads prompts, some batches at a time, and gives a text for each of their samples."""
+        """Reads prompts, a few batches at a time, and gives a text for each of their samples."""
         source = iter(prompts)
         while window := list(itertools.islice(source, _READ_AHEAD * self.slots)):
             own = [p.settings.within(settings) if p.settings else settings for p in window]
@@ -232,7 +236,7 @@ class Generator:
                     yield _Text(prompt, s, stops[s], sample, readings[key])
 
     def _read(self, graph: Graph, keys: list[_Key]) -> dict[_Key, _Reading]:
-        """Different prompts, read in batches of like length."""
+        """Reads different prompts, in batches of similar length."""
         with self.times.of("tokenise"):
             encoded = self.model.vocabulary.encode_prompts([text for text, _ in keys])
         ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
@@ -241,14 +245,14 @@ class Generator:
         with self.times.of("read"):
             for start in range(0, len(order), self.slots):
                 batch = order[start : start + self.slots]
-                # The last word is fed to the first drawing step, which needs its logits.
+                # The last word is left for the first drawing step, which needs its logits.
                 states = graph.read([ids[i][:-1] for i in batch], [keys[i][1] for i in batch])
                 for row, i in enumerate(batch):
                     readings[keys[i]] = _Reading(ids[i], encoded[i][1], states[:, :, row])
         return readings
 
     def _take(self, text: _Text, token: int, nat: float) -> Generation | None:
-        """Adds a newly drawn token to its text; the generation, if that ends it."""
+        """Adds a newly drawn token to its text; returns the generation if the text ends."""
         text.nats += nat
         if token == EOS:
             return self._finish(text, "eos")
@@ -275,7 +279,7 @@ class Generator:
 
 
 def _is_plain(settings: GenerationSettings) -> bool:
-    """Whether a text is drawn without a look at all words, but by a rare chance."""
+    """Tells whether drawing a text needs no look at all words, except in rare cases."""
     filters = settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
     ends = settings.min_words > 0 and settings.stop
     return not (filters or ends or min(settings.temperatures) <= 0)
@@ -284,10 +288,9 @@ def _is_plain(settings: GenerationSettings) -> bool:
 class _Loop:
     """The compiled loop, its slots, and the ring of texts that wait for one.
 
-    The same programs serve all settings: what a filter or a greedy slot needs runs only while some
-    slot wants it, and leaves the other slots as they are, to the bit; it is built when the first
-    text wants it. Only the rules that look back over the text (penalty, n-grams) have programs of
-    their own.
+    The same programs serve all settings. The code for filters and greedy slots is built when the
+    first text needs it, runs only while some slot needs it, and does not change a bit of the other
+    slots. Only the rules that look back at the text (penalty, n-grams) have programs of their own.
     """
 
     def __init__(self, graph: Graph, settings: GenerationSettings):
@@ -319,12 +322,12 @@ class _Loop:
         self._ngram = settings.no_repeat_ngram
         if self._penalty is not None or self._ngram:
             self._queue["history"] = np.full((size, LEAST_HISTORY), PAD, np.int32)
-        self._longest: dict[int, int] = {}  # words that a history must hold, by number of the text
+        self._longest: dict[int, int] = {}  # words of each text's history, by number of the text
         self._slots = graph.empty(self._queue)
 
     @property
     def room(self) -> int:
-        """Texts that the ring can still take."""
+        """Number of texts that the ring can still take."""
         return self._size - self._waiting
 
     def add(self, number: int, text: _Text) -> None:
@@ -356,19 +359,22 @@ class _Loop:
                 self._fit(self._longest[number])
             row = queue["history"][place]
             row[:] = PAD
-            # Unknown words are not known to be the same word.
+            # Two unknown words need not be the same word.
             row[len(row) - len(words) :] = np.where(words > EOS, words, PAD)
 
     def draw(self, *, more: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Some steps: numbers of texts int32 (below 0: none), words int32 and log-probabilities
-        float32, all [steps, S].
+        """Makes up to `CHUNK` steps.
 
         Args:
-            more: whether there are texts that found no place in the ring.
+            more: whether there are texts for which the ring has no room.
+
+        Returns:
+            Numbers of texts int32 (below 0: none), words int32 and log-probabilities float32, all
+            [steps, S].
         """
         if self._longest and 2 * max(self._longest.values()) <= self._queue["history"].shape[1]:
             self._fit(max(self._longest.values()))
-        # Arrays: each new Python number would be compiled anew.
+        # These are arrays because each new Python number would be compiled again.
         head, waiting, more_waits = np.int32(self._head), np.int32(self._waiting), np.bool_(more)
         slots, taken, steps, *out = self._graph.draw_chunk(
             self._slots, self._queue, self._states, head, waiting, more_waits, self._never,
@@ -381,12 +387,15 @@ class _Loop:
         return numbers, tokens, nats
 
     def forget(self, number: int) -> None:
-        """Is told that a text has ended."""
+        """Drops a text that has ended."""
         self._longest.pop(number, None)
 
     def _fit(self, words: int) -> None:
-        """Makes all histories as wide as so many words need: a power of two, so that programs are
-        few. They stand at the right, so that the room to their left changes nothing."""
+        """Makes all histories wide enough for `words` words.
+
+        Widths are powers of two, so that there are few programs. Words stand at the right, and the
+        empty places to their left change nothing.
+        """
         width = max(LEAST_HISTORY, 1 << (words - 1).bit_length())
         for arrays in (self._queue, self._slots):
             kept = np.asarray(arrays["history"])[:, -width:]

@@ -1,9 +1,9 @@
-"""Exact draws from softmax(logits / T) after the named rules and filters.
+"""Draws exactly from softmax(logits / T) after rules and filters.
 
 Pure functions of logits, history and uniforms, in TensorFlow that XLA can compile; nothing is
-sorted. Shapes: S slots, V words, L places of a history: the words of a text so far, the newest at
-the right, `PAD` before the first and in place of words that nothing repeats. Any L that holds
-the text gives the same result.
+sorted. Shapes: S slots, V words, L places of a history. A history holds the words of a text so
+far, the newest at the right, with `PAD` before the first and in place of reserved words, which are
+never repetitions. Any L that holds the text gives the same result.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from textmill.model.text.vocabulary import EOS, PAD
 # Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
-LOWEST = -1e30  # below any logit; keeps -inf minus -inf away
+LOWEST = -1e30  # below any logit; avoids -inf minus -inf
 
 
 def product(x: Any, kernel: Any) -> Any:
-    """x times the kernel, in the kernel's type, by TensorFlow's own operation."""
+    """Multiplies x by the kernel, in the kernel's type, with TensorFlow's own operation."""
     return tf.matmul(tf.cast(x, kernel.dtype), kernel)
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
-    """64 random bits for each key and counter, all uint32 tensors of one shape."""
+    """Gives 64 random bits for each key and counter; all are uint32 tensors of one shape."""
 
     def rotate(x: Any, by: int) -> Any:
         return tf.bitwise.left_shift(x, tf.constant(by, tf.uint32)) | tf.bitwise.right_shift(
@@ -47,16 +47,16 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
 
 
 def uniform(bits: Any) -> Any:
-    """Float32 in [0, 1) from the upper 23 of 32 bits.
+    """Turns the upper 23 of 32 bits into a float32 in [0, 1).
 
-    One bit less than float32 could hold: then u * total < total also after rounding, so that an
-    inverse CDF never runs off its end.
+    Float32 could hold one bit more. With 23 bits, u * total < total holds even after rounding, so
+    an inverse CDF never passes its end.
     """
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) * 2.0**-23
 
 
 def listed(ids: Any, words: int) -> Any:
-    """Which words a row's list holds, bool [S, V]. ids: int32 [S, any number], repeats allowed."""
+    """Tells which words are in a row's list, bool [S, V]; ids are int32 [S, any number]."""
     rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
     places = tf.reshape(tf.stack([rows, ids], axis=2), [-1, 2])
     return tf.scatter_nd(places, tf.ones([tf.size(ids)]), [tf.shape(ids)[0], words]) > 0
@@ -66,7 +66,9 @@ def block_ends(logits: Any, ends: Any, too_early: Any) -> Any:
     """Blocks the words that end a text in rows whose text is too short to end.
 
     Args:
-        logits: float32 [S, V]. ends: int32 [S, any number]. too_early: bool [S].
+        logits: float32 [S, V].
+        ends: int32 [S, any number].
+        too_early: bool [S].
     """
 
     def blocked() -> Any:
@@ -76,7 +78,7 @@ def block_ends(logits: Any, ends: Any, too_early: Any) -> Any:
 
 
 def remember(history: Any, word: Any) -> Any:
-    """The history int32 [S, L] after one more word, int32 [S]; a reserved id is no repetition."""
+    """Adds a word, int32 [S], to the history, int32 [S, L]; a reserved id becomes `PAD`."""
     word = tf.where(word > EOS, word, PAD)
     return tf.concat([history[:, 1:], word[:, None]], axis=1)
 
@@ -84,22 +86,26 @@ def remember(history: Any, word: Any) -> Any:
 def penalise(logits: Any, history: Any, penalty: Any) -> Any:
     """Divides logits above 0 of the history's words by the penalty and multiplies the others.
 
-    CTRL (Keskar et al. 2019). `PAD` must be blocked already: it counts as one of them.
+    CTRL (Keskar et al. 2019). `PAD` must be blocked already, as it is in the history.
 
     Args:
-        logits: float32 [S, V]. history: int32 [S, L]. penalty: float32, at least 1.
+        logits: float32 [S, V].
+        history: int32 [S, L].
+        penalty: float32, at least 1.
     """
     changed = tf.where(logits > 0, logits / penalty, logits * penalty)
     return tf.where(listed(history, logits.shape[1]), changed, logits)
 
 
 def block_repeats(logits: Any, history: Any, n: int) -> Any:
-    """Blocks words that would complete n words in a row which the history holds already.
+    """Blocks words that would complete a sequence of n words that is already in the history.
 
-    A row where that leaves nothing stays as it was. `PAD` must be blocked already.
+    A row in which no word would be left stays as it was. `PAD` must be blocked already.
 
     Args:
-        logits: float32 [S, V]. history: int32 [S, L]. n: at least 1.
+        logits: float32 [S, V].
+        history: int32 [S, L].
+        n: at least 1.
     """
     size = history.shape[1]
     if n > size:
@@ -119,7 +125,8 @@ def keep_top_k(weights: Any, k: Any) -> Any:
     """Zeroes all but the k largest weights of a row; all that tie with the k-th stay.
 
     Args:
-        weights: float32 [S, V], not negative. k: int32 [S], 0 for off.
+        weights: float32 [S, V], not negative.
+        k: int32 [S], 0 for off.
     """
     bits = tf.bitcast(weights, tf.int32)
 
@@ -136,7 +143,8 @@ def keep_top_p(weights: Any, p: Any) -> Any:
     Nucleus sampling (Holtzman et al. 2020). All that tie with the smallest of the set stay.
 
     Args:
-        weights: float32 [S, V], not negative. p: float32 [S], 1 for off.
+        weights: float32 [S, V], not negative.
+        p: float32 [S], 1 for off.
     """
     bits = tf.bitcast(weights, tf.int32)
     wanted = p * tf.reduce_sum(weights, axis=1)
@@ -145,7 +153,7 @@ def keep_top_p(weights: Any, p: Any) -> Any:
         kept = tf.where(bits >= threshold[:, None], weights, 0.0)
         return tf.reduce_sum(kept, axis=1) >= wanted
 
-    # With p = 1 rounding could drop the least words, so it is off by name.
+    # With p = 1, rounding could drop the smallest weights, so this case is switched off.
     threshold = tf.where(p < 1.0, _largest(enough, tf.shape(p)[0]), 0)
     return tf.where(bits >= threshold[:, None], weights, 0.0)
 
@@ -158,9 +166,9 @@ def keep_min_p(weights: Any, p: Any) -> Any:
 
 
 def _largest(enough: Any, rows: Any) -> Any:
-    """The largest int32 threshold in [0, bits of 1.0] at which `enough` still holds, by bisection.
+    """Finds the largest int32 threshold in [0, bits of 1.0] for which `enough` holds, by bisection.
 
-    Floats that are not negative order as their bits do, so 31 halvings find the threshold exactly.
+    Floats that are not negative have the order of their bits, so 31 halvings find it exactly.
     """
 
     def halve(i: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
@@ -173,30 +181,31 @@ def _largest(enough: Any, rows: Any) -> Any:
 
 
 def greedy(logits: Any) -> Any:
-    """The most probable word, the lowest id on ties. int32 [S]."""
+    """Gives the most probable word, the lowest id on ties, int32 [S]."""
     top = tf.reduce_max(logits, axis=1, keepdims=True)
     return tf.argmax(tf.cast(logits == top, tf.int32), axis=1, output_type=tf.int32)
 
 
 def weights_of(logits: Any, temperature: Any) -> Any:
-    """exp((logits - max) / T), float32 [S, V]: the softmax at temperature T before its sum.
+    """Gives exp((logits - max) / T), float32 [S, V]: the softmax at T without its division.
 
-    Blocked words come as -inf and weigh nothing. Where T is 0 the weights are unused.
+    The logits of blocked words are -inf and their weights 0. If T is 0, the weights are not used.
     """
     top = tf.reduce_max(logits, axis=1, keepdims=True)
     return tf.exp((logits - top) * sharpness(temperature)[:, None])
 
 
 def draw(weights: Any, first: Any, second: Any) -> Any:
-    """One word for each row with probability weight / sum, by a two-level inverse CDF.
+    """Draws a word for each row with probability weight / sum, by a two-level inverse CDF.
 
-    The first uniform chooses among the about sqrt(V) classes of ids that are equal modulo their
-    number, by the classes' sums, the second a word in it: two short scans, and 46 random bits
-    behind each draw.
+    There are J, about sqrt(V), classes of ids that are equal modulo J. The first uniform chooses a
+    class by the classes' sums, the second a word in it. So a draw takes two short scans and uses
+    46 random bits.
 
     Args:
         weights: float32 [S, V], not negative, at least one above 0 in each row.
-        first, second: float32 [S] in [0, 1), independent.
+        first: float32 [S] in [0, 1).
+        second: float32 [S] in [0, 1), independent of the first.
 
     Returns:
         int32 [S]. A word of weight 0 is never drawn.
@@ -211,35 +220,35 @@ def draw(weights: Any, first: Any, second: Any) -> Any:
 
 
 def classes_of(words: int) -> int:
-    """Into how many classes a draw divides so many words: whole vectors of 16 numbers."""
+    """Gives the number of classes that a draw divides words into, a multiple of 16."""
     return 16 * -(-(math.isqrt(words - 1) + 1) // 16)
 
 
 def sharpness(temperature: Any) -> Any:
-    """1 / T, and 1 where T is 0, which is greedy."""
+    """Gives 1 / T; 1 if T is 0, which is greedy."""
     return 1.0 / tf.where(temperature > 0, temperature, 1.0)
 
 
 def compiled(function: Any) -> Any:
-    """The function as one program of XLA, for each shape of its arguments."""
+    """Compiles a function with XLA, as one program for each shape of its arguments."""
     return tf.function(function, jit_compile=True, autograph=False)
 
 
 def _two_uniforms(key: Any, position: Any, sample: Any) -> tuple[Any, Any]:
-    """Two uniforms [n, S] of each key [S, 2] at positions [n, S] of samples [S]."""
+    """Gives two uniforms [n, S] for keys [S, 2], positions [n, S] and samples [S]."""
     first, second = threefry((key[:, 0], key[:, 1]), (position, sample))
     return uniform(first), uniform(second)
 
 
-# A program of its own: inside a larger one XLA repeats its rounds in each loop that uses them,
-# which takes a second to compile.
+# This is a program of its own: in a larger one, XLA repeats its rounds in each loop that uses
+# them, which takes a second to compile.
 uniforms = compiled(_two_uniforms)
 
 
 def ordered_sum(values: Any, *, axis: int) -> Any:
-    """The sum along an axis in an order that depends on its length alone.
+    """Sums along an axis in an order that depends only on its length.
 
-    XLA chooses the order of a long sum by the other axes too, which would show in the last bits.
+    XLA's order of a long sum also depends on the other axes, which would change the last bits.
     """
     while (size := values.shape[axis]) > 1:
         if size % 2:
@@ -250,12 +259,12 @@ def ordered_sum(values: Any, *, axis: int) -> Any:
 
 
 def inverse_cdf(weights: Any, u: Any) -> Any:
-    """A place of each row in proportion to its weights, by one uniform and one scan. int32 [S]."""
+    """Draws a place in each row in proportion to its weights, from one uniform; int32 [S]."""
     cdf = tf.cumsum(weights, axis=1)
-    # Prefix sums made in parallel may rise by a rounding error where the weight is 0: such a
-    # place is no answer, hence the second condition.
+    # Parallel prefix sums may rise by a rounding error where the weight is 0. The second
+    # condition excludes such a place.
     good = (cdf > (u * cdf[:, -1])[:, None]) & (weights > 0)
-    # If rounding leaves no place at all, the last one with weight is the answer.
+    # If rounding leaves no place at all, take the last one with a weight.
     last = (
         tf.shape(weights)[1]
         - 1

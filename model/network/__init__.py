@@ -1,1 +1,1 @@
-"""The network: its layers, their fast kernels on a CPU, its directory on the disk."""
+"""The network: its layers, fast kernels for training on a CPU, and the model directory."""

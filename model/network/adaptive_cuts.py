@@ -1,23 +1,24 @@
-"""Where an adaptive softmax is cut, by what a drawn word costs on a CPU.
+"""Chooses where an adaptive softmax is cut, by the cost of drawing a word on a CPU.
 
-Grave et al., "Efficient softmax approximation for GPUs" (2017), cut the vocabulary, in the order of
-frequency, into a head and tail clusters so that the time of a training batch is least, by a model
-of a matrix product's time in its sizes. Here the same is done for what the weights are used for
-most, drawing words for `SLOTS` texts side by side. The unit is a multiply-add of a large product:
+Grave et al., "Efficient softmax approximation for GPUs" (2017), order the vocabulary by frequency
+and cut it into a head and tail clusters, so that a training batch takes the least time; they model
+the time of a matrix product by its sizes. Here the same is done for the most frequent use of the
+weights, drawing words for `SLOTS` texts at once. The unit is a multiply-add of a large product:
 
-- the head is computed for every slot: (words + clusters) (D + `LOGIT`), where `LOGIT` is what is
-  done to a logit after the product (exponentials, sums, the choice);
-- a tail of k words and width d is computed for groups of `GROUP` slots that propose it, each
-  k (d max(GROUP, `READ`) + GROUP LOGIT) + GROUP D d + `START`: for few columns a product takes the
-  time of reading its weights, which is that of `READ` columns, and a group has a fixed price;
-- a slot proposes a cluster of share p at T = 0.8 with the chance p^(1/T) over the sum of all
-  proposals' weights (see `generation.adaptive_softmax`), so there are E[ceil(n / GROUP)] groups, n
-  binomial.
+- the head is computed for every slot: (words + clusters) (D + `LOGIT`), where `LOGIT` is the cost
+  of a logit after the product (exponentials, sums, the choice);
+- a tail of k words and width d is computed for groups of `GROUP` slots that propose it. A group
+  costs k (d max(GROUP, `READ`) + GROUP LOGIT) + GROUP D d + `START`: with few columns a product
+  takes as long as reading its weights, which is the time of `READ` columns, and each group has a
+  fixed cost;
+- a slot proposes a cluster of share p at T = 0.8 with the probability p^(1/T) divided by the sum of
+  all proposals' weights (see `generation.adaptive_softmax`), so there are E[ceil(n / GROUP)]
+  groups, where n is binomial.
 
-All shares are the words' frequencies in the training part. By cost alone the head would be a few
-words. `LEAST_HEAD` bounds it where perplexity was found as good as with a dense output; the
-constants were measured on a CPU with AVX-512. Both stand in docs/benchmarks.md. The cost is flat
-around its least, so the constants of other CPUs would change little.
+All shares are the words' frequencies in the training part. By cost alone, the head would have only
+a few words. `LEAST_HEAD` is the smallest head whose perplexity was as good as a dense output's. The
+constants were measured on a CPU with AVX-512; see docs/benchmarks.md. The cost is flat around its
+minimum, so the constants of other CPUs would change little.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from textmill.model.settings import MOST_TAILS, NetworkSettings
 from textmill.model.text.vocabulary import RESERVED
 
 SLOTS = 64
-# Slots that a tail is computed for at a time. The products of a column must be the same bits
-# wherever it stands in the group and whatever stands beside it, which a test checks.
+# Slots that a tail is computed for at a time. The bits of a column's products must not depend on
+# its place in the group or on the other columns, which a test checks.
 GROUP = 8
 LOGIT, READ, START = 300, 24, 4_000_000
 TEMPERATURE = 0.8
 LEAST_WIDTH = 32
-LEAST_HEAD = 0.6  # of all words of a text
-# `auto` asks for so many words, and for so many times the words a second of a dense output.
+LEAST_HEAD = 0.6  # smallest share of all words of a text that the head must hold
+# `auto` takes an adaptive output if there are this many words and it is this many times as fast.
 AUTO_WORDS, PAYS = 10_000, 1.5
-_GRID = 96  # places for a cut at most
+_GRID = 96  # most places for a cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,8 @@ class Cut:
     """A head and its tails.
 
     Attributes:
-        cutoffs, widths: as in `NetworkSettings`; empty for a dense output.
+        cutoffs: as in `NetworkSettings`; empty for a dense output.
+        widths: as `tail_widths` in `NetworkSettings`; empty for a dense output.
         cost: multiply-adds of the output layer for one step of all slots.
     """
 
@@ -59,10 +61,10 @@ class Cut:
 
 
 def tail_width(embedding: int, head: int, first: int) -> int:
-    """Width of a tail cluster that begins at the id `first`, behind a head of `head` words.
+    """Gives the width of a tail cluster that begins at the id `first`, after `head` head words.
 
-    A quarter of the embedding where the head ends, and half as much for words of a fourth of the
-    frequency. (The paper divides by 4 from cluster to cluster, for fewer and larger ones.)
+    It is a quarter of the embedding's if the cluster follows the head, and half of that at four
+    times the id. (The paper divides by 4 for each cluster, but has fewer and larger clusters.)
     """
     width = embedding / 4 * math.sqrt(head / first)
     return min(max(math.ceil(width), LEAST_WIDTH), embedding)
@@ -71,13 +73,19 @@ def tail_width(embedding: int, head: int, first: int) -> int:
 def choose_cut(
     counts: Sequence[int], embedding: int, *, grid: int = _GRID, least_head: float = LEAST_HEAD
 ) -> Cut:
-    """The cheapest head and tails, at least one, for words of these counts in the order of ids.
+    """Finds the cheapest head and tails, at least one, for words with these counts.
 
-    Searches all choices of up to `MOST_TAILS` cut-offs among `grid` places, evenly spread in the
-    logarithm, by dynamic programming from the last word back.
+    It searches all choices of up to `MOST_TAILS` cut-offs among `grid` places, which are evenly
+    spread on a logarithmic scale, by dynamic programming from the last word to the first.
+
+    Args:
+        counts: how often each word was seen, in the order of ids.
+        embedding: D.
+        grid: most places for a cut.
+        least_head: smallest share of a text's words that the head must hold.
 
     Raises:
-        ValueError: fewer than two words beside the reserved ones.
+        ValueError: there are fewer than two words besides the reserved ones.
     """
     words = len(counts)
     first = len(RESERVED) + 1
@@ -94,7 +102,7 @@ def choose_cut(
             continue
         total = power[head] + (1 - mass[head]) ** (1 / TEMPERATURE)
         begins, stops = ends[start:-1], ends[start + 1 :]
-        # costs[i, j] of a cluster from begins[i] to stops[j], but for its width's share.
+        # costs[i, j] is the cost of a cluster from begins[i] to stops[j].
         chance = (mass[stops][None] - mass[begins][:, None]).clip(0) ** (1 / TEMPERATURE) / total
         groups = _groups(chance.clip(0, 1))
         size = stops[None] - begins[:, None]
@@ -102,7 +110,7 @@ def choose_cut(
         costs = groups * _group_cost(size, embedding, widths[:, None])
         costs[size <= 0] = np.inf
         for clusters in range(1, MOST_TAILS + 1):
-            rest = np.full(len(stops) + 1, np.inf)  # cost of all clusters from a place on
+            rest = np.full(len(stops) + 1, np.inf)  # cost of all clusters from each place on
             rest[-1] = 0.0
             ways: list[np.ndarray] = []
             for _ in range(clusters):
@@ -125,7 +133,7 @@ def _group_cost(words: np.ndarray, embedding: int, width: np.ndarray) -> np.ndar
 
 
 def _groups(chance: np.ndarray) -> np.ndarray:
-    """Expected groups a step for a cluster that a slot proposes with this chance."""
+    """Gives the expected groups in a step for a cluster that a slot proposes with this chance."""
     groups, below = np.zeros_like(chance), np.zeros_like(chance)
     for n in range(SLOTS):
         below += math.comb(SLOTS, n) * chance**n * (1 - chance) ** (SLOTS - n)
@@ -135,7 +143,7 @@ def _groups(chance: np.ndarray) -> np.ndarray:
 
 
 def choose_output(output: str, counts: Sequence[int], sizes: NetworkSettings) -> NetworkSettings:
-    """The sizes with cut-offs where `output` is `adaptive`, or `auto` and it pays.
+    """Adds cut-offs to the sizes if `output` is `adaptive`, or `auto` and it is fast enough.
 
     `auto` compares the cost of a whole step, LSTM layers included, with that of a dense output.
     """

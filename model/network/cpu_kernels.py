@@ -1,9 +1,9 @@
-"""Training on a CPU with TensorFlow: what Keras's own layers do there, several times faster.
+"""Trains on a CPU with TensorFlow, several times faster than Keras's own layers.
 
-An LSTM over a window and a softmax over the vocabulary with their gradients written out, and AdamW
-in one pass over the weights. Products of matrices are TensorFlow's operations; all between them is
-compiled by XLA, so that it reads and writes its arrays once. The gradient of an LSTM's weights is
-one product over all time steps of a window instead of a sum of small ones.
+Here are an LSTM over a window and a softmax over the vocabulary, both with written-out gradients,
+and AdamW in one pass over the weights. Matrix products are TensorFlow's operations; XLA compiles
+everything between them, so that arrays are read and written once. The gradient of an LSTM's weights
+is one product over all time steps of a window instead of a sum of small ones.
 
 Shapes: B texts, T time steps, I inputs, H hidden units, N rows, V words, D embedding width.
 """
@@ -21,7 +21,7 @@ def _compiled(function: Any) -> Any:
 
 
 def available() -> bool:
-    """Whether this is the way to train: on a GPU Keras's layers use cuDNN, which is faster."""
+    """Tells whether to use these kernels; on a GPU Keras's layers use cuDNN, which is faster."""
     return not tf.config.list_physical_devices("GPU")
 
 
@@ -30,7 +30,7 @@ def available() -> bool:
 
 @_compiled
 def _cell(inputs: Any, recurrent: Any, c: Any) -> tuple[Any, Any, Any]:
-    """Gates i, f, g, o after their functions, [B, 4 H], and c and h after the step."""
+    """Computes the gates i, f, g, o, [B, 4 H], and c and h after the step."""
     i, f, g, o = tf.split(inputs + recurrent, 4, axis=1)
     i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
     c = f * c + i * g
@@ -39,7 +39,7 @@ def _cell(inputs: Any, recurrent: Any, c: Any) -> tuple[Any, Any, Any]:
 
 @_compiled
 def _cell_gradient(gates: Any, c: Any, before: Any, dh: Any, dc: Any) -> tuple[Any, Any]:
-    """Gradients of the gates' inputs, [B, 4 H], and of the cell before the step."""
+    """Computes the gradients of the gates' inputs, [B, 4 H], and of the cell before the step."""
     i, f, g, o = tf.split(gates, 4, axis=1)
     squashed = tf.tanh(c)
     dc = dc + dh * o * (1 - squashed * squashed)
@@ -54,7 +54,7 @@ def _cell_gradient(gates: Any, c: Any, before: Any, dh: Any, dc: Any) -> tuple[A
 
 @tf.custom_gradient
 def _lstm(x: Any, h0: Any, c0: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
-    """As `lstm`, with x and the outputs by time first."""
+    """Computes `lstm` with time as the first axis of x and the outputs."""
     steps, batch, hidden = tf.shape(x)[0], tf.shape(x)[1], recurrent.shape[0]
     flat = tf.reshape(x, [-1, x.shape[2]])
     inputs = tf.reshape(tf.matmul(flat, kernel) + bias, [steps, batch, 4 * hidden])
@@ -98,11 +98,15 @@ def _lstm(x: Any, h0: Any, c0: Any, kernel: Any, recurrent: Any, bias: Any) -> A
 
 
 def lstm(x: Any, h: Any, c: Any, kernel: Any, recurrent: Any, bias: Any) -> tuple[Any, Any, Any]:
-    """An LSTM layer over a window.
+    """Runs an LSTM layer over a window. Gates are in Keras's order i, f, c, o.
 
     Args:
-        x: float32 [B, T, I]. h, c: the state before it, [B, H].
-        kernel: [I, 4 H], recurrent: [H, 4 H], bias: [4 H], gates in Keras's order i, f, c, o.
+        x: float32 [B, T, I].
+        h: h before the window, [B, H].
+        c: c before the window, [B, H].
+        kernel: [I, 4 H].
+        recurrent: [H, 4 H].
+        bias: [4 H].
 
     Returns:
         The outputs [B, T, H], and h and c after the last step.
@@ -117,7 +121,7 @@ def lstm(x: Any, h: Any, c: Any, kernel: Any, recurrent: Any, bias: Any) -> tupl
 
 @_compiled
 def _likelihood(products: Any, bias: Any, targets: Any) -> tuple[Any, Any]:
-    """-log p of the targets and the log of the sum of exp, [N]."""
+    """Computes -log p of the targets and the log of the sum of exp, [N]."""
     logits = products + bias
     top = tf.reduce_max(logits, axis=1, keepdims=True)
     total = tf.math.log(tf.reduce_sum(tf.exp(logits - top), axis=1)) + top[:, 0]
@@ -126,7 +130,7 @@ def _likelihood(products: Any, bias: Any, targets: Any) -> tuple[Any, Any]:
 
 @_compiled
 def _likelihood_gradient(products: Any, bias: Any, targets: Any, total: Any) -> Any:
-    """p less one at the target, [N, V]."""
+    """Computes p, minus 1 at the target, [N, V]."""
     words = tf.range(products.shape[1])[None]
     here = tf.cast(words == targets[:, None], tf.float32)
     return tf.exp(products + bias - total[:, None]) - here
@@ -150,10 +154,13 @@ def _nll(x: Any, targets: Any, embedding: Any, bias: Any) -> Any:
 
 
 def nll(x: Any, targets: Any, embedding: Any, bias: Any) -> Any:
-    """-log p of the targets under softmax(x embedding^T + bias), float32 [N].
+    """Computes -log p of the targets under softmax(x embedding^T + bias), float32 [N].
 
     Args:
-        x: float32 [N, D]. targets: int32 [N]. embedding: [V, D]. bias: [V].
+        x: float32 [N, D].
+        targets: int32 [N].
+        embedding: [V, D].
+        bias: [V].
     """
     return _nll(*map(tf.convert_to_tensor, (x, targets, embedding, bias)))
 
@@ -169,18 +176,18 @@ def _take(embedding: Any, ids: Any) -> Any:
 
 
 def take(embedding: Any, ids: Any) -> Any:
-    """Rows of the embedding [V, D].
+    """Takes rows of the embedding [V, D].
 
-    Its gradient is dense: that of a tied embedding is so anyway, and TensorFlow adds a sparse one
-    to it by a slow way round.
+    Its gradient is dense. A tied embedding has a dense gradient anyway, and TensorFlow is slow at
+    adding a sparse one to it.
     """
     return _take(tf.convert_to_tensor(embedding), tf.convert_to_tensor(ids))
 
 
 def take_some(embedding: Any, ids: Any) -> Any:
-    """Rows of the embedding, a variable [V, D], with a sparse gradient: for few of many rows.
+    """Takes rows of the embedding, a variable [V, D], with a sparse gradient, for few of many rows.
 
-    It is read in place: once its rows have been written singly, reading it as a whole copies it.
+    The variable is read in place: after single rows have been written, reading all of it copies it.
     """
     return tf.gather(embedding.value, ids)
 
@@ -194,7 +201,7 @@ def _squares(gradients: list[Any]) -> Any:
 
 
 def _merged(gradient: Any) -> Any:
-    """A sparse gradient with each row once; a dense one as it is."""
+    """Sums a sparse gradient so that each row is in it once; leaves a dense one as it is."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, place = tf.unique(gradient.indices)
@@ -205,14 +212,15 @@ def _merged(gradient: Any) -> Any:
 class AdamW(keras.optimizers.Adam):
     """AdamW (Loshchilov and Hutter 2019) with gradients clipped by their global norm, in one pass.
 
-    Of a variable with a sparse gradient only the rows in it are touched, their means included: with
-    tens of thousands of words, most of which a batch does not hold, the time of a step is else
-    mostly that of reading and writing all their vectors.
+    If a variable's gradient is sparse, only the rows in it and their moments change. A batch holds
+    few of tens of thousands of words, and reading and writing all vectors would take most of the
+    time of a step.
 
     Args:
-        learning_rate, beta_2: as in Keras's Adam.
+        learning_rate: as in Keras's Adam.
         decay: decoupled decay of weights that are matrices.
         clip: gradients are scaled so that their global norm is at most this.
+        kwargs: other arguments of Keras's Adam, such as `beta_2`.
     """
 
     def __init__(self, learning_rate: float, *, decay: float, clip: float, **kwargs: Any):
@@ -235,7 +243,7 @@ class AdamW(keras.optimizers.Adam):
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         grads = [_merged(g) for g in grads]
         dense = [g for g in grads if not isinstance(g, tf.IndexedSlices)]
-        # Not compiled: the number of rows is another one each time.
+        # Not compiled, because the number of rows changes each time.
         sparse = [g.values for g in grads if isinstance(g, tf.IndexedSlices)]
         rows = [tf.reduce_sum(tf.square(values)) for values in sparse]
         norm = tf.sqrt(tf.add_n([_squares(dense), *rows]))

@@ -1,9 +1,10 @@
-"""Perplexity of a network, defined so that others can check it.
+"""Measures a network's perplexity, as defined here so that others can check it.
 
 Perplexity is exp of the mean negative log-likelihood over all words to predict: unknown words count
-as the word `<unk>`, each `<eos>` counts, padding does not. In `stream` mode the state is carried
-through the text from a zero state and an `<eos>`; a text of 4,000 words and more is cut into up to
-32 equal streams that run side by side, each starting so. In `lines` mode each line starts so.
+as the word `<unk>`, each `<eos>` counts, padding does not. In `stream` mode the text starts from a
+zero state and an `<eos>`, and the state is carried through it. A text of 4,000 words or more is cut
+into up to 32 equal streams, which run side by side; each starts in this way. In `lines` mode each
+line starts in this way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from textmill.model.network.lstm import Judge, LanguageModel
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, Vocabulary
 
-_STREAM_WORDS = 2_000  # at least so many words share one zero start
+_STREAM_WORDS = 2_000  # a text is cut into streams of at least this many words
 _MOST_STREAMS = 32
 _LINES = 32
 _WINDOW = 64
@@ -37,25 +38,25 @@ class Likelihood:
         return math.exp(min(self.nats / self.tokens, 700.0))
 
     def bits_a_character(self, characters: int) -> float:
-        """Bits to tell the text, shared out over its characters."""
+        """Gives the bits that encode the text, divided by its number of characters."""
         return self.nats / math.log(2) / max(characters, 1)
 
 
 def one_hot(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """Context vectors of labels, float32 [texts, len(names)]."""
+    """Makes the context vectors of labels, float32 [texts, len(names)]."""
     index = {name: i for i, name in enumerate(names)}
     return np.eye(len(names), dtype=np.float32)[[index[label] for label in labels]]
 
 
 class Evaluator:
-    """Measures a network on parts of a corpus; compiled once, used at each validation."""
+    """Measures a network on parts of a corpus; it is compiled once for all validations."""
 
     def __init__(self, network: LanguageModel, vocabulary: Vocabulary, labels: Sequence[str] = ()):
         self.network, self.vocabulary, self.labels = network, vocabulary, labels
         self._judge = Judge(network)
 
     def __call__(self, part: Part) -> Likelihood:
-        """Likelihood of a part under the network."""
+        """Gives the likelihood of a part under the network."""
         ids = part.encode(self.vocabulary)
         if part.lengths is None:
             streams = int(np.clip(len(ids) // _STREAM_WORDS, 1, _MOST_STREAMS))
@@ -65,7 +66,7 @@ class Evaluator:
         contexts = np.zeros((len(rows), 0), np.float32)
         if part.labels is not None:
             contexts = one_hot(part.labels, self.labels)
-        # Lines of like length side by side, so that little is padded.
+        # Lines of similar length are batched together, so that little is padded.
         order = np.argsort(part.lengths, kind="stable")
         batches = np.array_split(order, -(-len(order) // _LINES))
         scores = [self._score([rows[i] for i in batch], contexts[batch]) for batch in batches]

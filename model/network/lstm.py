@@ -1,7 +1,7 @@
-"""The LSTM language model in Keras 3: any backend. TensorFlow loads only where it is the backend.
+"""The LSTM language model in Keras 3, for any backend. It loads TensorFlow only as the backend.
 
-Regularisation as in AWD-LSTM (Merity et al., "Regularizing and optimizing LSTM language models",
-2018): all masks are drawn once a batch and are the same at every time step.
+Regularisation is as in AWD-LSTM (Merity et al., "Regularizing and optimizing LSTM language models",
+2018): all masks are drawn once for each batch and are the same at every time step.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from textmill.model.network.directory import SavedModel
 from textmill.model.settings import NetworkSettings
 
 State = list[tuple[Any, Any]]
-_PARTS = (16, 8, 4, 2, 1)  # a tail is computed for its rows up to all rows over this
+_PARTS = (16, 8, 4, 2, 1)  # a tail is computed for up to (all rows / part) of its rows
 
 
 def fast_kernels() -> Any:
-    """`network.cpu_kernels` where it is the faster way to compute, else None."""
+    """Gives `network.cpu_kernels` if it is the fastest way to compute, else None."""
     if keras.backend.backend() != "tensorflow":
         return None
     from textmill.model.network import cpu_kernels as fast
@@ -41,8 +41,8 @@ class AdaptiveOutput(layers.Layer):
     Shapes: N rows, D embedding width, V words, C clusters, k words in a cluster of width d.
 
     Args:
-        settings: sizes, with cut-offs.
-        seeds: for the initial weights.
+        settings: sizes of a network with cut-offs.
+        seeds: seeds of the initial weights.
     """
 
     def __init__(self, settings: NetworkSettings, *, seeds: Iterator[int], **kwargs: Any):
@@ -75,7 +75,7 @@ class AdaptiveOutput(layers.Layer):
         self.built = True
 
     def head(self, x: Any, embedding: Any, bias: Any) -> Any:
-        """Logits [N, first cut-off + C] of the head: its words, then the clusters."""
+        """Gives logits [N, first cut-off + C] of the head: its words, then the clusters."""
         words = self.settings.cutoffs[0]
         fast = fast_kernels()
         frequent = embedding[:words] if fast is None else fast.take_some(embedding, range(words))
@@ -85,13 +85,13 @@ class AdaptiveOutput(layers.Layer):
         )
 
     def tail(self, i: int, x: Any, bias: Any) -> Any:
-        """Logits [N, k] of the words of cluster i, given that it is chosen."""
+        """Gives logits [N, k] of the words of cluster i, given that it is chosen."""
         first, end, _ = self.settings.tails[i]
         into, out = self.tails[i]
         return ops.matmul(ops.matmul(x, into), ops.transpose(out)) + bias[first:end]
 
     def log_probabilities(self, x: Any, embedding: Any, bias: Any) -> Any:
-        """log p of every word, [N, V]."""
+        """Gives log p of every word, [N, V]."""
         words = self.settings.cutoffs[0]
         head = ops.log_softmax(self.head(x, embedding, bias))
         parts = [head[:, :words]]
@@ -101,11 +101,12 @@ class AdaptiveOutput(layers.Layer):
         return ops.concatenate(parts, axis=-1)
 
     def nll(self, x: Any, targets: Any, embedding: Any, bias: Any) -> Any:
-        """-log p of the targets, int [N], without the other clusters' words.
+        """Gives -log p of the targets, int [N], without computing all clusters for all rows.
 
-        A tail is computed for its own rows only. Shapes are fixed, so these come first in an order
-        of all rows; the first sixteenth is computed if there are any, the next if there are more,
-        and so on to all rows: never wrong, and seldom more than twice what is needed.
+        A tail is computed only for its own rows. Shapes are fixed, so the rows are sorted, its own
+        first. The first sixteenth is computed if it has any own rows, the next part if there are
+        more, and so on up to all rows. This is always right, and seldom computes more than twice
+        what is needed.
         """
         words = self.settings.cutoffs[0]
         cluster = sum(ops.cast(targets >= first, "int32") for first in self.settings.cutoffs)
@@ -143,20 +144,20 @@ def _cross_entropy(targets: Any, logits: Any) -> Any:
 class LanguageModel(layers.Layer):
     """Embedding, LSTM layers, output tied to the embedding (Press and Wolf 2017).
 
-    With cut-offs in the settings the output is an `AdaptiveOutput`, whose head is tied.
+    If the settings have cut-offs, the output is an `AdaptiveOutput`, whose head is tied.
 
     Shapes: B texts, T time steps, V words, D embedding width, H hidden units.
 
     Args:
         settings: the sizes.
-        seed: of the initial weights and the dropout masks.
+        seed: seed of the initial weights and the dropout masks.
         weight_drop: share of the recurrent kernels' weights that is dropped in training (Wan et
             al. 2013).
         word_dropout: share of the vocabulary whose vectors are zero as inputs in training (Gal and
             Ghahramani 2016).
-        precision: of the products of the LSTM layers and of a dense output. With `bfloat16` weights
-            and all else stay float32 (mixed precision, Micikevicius et al. 2018; bfloat16 has
-            float32's range, so that losses need no scaling).
+        precision: precision of the products of the LSTM layers and of a dense output. With
+            `bfloat16`, weights and everything else stay float32 (mixed precision, Micikevicius et
+            al. 2018; bfloat16 has float32's range, so losses need no scaling).
     """
 
     def __init__(
@@ -210,7 +211,7 @@ class LanguageModel(layers.Layer):
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=next(seeds)),
             )
         self.adaptive = AdaptiveOutput(settings, seeds=seeds) if settings.tails else None
-        # The last to take a seed, so that a network without a context starts as it ever did.
+        # It takes the last seed, so that networks without a context start as in earlier versions.
         self.masks = keras.random.SeedGenerator(next(seeds))
         self.context_input = None
         if settings.context:
@@ -240,10 +241,10 @@ class LanguageModel(layers.Layer):
         self.built = True
 
     def initial_state(self, batch: int, context: Any = None) -> State:
-        """(h, c) of each layer, [B, H]: zeros, or set by a context vector [B, C].
+        """Gives (h, c) of each layer, [B, H]: zeros, or set by a context vector [B, C].
 
-        With z the affine map of the context, h = tanh(z_h) (an LSTM's output lies in (-1, 1))
-        and c = z_c.
+        If z is the affine map of the context, h = tanh(z_h), as an LSTM's output is in (-1, 1), and
+        c = z_c.
         """
         s = self.settings
         if context is None:
@@ -256,11 +257,14 @@ class LanguageModel(layers.Layer):
     def call(
         self, ids: Any, state: State, context: Any = None, training: bool = False
     ) -> tuple[Any, State]:
-        """Logits [B, T, V] for the words after `ids` [B, T], and the state after the last.
+        """Gives logits [B, T, V] for the words after `ids` [B, T], and the state after the last.
 
         Args:
-            context: float32 [B, C], added to every word's vector as a linear map makes it; the
-                same that `initial_state` was given.
+            ids: int [B, T].
+            state: the state before the first word.
+            context: float32 [B, C], which a linear map adds to every word's vector; the same that
+                `initial_state` was given.
+            training: whether dropout is on.
         """
         x, after = self.features(ids, state, context, training=training)
         return self.logits(x), after
@@ -268,16 +272,16 @@ class LanguageModel(layers.Layer):
     def features(
         self, ids: Any, state: State, context: Any = None, training: bool = False
     ) -> tuple[Any, State]:
-        """What the output takes, [B, T, D], and the state after the last word."""
+        """Gives the input of the output layer, [B, T, D], and the state after the last word."""
         hidden, after = self.states(ids, state, context, training=training)
         return self.projected(self.dropouts[-1](hidden, training=training)), after
 
     def states(
         self, ids: Any, state: State, context: Any = None, training: bool = False
     ) -> tuple[Any, State]:
-        """h of the last layer at each step, [B, T, H], and the state after the last word."""
+        """Gives h of the last layer at each step, [B, T, H], and the state after the last word."""
         x = self._embedded(ids, training)
-        if context is not None:  # not only the first steps know it: a state forgets
+        if context is not None:  # at every step, because the state forgets it
             assert self.context_input is not None, "the network was made without a context"
             x = x + ops.expand_dims(self.context_input(context), 1)
         after: State = []
@@ -287,7 +291,7 @@ class LanguageModel(layers.Layer):
         return x, after
 
     def projected(self, hidden: Any) -> Any:
-        """[B, T, H] to [B, T, D]."""
+        """Projects [B, T, H] to [B, T, D]."""
         return hidden if self.projection is None else self.projection(hidden)
 
     def _embedded(self, ids: Any, training: bool) -> Any:
@@ -312,14 +316,14 @@ class LanguageModel(layers.Layer):
             recurrent = keras.random.dropout(recurrent, self.weight_drop, seed=self.masks)
         if self.fast is not None:
             return self.fast.lstm(x, *start, kernel, recurrent, bias)
-        # Keras's layer, cuDNN where there is a GPU, with these values in the place of its own.
+        # Runs Keras's layer, which uses cuDNN on a GPU, with these values instead of its own.
         values = [(cell.kernel, kernel), (cell.recurrent_kernel, recurrent), (cell.bias, bias)]
         with keras.StatelessScope(values):
             found = lstm(x, initial_state=list(start))
         return [ops.cast(each, "float32") for each in found]
 
     def logits(self, features: Any) -> Any:
-        """Logits [B, T, V]; those of an adaptive output are log-probabilities."""
+        """Gives logits [B, T, V]; those of an adaptive output are log-probabilities."""
         embedding, bias = self.embedding.embeddings, self.output_bias
         if self.adaptive is None:
             pair = (ops.cast(each, self.precision) for each in (features, ops.transpose(embedding)))
@@ -330,7 +334,7 @@ class LanguageModel(layers.Layer):
         return ops.reshape(found, (*shape[:2], self.settings.vocabulary))
 
     def nll(self, features: Any, targets: Any) -> Any:
-        """-log p of the targets, int [B, T], in nats, float32 [B, T]."""
+        """Gives -log p of the targets, int [B, T], in nats, float32 [B, T]."""
         rows = ops.reshape(features, (-1, self.settings.embedding))
         flat = ops.reshape(ops.cast(targets, "int32"), (-1,))
         weights = self.embedding.embeddings, self.output_bias
@@ -374,14 +378,14 @@ class LanguageModel(layers.Layer):
         return named
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Float32 copies of all weights by name; gates stand in the order i, f, c, o."""
+        """Copies all weights, float32, by name; gates are in the order i, f, c, o."""
         return {
             name: np.array(ops.convert_to_numpy(variable), np.float32)
             for name, variable in self._named().items()
         }
 
     def assign_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Sets all weights from what `arrays` gave."""
+        """Sets all weights to what `arrays` gave."""
         for name, variable in self._named().items():
             variable.assign(arrays[name])
 
@@ -404,16 +408,18 @@ def restored(model: SavedModel) -> LanguageModel:
 
 
 class Trainee(keras.Model):
-    """The language model as Keras trains it, state kept between windows.
+    """The language model as Keras trains it; it keeps the state between windows.
 
-    Inputs in, features out; the loss is the mean negative log-likelihood of the targets, weighted.
+    It takes inputs and gives features. The loss is the weighted mean negative log-likelihood of the
+    targets.
 
     Args:
         network: the language model.
-        batch: B, fixed, as the carried state has that many rows; None where none is carried and
-            the state starts from zeros or from the batch's contexts.
-        activation: times the mean square of the dropped h of the last layer is added to the loss.
-        slowness: times the mean square of that h's change from step to step is added.
+        batch: B, which is fixed if the state is carried; None if the state starts from zeros or
+            from the batch's contexts.
+        activation: factor of a penalty on the mean square of the last layer's h after dropout.
+        slowness: factor of a penalty on the mean square of the change of the last layer's h, before
+            dropout, from step to step.
     """
 
     def __init__(
@@ -445,7 +451,7 @@ class Trainee(keras.Model):
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         ids = inputs["ids"]
         if self.carried:
-            # Values, not variables: they are assigned below, and gradients stop here.
+            # These are values, not variables, which are assigned below; gradients stop here.
             start = [
                 (ops.stop_gradient(h + 0.0), ops.stop_gradient(c + 0.0)) for h, c in self.carried
             ]
@@ -471,7 +477,7 @@ class Trainee(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Mean of -log p over the words of weight 1; padding has weight 0 and must not count."""
+        """Gives the mean of -log p over words of weight 1; padding has weight 0."""
         words = ops.sum(sample_weight)
         nll = ops.sum(self.network.nll(y_pred, y) * sample_weight) / words
         self.likelihood.update_state(nll)
@@ -485,10 +491,10 @@ class Trainee(keras.Model):
 
 
 class Reader(keras.Model):
-    """Logits of each next word, for `predict_on_batch`.
+    """Gives the logits of each next word, for `predict_on_batch`.
 
-    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and of a network
-    with a context `context`, float32 [B, C].
+    Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and, if the network
+    has a context, `context`, float32 [B, C].
     Outputs: a dict of `logits` [B, T, V], and `h` and `c` after the last word.
     """
 
@@ -497,7 +503,7 @@ class Reader(keras.Model):
         self.network = network
         if not network.built:
             network.build()
-        # As in training; JAX without it would compile an adaptive output's conditions at each call.
+        # As in training; without it, JAX would compile an adaptive output's conditions each time.
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -511,18 +517,18 @@ class Reader(keras.Model):
         }
 
     def found(self, features: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-        """What is told of each word."""
+        """Gives the outputs for each word."""
         return {"logits": self.network.logits(features)}
 
     def start(self, rows: int, contexts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """h and c, each float32 [rows, layers, H]: zeros, or what the contexts [rows, C] set."""
+        """Gives h and c, float32 [rows, layers, H]: zeros, or set by the contexts [rows, C]."""
         state = self.network.initial_state(rows, contexts)
         h, c = (np.stack([ops.convert_to_numpy(pair[i]) for pair in state], axis=1) for i in (0, 1))
         return h, c
 
 
 class Judge(Reader):
-    """Negative log-likelihood `nll` [B, T] in nats of each next word, in the place of its logits.
+    """Gives the negative log-likelihood `nll` [B, T] of each next word, in nats.
 
     Inputs: those of a `Reader`, and `targets`, int32 [B, T].
     """

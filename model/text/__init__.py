@@ -1,1 +1,1 @@
-"""Text in: any book, corpus or table as ids, split and batched."""
+"""Reads any book, corpus or table and turns it into ids, split and batched."""

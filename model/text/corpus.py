@@ -1,4 +1,4 @@
-"""Any book, corpus or labelled table as clean paragraphs or lines."""
+"""Reads any book, corpus or labelled table as clean paragraphs or lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from textmill.model.text.labelled_tables import read_cells, refuse_tables
 
 @dataclass(frozen=True)
 class Source:
-    """A file the corpus was read from: its name without folders, size in bytes, SHA-256."""
+    """A file that the corpus was read from: its name without folders, size in bytes, SHA-256."""
 
     name: str
     bytes: int
@@ -27,13 +27,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Clean text in order.
+    """The clean texts of a corpus, in order.
 
     Attributes:
         texts: paragraphs (`stream`) or lines (`lines`), without line ends.
-        sources: the files.
+        sources: the files that were read.
         labels: one label for each text, or None.
-        skipped: rows of a table left out because their text or label was empty.
+        skipped: number of table rows left out because their text or label was empty.
     """
 
     texts: list[str]
@@ -49,14 +49,14 @@ class CorpusSettings:
     Attributes:
         paths: files or glob patterns, or one of them; none means the built-in text.
         mode: `stream` or `lines`; `auto` means `lines` for tables and `stream` for plain text.
-        encoding: of the files; None is UTF-8, or what a byte-order mark says.
-        unwrap: join the lines of a paragraph (`stream` mode).
-        text: the column of a table's texts, by name or by number; None for plain text, or for a
-            table whose column of texts is called `text` and whose `labels` are named.
-        labels: the column of a table's labels; None for none.
+        encoding: encoding of the files; None means UTF-8, or what a byte-order mark says.
+        unwrap: whether the lines of a paragraph are joined (`stream` mode).
+        text: the column of a table that holds the texts, by name or by number. None means plain
+            text, or the column `text` if `labels` is given.
+        labels: the column of a table that holds the labels; None means no labels.
 
     Raises:
-        UsageError: a table without a column, or in `stream` mode.
+        UsageError: a table is given without a column, or in `stream` mode.
     """
 
     paths: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class CorpusSettings:
             object.__setattr__(self, "mode", "stream" if self.text is None else "lines")
 
     def read(self) -> Corpus:
-        """The corpus."""
+        """Reads the corpus."""
         if not self.paths:
             return built_in_corpus()
         if self.text is not None:
@@ -98,13 +98,14 @@ def read_corpus(
 
     Args:
         paths: files or glob patterns.
-        mode: `stream` gives paragraphs, `lines` the lines that are not blank.
-        encoding: of the files; None means UTF-8, or what a byte-order mark says.
-        unwrap: in `stream` mode, join the lines of a paragraph (paragraphs are parted by blank
-            lines); otherwise each line is a paragraph, blank ones too.
+        mode: `stream` gives paragraphs, `lines` gives the lines that are not blank.
+        encoding: encoding of the files; None means UTF-8, or what a byte-order mark says.
+        unwrap: in `stream` mode, join the lines of a paragraph (blank lines separate paragraphs);
+            otherwise each line is a paragraph, even a blank one.
 
     Raises:
-        TextmillError: a file is missing, no text or not valid in its encoding, or all are empty.
+        TextmillError: a file is missing, is not text, is not valid in its encoding, or all files
+            are empty.
     """
     texts: list[str] = []
     sources = []
@@ -117,7 +118,7 @@ def read_corpus(
         elif unwrap:
             texts += unwrap_paragraphs(text)
         else:
-            # A last line end closes the last line: it does not open another one.
+            # The last line end closes the last line and does not open another one.
             texts += [line.strip() for line in text.removesuffix("\n").split("\n")]
     _refuse_empty(texts, paths)
     return Corpus(texts, tuple(sources))
@@ -130,14 +131,14 @@ def read_table(
     label: str | None = None,
     encoding: str | None = None,
 ) -> Corpus:
-    """Reads tables of text, with labels or without.
+    """Reads tables of texts, with or without labels.
 
     Args:
         text: the column of the texts, as in `read_cells`.
-        label: the column of the labels; None for none.
+        label: the column of the labels; None means no labels.
 
     Raises:
-        TextmillError: as `read_corpus`, or a file is no table that has the columns.
+        TextmillError: as in `read_corpus`, or a file is not a table with these columns.
     """
     texts, labels, sources, skipped = [], [], [], 0
     columns = (text, text if label is None else label)
@@ -157,7 +158,7 @@ def read_table(
 
 
 def built_in_corpus() -> Corpus:
-    """The text every Python carries: the topics of its language reference, some 65,000 words."""
+    """Reads the text that comes with Python: topics of its reference, about 65,000 words."""
     from pydoc_data.topics import topics
 
     pages = [topics[name] for name in sorted(topics)]
@@ -167,7 +168,7 @@ def built_in_corpus() -> Corpus:
     seen = set()
     for page in pages:
         for paragraph in unwrap_paragraphs(clean(page)):
-            # Topics quote one another; underlines, rules and grammar tables are no sentences.
+            # Topics repeat each other; underlines, rules and grammar tables are not sentences.
             words = re.findall(r"[^\W\d_]{2,}", paragraph)
             if paragraph not in seen and len(words) * 12 >= len(paragraph) and len(words) >= 5:
                 seen.add(paragraph)
@@ -176,12 +177,12 @@ def built_in_corpus() -> Corpus:
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-    """Files for paths and glob patterns, in order, each once.
+    """Finds the files for paths and glob patterns, in order, each file once.
 
     Raises:
-        TextmillError: something named does not exist, or is a folder.
+        TextmillError: a path does not exist, or is a folder.
     """
-    found: dict[str, str] = {}  # by absolute path: a file may be named in two ways
+    found: dict[str, str] = {}  # by absolute path, because a file may be named in two ways
     for pattern in patterns:
         if os.path.isdir(pattern):
             raise TextmillError(f"{pattern} is a folder; name its files, such as '{pattern}/*.txt'")
@@ -198,13 +199,13 @@ def find_files(patterns: Sequence[str]) -> list[str]:
 
 
 def unwrap_paragraphs(text: str) -> list[str]:
-    """Paragraphs, parted by blank lines, each on one line with single spaces."""
+    """Splits text at blank lines into paragraphs, each on one line with single spaces."""
     paragraphs = (" ".join(block.split()) for block in re.split(r"\n[ \t]*\n", text))
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
 def _as_text(cell: object) -> str:
-    """A cell as text: nothing for null, half a surrogate pair replaced."""
+    """Turns a cell into text: null is empty, half a surrogate pair is replaced."""
     return "" if cell is None else str(cell).encode("utf-8", "replace").decode()
 
 

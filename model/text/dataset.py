@@ -1,7 +1,7 @@
-"""Ids as training batches: windows of one long stream, or padded lines. NumPy and tf.data alike.
+"""Turns ids into training batches: windows of one long stream, or padded lines.
 
-A feeder plans its batches in NumPy; `batches()` makes them there, `tf_data()` in a tf.data
-pipeline. Both give the same arrays in the same order. Shapes: B texts, T time steps.
+A feeder plans its batches in NumPy. `batches()` makes them in NumPy, `tf_data()` in a tf.data
+pipeline; both give the same arrays in the same order. Shapes: B texts, T time steps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ class StreamBatches:
 
     Args:
         ids: the text, int32 [N].
-        batch: B. steps: T.
-        seed: of the offset that shifts the windows each epoch, so that no word is always last.
+        batch: B.
+        steps: T.
+        seed: seed of the offset that shifts the windows in each epoch, so that no word is always
+            the last of its window.
     """
 
     ids: np.ndarray
@@ -39,23 +41,23 @@ class StreamBatches:
 
     @property
     def windows(self) -> int:
-        """Batches of T steps in an epoch, at least 1 where there is text enough."""
+        """Number of batches of T steps in an epoch; below 1 if there is too little text."""
         return (self._rows_length() - self._slack() - 1) // self.steps
 
     @property
     def words(self) -> int:
-        """Words to predict in an epoch."""
+        """Number of words to predict in an epoch."""
         return self.windows * self.steps * self.batch
 
     def plan(self, epoch: int) -> list[int]:
-        """First step of each window, which is the same in every epoch."""
+        """Gives the first step of each window, which is the same in every epoch."""
         return list(range(0, self.windows * self.steps, self.steps))
 
     def _rows_length(self) -> int:
         return (len(self.ids) + 1) // self.batch
 
     def _slack(self) -> int:
-        # Room for the offset: at most a window, and at most an eighth of a short row.
+        # Room for the offset: at most one window, and at most an eighth of a short row.
         return min(self.steps, self._rows_length() // 8)
 
     def _rows(self, epoch: int) -> np.ndarray:
@@ -67,7 +69,10 @@ class StreamBatches:
         return rows.astype(np.int32)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Inputs [B, T], targets [B, T] one word on, weights all one; from a batch on."""
+        """Makes the batches from number `start` on.
+
+        Inputs are [B, T], targets [B, T] are one word ahead, all weights are one.
+        """
         rows = self._rows(epoch)
         for begin in self.plan(epoch)[start:]:
             window = rows[:, begin : begin + self.steps + 1]
@@ -75,7 +80,7 @@ class StreamBatches:
             yield {"ids": window[:, :-1]}, window[:, 1:], ones
 
     def tf_data(self, epoch: int, start: int = 0) -> Any:
-        """The same as a `tf.data.Dataset`."""
+        """Makes the same batches as a `tf.data.Dataset`."""
         import tensorflow as tf
 
         rows, plan = tf.constant(self._rows(epoch)), self.plan(epoch)[start:]
@@ -95,15 +100,15 @@ class StreamBatches:
 
 @dataclass(frozen=True)
 class LineBatches:
-    """Lines of like length padded to a common width, `<eos>` before and after, padding masked.
+    """Lines of similar length padded to a common width, `<eos>` before and after, padding masked.
 
     Args:
         ids: the tokens of all lines, int32 [N].
-        lengths: tokens of each line, int [lines].
-        batch: B at most; the last batch of a width is smaller and is filled with masked rows.
-        seed: of the order, which differs each epoch.
+        lengths: number of tokens of each line, int [lines].
+        batch: B; if the last batch of a width has fewer lines, masked rows fill it up.
+        seed: seed of the order, which differs in each epoch.
         contexts: float32 [lines, C], one for each line, or None.
-        shuffle: False keeps the order.
+        shuffle: False keeps the order of the lines.
     """
 
     ids: np.ndarray
@@ -117,11 +122,11 @@ class LineBatches:
 
     @property
     def cut(self) -> int:
-        """Lines that are longer than the largest width and lose their ends."""
+        """Number of lines that are longer than the largest width and lose their ends."""
         return int(np.sum(self.lengths + 1 > WIDTHS[-1]))
 
     def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """(width, line numbers [B], -1 for none) of each batch."""
+        """Gives (width, line numbers [B]) of each batch; -1 stands for a missing line."""
         random = np.random.default_rng([self.seed, epoch])
         order = np.arange(len(self.lengths))
         if self.shuffle:
@@ -141,7 +146,7 @@ class LineBatches:
 
     @property
     def words(self) -> int:
-        """Words to predict in an epoch, ends included."""
+        """Number of words to predict in an epoch, each `<eos>` included."""
         return int(np.minimum(self.lengths + 1, WIDTHS[-1]).sum())
 
     def _padded(self, width: int, lines: np.ndarray) -> Batch:
@@ -161,12 +166,12 @@ class LineBatches:
         return inputs, targets, weights
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Inputs and targets [B, T], weights 1 for words and `<eos>`, 0 for padding."""
+        """Makes the batches: inputs and targets [B, T], weight 1 for words and `<eos>`, else 0."""
         for width, lines in self.plan(epoch)[start:]:
             yield self._padded(width, lines)
 
     def tf_data(self, epoch: int, start: int = 0) -> Any:
-        """The same as a `tf.data.Dataset`; its plan fixes the shapes, one for each width."""
+        """Makes the same batches as a `tf.data.Dataset`; there is one shape for each width."""
         import tensorflow as tf
 
         plan = self.plan(epoch)[start:]
@@ -183,7 +188,7 @@ class LineBatches:
 
         @tf.autograph.experimental.do_not_convert
         def padded(i: Any) -> Any:
-            # A missing line is -1: modulo the number of rows that is the empty last one.
+            # A missing line is -1; modulo the number of rows, that is the empty last row.
             rows = tf.gather(texts, lines[i] % (len(self.lengths) + 1))
             words = rows.to_tensor(PAD, shape=(self.batch, None))[:, : widths[i] + 1]
             words = tf.pad(words, [[0, 0], [0, widths[i] + 1 - tf.shape(words, tf.int64)[1]]])
@@ -200,8 +205,8 @@ class LineBatches:
 def _feed(data: Any) -> Any:
     """Keeps two batches ready. All parallelism is fixed, so tf.data need not tune itself.
 
-    Its tuning thread sleeps for ever longer times (10 ms, 20, 40 ...), and an iterator that ends
-    waits for it: after a minute of training that was 30 s of nothing.
+    Its tuning thread sleeps longer each time (10 ms, 20, 40 ...), and an iterator that ends waits
+    for it: after a minute of training, this cost 30 s.
     """
     import tensorflow as tf
 

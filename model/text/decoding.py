@@ -1,4 +1,4 @@
-"""Bytes as text: encodings, byte-order marks, line ends, and what is no text."""
+"""Turns bytes into text: encodings, byte-order marks, line ends; refuses binary files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from textmill.model.errors import TextmillError, UsageError
 
-# Byte-order marks. UTF-32's little-endian one starts with UTF-16's, so it is looked at first.
+# Byte-order marks. UTF-32's little-endian mark starts with UTF-16's, so it is checked first.
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -16,16 +16,16 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-# Control characters no text holds in number; tab, newlines and form feed are not among them.
+# Control characters that are rare in text; tab, newlines and form feed are not among them.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _BINARY_SHARE = 0.01
 
 
 def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
-    """Bytes as text: UTF-8 with or without BOM, UTF-16/32 with BOM, or `encoding`.
+    """Decodes bytes: UTF-8 with or without BOM, UTF-16/32 with BOM, or `encoding`.
 
     Raises:
-        TextmillError: the bytes are not valid in that encoding (with the offset), or no text.
+        TextmillError: the bytes are not valid in that encoding (it says where), or are not text.
         UsageError: there is no encoding of that name.
     """
     if encoding is None:
@@ -52,9 +52,9 @@ def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
 
 
 def clean(text: str) -> str:
-    """One kind of line end, pages as paragraphs, no NUL, BOM or zero-width space.
+    r"""Makes all line ends `\n`, page breaks paragraph ends; drops NUL, BOM, zero-width space.
 
-    The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji are written with them.
+    The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     text = re.sub("[\f\u2029]", "\n\n", text)

@@ -1,16 +1,16 @@
-"""A book without what Project Gutenberg puts around it."""
+"""Removes what Project Gutenberg puts around a book."""
 
 from __future__ import annotations
 
 import re
 
-# A title may run over the line's end, hence the dots across lines, and some markers lack the space.
+# A title may continue on the next line, so the dots match line ends. Some markers lack the space.
 _START = re.compile(
     r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.{0,500}?\*\*\*[^\n]*$",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _END = re.compile(r"^\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG", re.IGNORECASE | re.MULTILINE)
-# The shape of the 1990s: the header is a licence that ends in this line, and there is no footer.
+# The form of the 1990s: the header is a licence that ends with this line, and there is no footer.
 _SMALL_PRINT = re.compile(r"^\*END\b.{0,3}THE SMALL PRINT!.*\*END\*[ \t]*$", re.MULTILINE)
 _END_OF_BOOK = re.compile(r"^[ \t]*End of (?:the |this )?Project Gutenberg", re.I | re.MULTILINE)
 _CREDITS = re.compile(
@@ -21,7 +21,7 @@ _CREDITS = re.compile(
 
 
 def strip_gutenberg(text: str) -> str:
-    """The book without Project Gutenberg's header, licence and credits; other text as it is."""
+    """Removes Project Gutenberg's header, licence and credits; any other text stays as it is."""
     end = _END.search(text)
     if end is None:
         return _strip_book(text)
@@ -32,8 +32,8 @@ def strip_gutenberg(text: str) -> str:
 
 
 def _strip_book(text: str, *, ended: bool = False) -> str:
-    """A book without what stands before it, and without its closing line."""
-    # The licence of the 1990s may follow the START marker or stand in its place.
+    """Removes what stands before a book, and its closing line."""
+    # The licence of the 1990s may follow the START marker or replace it.
     starts = [match.end() for match in [_START.search(text)] if match]
     starts += [match.end() for match in _SMALL_PRINT.finditer(text)]
     if not starts and not ended:

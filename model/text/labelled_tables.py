@@ -1,4 +1,4 @@
-"""Tables of texts: the cells of some columns of a .csv, .tsv, JSON Lines or Parquet file."""
+"""Reads tables of texts: the cells of chosen columns of .csv, .tsv, JSON Lines or Parquet files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 
 def table_ending(path: str) -> str | None:
-    """The ending of a table's name, in small letters; None if the file is no table by its name."""
+    """Gives the ending of a table's name in small letters; None if the name is not a table's."""
     ending = os.path.splitext(path)[1].lower()
     return ending if ending in ENDINGS else None
 
 
 def refuse_tables(paths: Iterable[str], *, options: str) -> None:
-    """Refuses tables where plain text is expected.
+    """Refuses tables, if plain text is expected.
 
     Args:
-        options: those that name the columns, for the message.
+        options: the options that name the columns, for the message.
 
     Raises:
-        UsageError: a name ends as a table's does.
+        UsageError: a name has the ending of a table.
     """
     for path in paths:
         if table_ending(path) is not None:
@@ -37,26 +37,26 @@ def refuse_tables(paths: Iterable[str], *, options: str) -> None:
 
 
 def by_number(path: str, columns: Sequence[str]) -> bool:
-    """Whether columns are named by their numbers, so that the file has no header."""
+    """Tells whether columns are given by number, which means that the file has no header."""
     return table_ending(path) in (".csv", ".tsv", ".tab") and all(map(str.isdecimal, columns))
 
 
 def read_cells(
     raw: bytes, *, path: str, columns: Sequence[str], encoding: str | None = None
 ) -> Iterator[tuple[Any, ...]]:
-    """Reads the cells of some columns, row by row.
+    """Reads the cells of the given columns, row by row.
 
     Cells are strings in .csv and .tsv (which has no quoting), and of any type in JSON Lines and
-    Parquet. Blank lines are no rows.
+    Parquet. Blank lines are skipped.
 
     Args:
         raw: the file's bytes.
         path: its name, which says what kind of table it is.
-        columns: by name; or all by number from 1, in a .csv or .tsv without a header.
-        encoding: of the file; None means UTF-8, or what a byte-order mark says.
+        columns: names of columns; or numbers from 1, for a .csv or .tsv without a header.
+        encoding: encoding of the file; None means UTF-8, or what a byte-order mark says.
 
     Raises:
-        TextmillError: the file is no such table, or a column is missing.
+        TextmillError: the file is not such a table, or a column is missing.
         UsageError: a column has the number 0.
     """
     ending = table_ending(path)

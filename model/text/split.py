@@ -1,4 +1,4 @@
-"""Training, validation and test parts of a tokenised corpus: 90, 5 and 5 % by position."""
+"""Splits a tokenised corpus into training, validation and test parts: 90, 5 and 5 %."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Part:
-    """Some of a corpus as provisional ids.
+    """A part of a corpus, as provisional ids.
 
     Attributes:
         ids: int32 [N], positions in `words`; in `stream` mode `END` closes each paragraph.
-        lengths: tokens of each line, or None in `stream` mode.
-        labels: one for each line, or None.
+        lengths: number of tokens of each line, or None in `stream` mode.
+        labels: one label for each line, or None.
         words: the distinct tokens of the whole corpus.
     """
 
@@ -38,21 +38,21 @@ class Part:
     words: list[str]
 
     def encode(self, vocabulary: Vocabulary) -> np.ndarray:
-        """Int32 ids of the vocabulary."""
+        """Gives the ids of the vocabulary, int32 [N]."""
         mapping = np.append(vocabulary.lookup(self.words), EOS).astype(np.int32)
         return mapping[self.ids]  # END is -1 and so takes the last entry
 
     def counts(self) -> np.ndarray:
-        """How often each of `words` stands in this part."""
+        """Counts how often each of `words` occurs in this part."""
         return np.bincount(self.ids[self.ids != END], minlength=len(self.words))
 
     def unknown_rate(self, vocabulary: Vocabulary) -> float:
-        """The share of tokens, `<eos>` not counted, that the vocabulary does not hold."""
+        """Gives the share of tokens, without `<eos>`, that are not in the vocabulary."""
         tokens = self.ids != END
         return float(np.mean(self.encode(vocabulary)[tokens] == UNKNOWN)) if tokens.any() else 0.0
 
     def characters(self, level: str) -> int:
-        """Length of the text, one character counted for each `<eos>`."""
+        """Gives the length of the text; each `<eos>` counts as one character."""
         if self.lengths is None:
             ends = np.flatnonzero(self.ids == END)
             texts = np.split(self.ids, ends)
@@ -63,7 +63,7 @@ class Part:
         return sum(len(join(words, level)) for words in tokens) + len(ends)
 
     def head(self, tokens: int) -> Part:
-        """The first lines or words, about so many tokens of them."""
+        """Gives the first words, or the first lines that hold about this number of tokens."""
         if self.lengths is None:
             return replace(self, ids=self.ids[:tokens])
         lines = max(1, int(np.searchsorted(np.cumsum(self.lengths + 1), tokens)))
@@ -76,17 +76,17 @@ class Part:
 
     @property
     def ends(self) -> int:
-        """How often `<eos>` is to be predicted."""
+        """How many times `<eos>` is to be predicted."""
         return int(np.sum(self.ids == END)) if self.lengths is None else len(self.lengths)
 
     @property
     def tokens(self) -> int:
-        """Words to predict, `<eos>` included."""
+        """Number of words to predict, each `<eos>` included."""
         return len(self.ids) + (0 if self.lengths is None else len(self.lengths))
 
 
 def whole(texts: TokenizedTexts, *, mode: str, labels: list[str] | None = None) -> Part:
-    """The whole corpus as one part."""
+    """Makes one part of the whole corpus."""
     if mode == "stream":
         stream = np.insert(texts.ids, np.cumsum(texts.lengths), END).astype(np.int32)
         return Part(stream, None, None, texts.words)
@@ -94,17 +94,17 @@ def whole(texts: TokenizedTexts, *, mode: str, labels: list[str] | None = None) 
 
 
 def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:
-    """Tokenises a corpus: one part with all of it."""
+    """Tokenises a whole corpus into one part."""
     return whole(tokenize_texts(corpus.texts, level), mode=mode, labels=corpus.labels)
 
 
 def split(part: Part) -> dict[str, Part]:
-    """The parts `train`, `valid` and `test`, cut by position in words or lines.
+    """Cuts the parts `train`, `valid` and `test` by position in words or lines.
 
-    Tables are often sorted by label, so labelled lines go into a fixed random order first.
+    Tables are often sorted by label, so labelled lines are first put into a fixed random order.
 
     Raises:
-        TextmillError: the corpus is too small to give each part a line or some words.
+        TextmillError: the corpus is too small for three parts.
     """
     if part.lengths is None:
         cuts = _cuts(len(part.ids), least=400, unit="words")

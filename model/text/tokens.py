@@ -1,13 +1,13 @@
-"""Text to tokens and back. Joiner marks make the word level reversible.
+"""Splits text into tokens and joins them again. Joiner marks make the word level reversible.
 
-Every boundary between two tokens that holds no white space carries one mark: on the left of the
-right-hand token if that is punctuation, else on the right of the left-hand one if that is, else
-(two words, as in scripts without spaces) on the left of the right-hand word:
+Where two tokens have no white space between them, one of them gets a mark: the right one, on its
+left side, if it is punctuation; otherwise the left one, on its right side, if that is punctuation;
+otherwise (two words, as in scripts without spaces) the right one, on its left side:
 
     “Don't stop!”  ->  “■  Don't  stop  ■!  ■”
 
-So a word is the same vocabulary entry whatever punctuation stands beside it. A literal mark in the
-text is escaped.
+So a word is the same vocabulary entry whatever punctuation stands beside it. A mark that is in the
+text itself is escaped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from typing import Any
 
 MARK = "■"
-# Not of the class So, or an emoji sequence could swallow it.
+# It is not in the Unicode class So: otherwise it could become a part of an emoji sequence.
 ESCAPE = "⁜"
 _ESCAPED = {ESCAPE: ESCAPE + "0", MARK: ESCAPE + "1"}
 
-# RE2 syntax. Its \s is ASCII only, hence the separators (Z) and control characters beside it.
+# RE2 syntax. Its \s is ASCII only, so separators (Z) and control characters are added.
 _SPACE = r"[\s\p{Z}\p{Cc}]"
-# The splitting op ends its input at a NUL, so that goes first.
+# The splitting op stops reading at a NUL, so NULs are dropped before it.
 _DROPPED = r"[\x{00}\x{FEFF}\x{200B}]"
 # U+200C and U+200D shape words of Persian and Indic scripts: they belong to the word.
 _LETTER = r"[\p{L}\p{M}\p{N}\x{200C}\x{200D}]"
-# Scripts written without spaces: each character stands for itself.
+# In scripts written without spaces, each character is a token.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _WORD = rf"(?:{_UNSPACED}|{_LETTER}+(?:['’]{_LETTER}+)*)"
 _TONES = r"[\x{FE0F}\x{1F3FB}-\x{1F3FF}\x{20E3}]*"
@@ -78,13 +78,13 @@ def _mark(tokens: Any, begin: Any, end: Any) -> Any:
 
 
 def surface(token: str) -> str:
-    """A word-level token as it stands in text: marks taken off, escapes undone."""
+    """Gives a word-level token as it stands in text, without marks and escapes."""
     _, body, _ = parts(token)
     return body
 
 
 def parts(token: str) -> tuple[bool, str, bool]:
-    """(joined to the left, surface, joined to the right) of a word-level token."""
+    """Gives (joined to the left, surface, joined to the right) of a word-level token."""
     left, right = token.startswith(MARK), token.endswith(MARK)
     body = token[left : len(token) - right]
     for literal, escaped in reversed(_ESCAPED.items()):
@@ -93,11 +93,11 @@ def parts(token: str) -> tuple[bool, str, bool]:
 
 
 def join(tokens: Sequence[str], level: str, *, glued: bool = True) -> str:
-    """Tokens as text.
+    """Joins tokens into text.
 
     Args:
-        glued: no space goes before the first token; False where it continues a text that a word
-            must be parted from.
+        glued: True puts no space before the first token; False puts one before a word, because
+            the tokens continue a text.
     """
     if level == "char":
         return "".join(tokens)

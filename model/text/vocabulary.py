@@ -1,4 +1,4 @@
-"""Words and their ids: one interface for the levels word, char and whitespace."""
+"""Maps words to ids and back: one interface for the levels word, char and whitespace."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TokenizedTexts:
     """Texts as provisional ids, before a vocabulary is chosen.
 
     Attributes:
-        ids: int32 [tokens], positions in `words`, of all texts one after the other.
-        lengths: int64 [texts], tokens of each text.
+        ids: int32 [tokens], positions in `words`; all texts one after the other.
+        lengths: int64 [texts], number of tokens of each text.
         words: the distinct tokens in order of first appearance.
     """
 
@@ -36,7 +36,7 @@ class TokenizedTexts:
 
 
 def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
-    """Tokenises a corpus with tf.data; memory holds ids and distinct words, not strings."""
+    """Tokenises a corpus with tf.data; memory holds the ids and each distinct word once."""
     known: dict[bytes, int] = {}
     ids, lengths = [], []
     for flat, row_lengths in _token_batches(texts, level):
@@ -54,7 +54,7 @@ def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
 def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import tensorflow as tf
 
-    @tf.autograph.experimental.do_not_convert  # a second saved: there is no Python flow in it
+    @tf.autograph.experimental.do_not_convert  # saves a second: it has no Python control flow
     def split(batch: Any) -> Any:
         tokens = tokenize(batch, level)
         return tokens.flat_values, tokens.row_lengths()
@@ -66,20 +66,20 @@ def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarra
 
 
 class Vocabulary:
-    """Tokens with ids: reserved ones first, then by falling count, ties by code point.
+    """Tokens with ids: reserved tokens first, then by falling count, ties by code point.
 
     Args:
         level: see `VocabularySettings`.
         words: tokens in the order of their ids, the reserved ones first.
-        counts: how often each was seen in the training part.
+        counts: how often each token was seen in the training part.
     """
 
     def __init__(self, *, level: str, words: Sequence[str], counts: Sequence[int]):
         self.level = level
         self.words = tuple(words)
         self.counts = tuple(int(count) for count in counts)
-        # A literal `<eos>` or `<pad>` in a whitespace corpus is a word nobody knows: text from
-        # outside must not end a sequence. A literal `<unk>` is what it says.
+        # `<eos>` or `<pad>` written in a whitespace corpus is an unknown word, because text from
+        # outside must not end a sequence. `<unk>` written there means `<unk>`.
         special = {RESERVED[PAD], RESERVED[EOS]}
         self.ids = {word: i for i, word in enumerate(self.words) if word not in special}
 
@@ -95,12 +95,12 @@ class Vocabulary:
         *,
         ends: int = 0,
     ) -> Vocabulary:
-        """The most frequent words within the settings' limits.
+        """Builds a vocabulary of the most frequent words within the settings' limits.
 
         Args:
             words: distinct tokens.
-            counts: int [words], how often each was seen in the training part.
-            ends: how often `<eos>` was.
+            counts: int [words], how often each token was seen in the training part.
+            ends: how often `<eos>` was seen there.
         """
         assert settings.min_count is not None
         reserved = set(RESERVED)
@@ -116,7 +116,7 @@ class Vocabulary:
         )
 
     def lookup(self, words: Iterable[str]) -> np.ndarray:
-        """int32 ids of tokens, `UNKNOWN` for those it does not hold."""
+        """Gives the ids of tokens, int32; `UNKNOWN` for tokens that are not in the vocabulary."""
         return np.fromiter((self.ids.get(word, UNKNOWN) for word in words), np.int32)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -124,10 +124,10 @@ class Vocabulary:
         return [self.lookup(tokens) for tokens in self.tokens(texts)]
 
     def encode_prompts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, bool]]:
-        """Ids of texts that go on, each with whether the next token joins it without a space.
+        """Gives the ids of texts to be continued, and whether the next token needs no space.
 
-        At its open end a text does not say whether its last punctuation will be followed by a
-        space: it is read as the form seen more often in training, which has the lower id.
+        The text does not show whether a space will follow its last punctuation mark. The form that
+        was seen more often in training is taken, which has the lower id.
         """
         out = []
         for text, tokens in zip(texts, self.tokens(texts), strict=True):
@@ -141,11 +141,11 @@ class Vocabulary:
         return out
 
     def decode(self, ids: Iterable[int], *, glued: bool = True) -> str:
-        """Text of ids; `glued` as in `text.tokens.join`."""
+        """Gives the text of ids; `glued` as in `text.tokens.join`."""
         return join([self.words[i] for i in ids], self.level, glued=glued)
 
     def ids_of_surface(self, word: str) -> list[int]:
-        """All entries that stand for a word in text, with whatever joiner marks."""
+        """Finds all entries that stand for a word in text, whatever joiner marks they have."""
         if self.level != "word":
             return [self.ids[word]] if word in self.ids else []
         return self._surfaces.get(word, [])
@@ -167,7 +167,7 @@ class Vocabulary:
     # -- the text file ---------------------------------------------------------------------------
 
     def to_text(self) -> str:
-        """One entry a line in the order of ids: the token, a tab, its count."""
+        """Writes one entry on each line, in the order of ids: the token, a tab, its count."""
         rows = (f"{_quote(w)}\t{c}\n" for w, c in zip(self.words, self.counts, strict=True))
         return f"{_HEADER} level={self.level}\n" + "".join(rows)
 
@@ -176,7 +176,7 @@ class Vocabulary:
         """Reads what `to_text` wrote.
 
         Raises:
-            TextmillError: a line is not of that form; the message names it.
+            TextmillError: a line does not have that form; the message names the line.
         """
         header, *rows = text.split("\n")
         level = header.removeprefix(_HEADER + " level=")
@@ -194,7 +194,7 @@ class Vocabulary:
         return cls(level=level, words=words, counts=counts)
 
 
-@cache  # one program a process serves all vocabularies of a level
+@cache  # one program in each process serves all vocabularies of a level
 def _tokenizer(level: str) -> Any:
     import tensorflow as tf
 
@@ -205,7 +205,7 @@ def _tokenizer(level: str) -> Any:
 
 
 def _quote(word: str) -> str:
-    # White space, control and lone format characters would be invisible or break the line.
+    # White space, control characters and format characters would be invisible or end the line.
     def escape(match: re.Match[str]) -> str:
         return f"\\u{{{ord(match[0]):x}}}"
 

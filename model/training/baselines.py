@@ -1,4 +1,4 @@
-"""Count-based yardsticks: a unigram model and an interpolated modified Kneser-Ney n-gram model.
+"""Count-based baselines: a unigram model and an interpolated modified Kneser-Ney n-gram model.
 
 Chen and Goodman, "An empirical study of smoothing techniques for language modeling" (1999),
 section 3: p(w | h) = max(c(hw) - D, 0) / c(h.) + gamma(h) p(w | h'), where h' is h without its
@@ -17,7 +17,7 @@ from textmill.model.text.vocabulary import EOS, Vocabulary
 
 
 def unigram(train: Part, test: Part, vocabulary: Vocabulary) -> Likelihood:
-    """Relative frequencies of the training part with one added to each count."""
+    """Likelihood under relative frequencies of the training part, one added to each count."""
     counts = np.bincount(_sequence(train, vocabulary)[0], minlength=len(vocabulary)) + 1.0
     counts[0] = 0.0  # <pad> is never a word
     words, real = _sequence(test, vocabulary)
@@ -28,8 +28,8 @@ def unigram(train: Part, test: Part, vocabulary: Vocabulary) -> Likelihood:
 def kneser_ney(train: Part, test: Part, vocabulary: Vocabulary, *, order: int = 5) -> Likelihood:
     """Likelihood of the test part under the n-gram model of the training part.
 
-    In `stream` mode contexts reach over `<eos>` as the network's state does; in `lines` mode they
-    start at the line's own beginning.
+    In `stream` mode contexts reach across `<eos>`, as the network's state does; in `lines` mode
+    they begin with the line.
     """
     words, _ = _sequence(train, vocabulary)
     test_words, real = _sequence(test, vocabulary)
@@ -41,10 +41,10 @@ def kneser_ney(train: Part, test: Part, vocabulary: Vocabulary, *, order: int = 
 
 
 def _sequence(part: Part, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Words in order with an `<eos>` before them, and which of them are to be predicted."""
+    """Gives the words in order after an `<eos>`, and which of them are to be predicted."""
     ids = part.encode(vocabulary)
     if part.lengths is not None:
-        # Each line closes with the <eos> that opens the next: one is enough for both.
+        # One <eos> is enough to end a line and to begin the next.
         ids = np.insert(ids, np.cumsum(part.lengths), EOS)
     words = np.concatenate([[EOS], ids])
     return words, np.arange(len(words)) > 0
@@ -54,10 +54,10 @@ class KneserNey:
     """An interpolated modified Kneser-Ney model over ids.
 
     Args:
-        words: the training text, int [N], from the `<eos>` that opens it.
-        vocabulary: V, for the uniform distribution; `<pad>` is left out of it.
+        words: the training text, int [N], beginning with an `<eos>`.
+        vocabulary: V, for the uniform distribution, which leaves out `<pad>`.
         order: n.
-        lines: no n-gram reaches back over an `<eos>`.
+        lines: whether n-grams stop at an `<eos>`.
     """
 
     def __init__(self, words: np.ndarray, *, vocabulary: int, order: int = 5, lines: bool = False):
@@ -67,9 +67,9 @@ class KneserNey:
         self._fit(self._grams(words, learn=True))
 
     def _grams(self, words: np.ndarray, *, learn: bool) -> list[np.ndarray]:
-        """The number of the n-gram that ends at each position, for n = 1.., -1 for none known.
+        """Numbers the n-gram that ends at each position, for n = 1..; -1 if it is not known.
 
-        An n-gram's key is (number of the last n-1 words' gram, word n positions back): numbers
+        An n-gram's key is (number of the (n-1)-gram of its last words, its first word), so numbers
         stay small and no key overflows.
         """
         words = words.astype(np.int64)
@@ -87,7 +87,7 @@ class KneserNey:
                 table = np.unique(keys[keys >= 0])
                 self._tables.append(table)
             table = self._tables[n - 1]
-            if not len(table):  # no text is that long
+            if not len(table):  # no text has n words
                 out.append(np.full(len(words), -1))
                 continue
             at = np.minimum(np.searchsorted(table, keys), len(table) - 1)
@@ -101,8 +101,8 @@ class KneserNey:
             size = len(self._tables[n - 1])
             counts = np.bincount(grams[n - 1][known], minlength=size)
             if n < self.order:
-                # Distinct left neighbours: an (n+1)-gram's key holds the n-gram it ends in. What
-                # opens a text or a line has none and keeps its count.
+                # Counts distinct left neighbours: an (n+1)-gram's key holds the n-gram it ends in.
+                # An n-gram that only begins texts or lines has none and keeps its count.
                 neighbours = np.bincount(self._tables[n] // self.vocabulary, minlength=size)
                 counts = np.where(neighbours > 0, neighbours, counts)
             contexts = np.zeros(size, np.int64)
@@ -113,7 +113,7 @@ class KneserNey:
             self._levels.insert(0, _Level(counts, contexts, width))
 
     def probabilities(self, words: np.ndarray) -> np.ndarray:
-        """p of each word given those before it, float64 [N]; the first has nothing before it."""
+        """Gives p of each word, given the words before it, float64 [N]."""
         grams = self._grams(words, learn=False)
         probability = np.full(len(words), 1.0 / (self.vocabulary - 1))
         for n in range(1, self.order + 1):
@@ -127,7 +127,7 @@ class KneserNey:
 
 
 class _Level:
-    """Counts of one order: discounted share of an n-gram, and what is left for the order below."""
+    """Counts of one order: an n-gram's discounted share, and what is left for the lower order."""
 
     def __init__(self, counts: np.ndarray, contexts: np.ndarray, width: int):
         of_count = [int(np.sum(counts == c)) for c in range(5)]
@@ -152,9 +152,9 @@ class _Level:
 
 
 def _discounts(of_count: list[int]) -> list[float]:
-    """D1, D2, D3+ from the numbers of n-grams seen 1, 2, 3 and 4 times (Chen and Goodman, eq. 26).
+    """Gives D1, D2, D3+ from the numbers of n-grams seen 1, 2, 3 and 4 times (eq. 26).
 
-    Tiny corpora may lack a count of counts; the discounts are then kept inside [0, count].
+    In tiny corpora one of these numbers may be 0; the discounts are kept inside [0, count].
     """
     n1, n2, n3, n4 = (max(n, 1) for n in of_count[1:5])
     y = n1 / (n1 + 2 * n2)

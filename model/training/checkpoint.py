@@ -1,4 +1,4 @@
-"""One file that holds all of a training run: arrays and a record, whole or not at all."""
+"""A training run's state in one file, which is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _RECORD = "record"
 
 
 class Checkpoint:
-    """A training run's file.
+    """The file that a training run is saved in.
 
     Args:
-        path: of the file, `.npz`; its folder is made when it is first written.
-        digest: of what the run is made of. A file of another digest is of no use.
-        about: what JSON can hold, to be read by `about` before a run can be set up to go on.
+        path: path of the `.npz` file; its folder is made when it is first written.
+        digest: hash of all that decides the run's steps. A file with another digest is refused.
+        about: JSON values that the function `about` reads before a run is set up to go on.
     """
 
     def __init__(self, path: Path, digest: str, *, about: dict[str, Any] | None = None):
         self.path, self.digest, self._about = path, digest, about or {}
 
     def save(self, state: State) -> None:
-        """Replaces the file; a crash leaves the old one or the new one.
+        """Replaces the file; after a crash, either the old or the new file is there.
 
         Raises:
             TextmillError: it cannot be written.
@@ -50,10 +50,10 @@ class Checkpoint:
             ) from None
 
     def load(self) -> State:
-        """What `save` was given.
+        """Reads what `save` wrote.
 
         Raises:
-            TextmillError: there is no file, it is damaged, or of another run.
+            TextmillError: there is no file, it is damaged, or it belongs to another run.
         """
         arrays, record = _read(self.path)
         del record["about"]
@@ -66,7 +66,7 @@ class Checkpoint:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What a checkpoint's run wrote about itself.
+    """Reads what the run of a checkpoint wrote about itself.
 
     Raises:
         TextmillError: there is no file, or it is damaged.

@@ -1,8 +1,8 @@
 """The training loop: any Keras backend, a schedule fixed at its start, the best weights kept.
 
-The length of a run is counted in words to train on. Where minutes are given, the first seconds
-measure the speed and fix that number; from then on nothing hangs on the clock, so a run that is
-stopped and resumed goes through the same steps, on a CPU bit by bit, as one that is not.
+The length of a run is counted in words to train on. If minutes are given, the first seconds
+measure the speed and fix that number. From then on nothing depends on the clock, so a run that is
+stopped and resumed makes the same steps as one that is not, on a CPU bit by bit.
 """
 
 from __future__ import annotations
@@ -30,32 +30,35 @@ from textmill.model.training.recipe import PLAIN, Recipe
 
 _WARM_UP = 0.03  # share of the training over which the rate rises
 _LEAST_RATE = 0.01  # share of the peak rate at the end
-_VALIDATION_SHARE = 0.1  # of the time, at most, goes into validation when minutes count
-_MOST_CHECKS = 20  # validations when minutes count
-# The speed is measured over so many seconds or so much of the budget, whichever is less, and at
-# least so many steps of a length that was seen before: the first ones are compiled.
+_VALIDATION_SHARE = 0.1  # largest share of the time for validations, if minutes are given
+_MOST_CHECKS = 20  # most validations, if minutes are given
+# The speed is measured over this many seconds or this share of the budget, whichever is less, and
+# over at least this many steps whose shape was seen before, as the first of a shape is compiled.
 _MEASURE_SECONDS, _MEASURE_SHARE, _MEASURE_STEPS = 8.0, 0.04, 5
-_SPARE = 0.02  # of the budget, for what is slower later
+_SPARE = 0.02  # share of the budget kept in case later steps are slower
 _AVERAGE_EVERY = 20  # steps
-_AVERAGE_SHARE = 0.1  # of the steps so far, about the last of which the average is taken over
-# A run diverges if its loss stays so many nats above its best for so many steps.
+_AVERAGE_SHARE = 0.1  # the average is over about this last share of the steps so far
+# A run diverges if its mean loss over this many steps is this many nats above the lowest.
 _WORSE, _WORSE_STEPS = 1.5, 20
 _MOST_RESTARTS = 5
-_SLOWER = 0.5  # the rate after a restart, over the one before
+_SLOWER = 0.5  # a restart multiplies the rate by this
 
 
 @dataclass
 class History:
-    """What happened.
+    """What happened in a training run.
 
     Attributes:
-        validations: epoch, step, learning rate, training perplexity since the last one, validation
-            perplexity, seconds.
-        words: words trained on. seconds: of training, validations included.
-        feed_seconds: of these spent waiting for batches.
+        validations: epoch, step, learning rate, training perplexity since the last validation,
+            validation perplexity and seconds of each validation.
+        words: number of words trained on.
+        seconds: seconds of training, validations included.
+        feed_seconds: seconds of these spent waiting for batches.
+        epochs: passes over the training part.
         stopped: why it ended: `epochs`, `minutes`, `patience`, `enough`, `diverged` or
             `interrupted`.
-        restarts: from the last good point, after the loss went astray.
+        best_perplexity: the lowest validation perplexity.
+        restarts: how often training went back to the last good point after it diverged.
     """
 
     validations: list[dict[str, float]] = field(default_factory=list)
@@ -70,15 +73,20 @@ class History:
 
 @dataclass
 class _Place:
-    """Where a run is; with the arrays, all that a resumed run goes on from.
+    """Where a run is; a resumed run goes on from this and the arrays.
 
     Attributes:
-        step: steps made. epoch, window: of the next batch.
+        step: number of steps made.
+        epoch: epoch of the next batch.
+        window: number of the next batch in its epoch.
         total: words of the whole run, None until the speed is known.
-        checks: validations of the whole run. checked: of these done.
-        losses: of the steps since the last validation, in nats. recent: of the last steps.
-        lowest: the least mean of `recent` so far.
-        slower: what divergences have made of the rate.
+        checks: number of validations planned for the whole run.
+        checked: number of validations done.
+        since_best: validations since the best one.
+        losses: losses of the steps since the last validation, in nats.
+        recent: losses of the last steps.
+        lowest: the lowest mean of `recent` so far.
+        slower: factor on the rate, smaller after each divergence.
     """
 
     step: int = 0
@@ -111,17 +119,18 @@ def fit(
     """Trains the network in place and leaves the weights with the best validation in it.
 
     Args:
-        validate: gives the validation perplexity of the network as it is.
+        validate: gives the validation perplexity of the network with its present weights.
         started: `time.monotonic()` at the start, from which `settings.minutes` counts.
-        use_tf_data: feed by tf.data instead of NumPy.
-        recipe: rate and penalties, where the settings name none.
-        watch: is given step and scalars at each validation, while the network holds the weights
-            that were judged.
-        checkpoint: is written every `settings.checkpoint_minutes`, and when the run is interrupted.
-        resume: go on from it.
+        use_tf_data: whether batches come from tf.data instead of NumPy.
+        recipe: rate and penalties that the settings do not give.
+        watch: called with step and scalars at each validation, while the network holds the
+            validated weights.
+        checkpoint: written every `settings.checkpoint_minutes`, and when the run is interrupted.
+        resume: whether the run goes on from the checkpoint.
 
     Raises:
-        TextmillError: the loss is not a number from the start, or the checkpoint is of no use.
+        TextmillError: training diverges again and again from the start, or the checkpoint is
+            missing, damaged or of another run.
     """
     recipe = recipe.given(settings)
     run = _Fit(
@@ -138,7 +147,7 @@ class _Stop(Exception):
 
 
 class _Interrupted(Exception):
-    """Someone wants the run to end; it stands between two steps."""
+    """A signal asked the run to end; it is raised between two steps."""
 
 
 class _Fit:
@@ -168,8 +177,8 @@ class _Fit:
         )
         self.trainee.compile(
             optimizer=_optimizer(settings, recipe.learning_rate),
-            # Measured: XLA makes TensorFlow's LSTM loop no faster on a CPU, and keeps it from
-            # cuDNN on a GPU. JAX knows no other way.
+            # Measured: XLA does not speed up TensorFlow's LSTM loop on a CPU, and prevents cuDNN
+            # on a GPU. JAX needs it.
             jit_compile=keras.backend.backend() == "jax",
         )
         self.trainee.optimizer.build(self.trainee.trainable_variables)
@@ -179,7 +188,7 @@ class _Fit:
         if settings.epochs is not None and settings.minutes is None:
             self.place.total = settings.epochs * feeder.words
             self.place.checks = settings.epochs
-        self.paces: list[tuple[int, float]] = []  # words and seconds of steps, until it is known
+        self.paces: list[tuple[int, float]] = []  # words and seconds of steps that are measured
         self.shapes: set[tuple[int, ...]] = set()
         self.last_end = self.last_saved = time.monotonic()
         self.interrupted = False
@@ -211,7 +220,7 @@ class _Fit:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """Ctrl-C waits for the end of a step, so that what is saved is a whole one; twice, not."""
+        """Lets Ctrl-C wait for the end of a step, so that a whole step is saved; a second stops."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -237,7 +246,7 @@ class _Fit:
         return by_epochs or (total is not None and self.history.words >= total)
 
     def _epoch(self) -> None:
-        """The rest of an epoch, or of the run."""
+        """Trains to the end of an epoch or of the run."""
         place = self.place
         if not place.window:
             self.trainee.forget()
@@ -252,7 +261,7 @@ class _Fit:
                 break
             self._train(*batch)
             if self.history.restarts > restarts:
-                return  # it stands at another place now
+                return  # the run has gone back to an earlier place
             place.window += 1
             self.history.epochs = place.epoch + place.window / windows
             if place.window == windows:
@@ -283,7 +292,7 @@ class _Fit:
         seconds = time.monotonic() - before
         if place.total is None:
             now = time.monotonic()
-            if tuple(targets.shape) in self.shapes:  # with all that was between it and the last
+            if tuple(targets.shape) in self.shapes:  # counts the time between two steps as well
                 self.paces.append((words, now - self.last_end))
             self.shapes.add(tuple(targets.shape))
             self.last_end = now
@@ -293,7 +302,7 @@ class _Fit:
         self.report.progress(self._share(), loss=shown, rate=words / seconds)
 
     def _share(self) -> float:
-        """Share of the training that is done; 0 until its length is known."""
+        """Gives the share of the training that is done; 0 until its length is known."""
         return min(1.0, self.history.words / self.place.total) if self.place.total else 0.0
 
     def _rate(self) -> float:
@@ -304,7 +313,7 @@ class _Fit:
         )
 
     def _measure(self) -> None:
-        """Fixes the length of a run of so many minutes, once the speed is known."""
+        """Fixes the length of a run that has a time limit, once the speed is known."""
         assert self.settings.minutes is not None
         budget, measured = self.settings.minutes * 60, sum(seconds for _, seconds in self.paces)
         if len(self.paces) < _MEASURE_STEPS or measured < min(
@@ -346,7 +355,7 @@ class _Fit:
     # -- averaged weights --------------------------------------------------------------------------
 
     def _add_to_average(self) -> None:
-        """A running mean over about the last tenth of the steps so far (Polyak and Juditsky)."""
+        """Updates a running mean over about the last tenth of the steps (Polyak and Juditsky)."""
         now = self.network.arrays()
         if not self.average:
             self.average = now
@@ -358,7 +367,7 @@ class _Fit:
     # -- validation --------------------------------------------------------------------------------
 
     def _check(self, *, last: bool = False) -> None:
-        """Validates, keeps the weights if they are the best, may end the run."""
+        """Validates, keeps the weights if they are the best, and may end the run."""
         place = self.place
         if not place.losses:
             return
@@ -427,7 +436,7 @@ class _Fit:
         seconds = self.history.seconds
         self.restore(self.good)
         self.history.restarts, self.place.slower = restarts, slower
-        self.history.seconds = seconds  # of runs before this one
+        self.history.seconds = seconds  # those of earlier runs only
 
     # -- all of it as arrays -----------------------------------------------------------------------
 
@@ -435,7 +444,7 @@ class _Fit:
         return [*self.trainee.variables, *self.trainee.optimizer.variables]
 
     def _state(self) -> State:
-        """A copy of everything that the next steps hang on."""
+        """Copies everything that the next steps depend on."""
         arrays = {
             f"variable/{i}": np.array(keras.ops.convert_to_numpy(variable))
             for i, variable in enumerate(self._variables())
@@ -447,7 +456,7 @@ class _Fit:
         return arrays, {"history": history, "place": copy.deepcopy(asdict(self.place))}
 
     def restore(self, state: State) -> None:
-        """The state as `_state` gave it, but for the seconds spent: they stay spent."""
+        """Goes back to a state that `_state` gave."""
         arrays, record = state[0], copy.deepcopy(state[1])
         for i, variable in enumerate(self._variables()):
             variable.assign(arrays[f"variable/{i}"])
@@ -489,7 +498,7 @@ def _optimizer(settings: TrainSettings, rate: float) -> Any:
 
 
 def _rate(share: float, schedule: str = "cosine") -> float:
-    """The learning rate over its peak: linear warm-up, then the way down to nearly zero."""
+    """Gives the learning rate relative to its peak: linear warm-up, then the schedule."""
     if share < _WARM_UP:
         return max(share / _WARM_UP, 0.05)
     rest = (share - _WARM_UP) / (1 - _WARM_UP)

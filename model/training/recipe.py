@@ -1,8 +1,8 @@
-"""Sizes, rate and regularisation for a corpus and a budget, where the user names none.
+"""Chooses sizes, rate and regularisation for a corpus and a budget, unless the user gives them.
 
-What a run can afford is counted in passes over its training part: the words that this machine
-trains on in the budget, over those there are. The more passes, the more is dropped; a larger
-network is taken where it still gets passes enough. docs/benchmarks.md tells what it was tuned on.
+A budget is counted in passes over the training part: the words that this machine can train on in
+the time, divided by the words of the part. More passes mean more dropout. A larger network is
+taken if it still gets enough passes. docs/benchmarks.md says what this was tuned on.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass, replace
 from textmill.model.network.adaptive_cuts import AUTO_WORDS
 from textmill.model.settings import AUTO, PRESETS, Preset, TrainSettings
 
-# The rule guesses speed, and need not guess well: twice the passes drop a tenth more. A core does
-# so many operations a second in large products, and more than eight cores do not help; a GPU does
-# so many in an LSTM of these sizes.
+# The speed is a rough guess, which is enough: twice the passes raise the dropout by only 0.1.
+# Operations a second: of a core in large products, where more than eight cores do not help; of a
+# GPU in an LSTM of these sizes.
 _CORE, _MOST_CORES, _GPU = 6e10, 8, 8e12
 _OPERATIONS = 6  # for each weight and word: a multiply-add forwards, two backwards
-_FREQUENT = 2_000  # an adaptive output costs about what a dense one of so many words does
-_MINUTES = 15.0  # for which sizes are chosen where no budget is given
-_LEAST_WORDS = {"large": 1_000_000, "medium": 500_000}  # of the training part
-_LEAST_PASSES = 6.0  # a larger network needs so many
-_RATE, _RATE_UNITS = 4e-3, 256  # peak rate of AdamW, lower by the root for more units
+_FREQUENT = 2_000  # an adaptive output costs about as much as a dense one of this many words
+_MINUTES = 15.0  # the budget that sizes are chosen for, if none is given
+_LEAST_WORDS = {"large": 1_000_000, "medium": 500_000}  # words of the training part
+_LEAST_PASSES = 6.0  # passes that a larger network needs
+_RATE, _RATE_UNITS = 4e-3, 256  # AdamW's peak rate; divided by the root of units / 256 above 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class Recipe:
     learning_rate: float
 
     def given(self, train: TrainSettings) -> Recipe:
-        """This recipe, with the values that the settings name."""
+        """Gives this recipe with the values that the settings give."""
         named = {name: getattr(train, name, None) for name in asdict(self)}
         return replace(self, **{name: v for name, v in named.items() if v is not None})
 
 
-# No regularisation: for networks made by hand.
+# No regularisation, for networks made by hand.
 PLAIN = Recipe(
     embedding=0,
     hidden=0,
@@ -69,13 +69,16 @@ def choose(
     cores: int,
     gpus: int,
 ) -> Recipe:
-    """A recipe.
+    """Chooses a recipe.
 
     Args:
         preset: sizes, or their name in `PRESETS`, or `auto`.
-        words: of the training part.
-        minutes, epochs: the budget; with both, what is less.
-        cores, gpus: of the machine.
+        words: number of words in the training part.
+        vocabulary: number of entries of the vocabulary.
+        minutes: the budget in minutes, if any.
+        epochs: the budget in passes, if any; with both, the smaller one counts.
+        cores: number of the machine's cores.
+        gpus: number of the machine's GPUs.
     """
 
     def passes(size: Preset) -> float:
@@ -111,7 +114,7 @@ def choose(
 
 
 def _weights(size: Preset) -> int:
-    """Of the LSTM layers and the projection."""
+    """Counts the weights of the LSTM layers and the projection."""
     inputs = [size.embedding] + [size.hidden] * (size.layers - 1)
     lstms = sum(4 * size.hidden * (width + size.hidden) for width in inputs)
     return lstms + (size.hidden * size.embedding if size.hidden != size.embedding else 0)

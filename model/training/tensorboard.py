@@ -1,7 +1,7 @@
-"""Training watched in TensorBoard: scalars, samples, and how the true words rank.
+"""Writes TensorBoard logs of a training: scalars, samples and the ranks of the true words.
 
-The package tensorboard need not be installed: its own writers (`tf.summary.scalar` and the like)
-want it, `tf.summary.write` with metadata made by hand writes the same events without it.
+The package tensorboard need not be installed. Only its own writers (`tf.summary.scalar` and the
+like) need it; `tf.summary.write` with metadata made by hand writes the same events without it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
 
 _RANKED = 2_000  # words of the validation part whose ranks are found
-_LOOKED_AT = 40_000  # words among which those of one label are looked for
+_LOOKED_AT = 40_000  # first words of a part, which are searched for lines of one label
 _WINDOW = 64  # time steps read at once
-_MOST_LOGITS = 512  # rows of V logits held at once
+_MOST_LOGITS = 512  # rows of V logits in memory at once
 _PLUGINS = {"scalars": 1, "text": 2, "histograms": 2}  # plug-in: DataClass of summary.proto
 _RANK = (
     "log2(rank + 1) of the true next word; rank: how many words the model finds more probable. "
@@ -30,16 +30,18 @@ _RANK = (
 
 
 class Watch:
-    """Writes a training to a folder of TensorBoard logs.
+    """Writes TensorBoard logs of a training to a folder.
 
     Tags: each scalar by its name, `sample/temperature_T` for each temperature, and `log2_rank`, a
-    histogram of log2(rank + 1), see `ranks`, in buckets of width 1. All samples are drawn from the
-    same seed, so that a change is the network's.
+    histogram of log2(rank + 1), see `ranks`, in buckets of width 1. All samples are drawn with the
+    same seed, so that a change comes from the network.
 
     Args:
-        folder: is made if absent.
-        vocabulary: the network's.
-        temperatures: of the samples. words: of a sample, at most. seed: of the samples.
+        folder: folder of the logs; it is made if absent.
+        vocabulary: the network's vocabulary.
+        temperatures: temperatures of the samples.
+        words: largest number of words of a sample.
+        seed: seed of the samples.
 
     Raises:
         TextmillError: the folder cannot be written.
@@ -68,7 +70,7 @@ class Watch:
     def __call__(
         self, step: int, scalars: dict[str, float], network: LanguageModel, valid_ids: np.ndarray
     ) -> None:
-        """Writes what there is to see at a step.
+        """Writes the logs of one step.
 
         Args:
             valid_ids: int [N] or [B, T], as `rows_of` gives them; about 2,000 words are ranked.
@@ -109,11 +111,11 @@ def _metadata(plugin: str, description: str = "") -> Any:
 
 
 def _histogram(found: np.ndarray, vocabulary: int) -> np.ndarray:
-    """Left edge, right edge and count of each bucket of log2(rank + 1), float64 [buckets, 3].
+    """Gives left edge, right edge and count of each bucket of log2(rank + 1), float64 [buckets, 3].
 
-    The buckets cover the vocabulary, whatever was found, so that steps can be compared.
+    The buckets always cover the whole vocabulary, so that steps can be compared.
     """
-    # frexp tells the power of two exactly, where log2 may round up to the next bucket.
+    # frexp gives the power of two exactly; log2 may round up to the next bucket.
     powers = np.frexp(found + 1.0)[1] - 1
     counts = np.bincount(powers, minlength=vocabulary.bit_length())
     left = np.arange(len(counts))
@@ -123,10 +125,10 @@ def _histogram(found: np.ndarray, vocabulary: int) -> np.ndarray:
 def glimpse(
     network: LanguageModel, vocabulary: Vocabulary, *, temperature: float, words: int, seed: int
 ) -> str:
-    """A text drawn from the network as it is in training; quick to have, slow for many.
+    """Draws a text from a network in training; good for a few texts, slow for many.
 
-    It starts from `<eos>` and ends at the next or after so many words; `<pad>` and `<unk>` are
-    never drawn. A network with labels writes a text of the first one.
+    The text starts from `<eos>` and ends at the next `<eos>` or after `words` words; `<pad>` and
+    `<unk>` are never drawn. A network with labels writes a text of the first label.
 
     Args:
         temperature: 0 takes the most probable word, the lowest id on ties.
@@ -148,21 +150,21 @@ def _draw(logits: np.ndarray, temperature: float, random: np.random.Generator) -
     allowed[[PAD, UNKNOWN]] = -np.inf
     if temperature == 0:
         return int(np.argmax(allowed))
-    # The maximum goes first: a small temperature would make infinities of the logits.
+    # Subtract the maximum first: a small temperature would make the logits infinite.
     weights = np.exp((allowed - allowed.max()) / temperature)
     return int(random.choice(len(weights), p=weights / weights.sum()))
 
 
 def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
-    """How many words of the vocabulary the network finds more probable than each true next word.
+    """Counts the words that the network finds more probable than each true next word.
 
     Args:
-        ids: int [N], one text through which the state is carried; or int [B, T], texts of their
-            own, filled up with `<pad>`. Each starts from an `<eos>`; with labels, as one of the
-            first.
+        ids: int [N], one text through which the state is carried; or int [B, T], separate texts
+            filled up with `<pad>`. Each text starts from an `<eos>`, and with the first label if
+            the network has labels.
 
     Returns:
-        int64 [words], 0 for the most probable; text after text, without the filling.
+        int64 [words], 0 for the most probable; text after text, without the padding.
     """
     targets = np.atleast_2d(ids).astype(np.int32)
     rows, steps = targets.shape
@@ -180,12 +182,12 @@ def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
 
 
 def rows_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> np.ndarray:
-    """A part as `ranks` takes it: a stream as int [N], lines with their `<eos>` as int [B, T].
+    """Gives a part's ids for `ranks`: a stream as int [N], lines with their `<eos>` as int [B, T].
 
-    It is that of the first 40,000 words.
+    Only the part's first 40,000 words are used.
 
     Args:
-        label: only lines of this label, if there are any.
+        label: take only lines with this label, if there are any.
     """
     part = part.head(_LOOKED_AT)
     ids = part.encode(vocabulary)
@@ -219,6 +221,6 @@ def _read(
 
 
 def _context(network: LanguageModel, rows: int) -> np.ndarray | None:
-    """The first label's context for each row, or None for a network without labels."""
+    """Gives the first label's context for each row, or None for a network without labels."""
     width = network.settings.context
     return np.eye(1, width, dtype=np.float32).repeat(rows, axis=0) if width else None

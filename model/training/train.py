@@ -1,4 +1,4 @@
-"""From a corpus to a model directory."""
+"""Trains a model on a corpus and saves it in a model directory."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from textmill.model.training.transfer import Start, check_choices, gentler, size
 if TYPE_CHECKING:
     from textmill.model.network.lstm import LanguageModel
 
-# With a budget, validation looks at so many words for each second of it at most: a tenth of the
-# time where 2,000 words a second are judged.
+# With a budget, a validation reads at most this many words for each second of it: a tenth of the
+# time, if 2,000 words a second are read.
 _VALID_WORDS = 200
-_TEMPERATURES, _GLIMPSE = (0.5, 0.8, 1.0), 30  # of the samples at each validation, and their words
+_TEMPERATURES, _GLIMPSE = (0.5, 0.8, 1.0), 30  # temperatures and words of each validation's samples
 
 
 @dataclass(frozen=True)
 class _Material:
-    """What there is to learn from.
+    """What a training learns from.
 
     Attributes:
-        corpus: as read.
+        corpus: the corpus that was read.
         parts: `train`, `valid` and `test`.
-        vocabulary: of the network.
-        labels: of the network, in the order of their ids.
-        old: the model to go on from, if any.
-        start: what `old` gives to the new network.
+        vocabulary: the network's vocabulary.
+        labels: the network's labels, in the order of their ids.
+        old: the model that the training begins from, if any.
+        start: what the new network takes from `old`.
     """
 
     corpus: Corpus
@@ -73,23 +73,27 @@ def train_model(
     resume: bool = False,
     init_from: str | None = None,
 ) -> SavedModel:
-    """Reads a corpus, trains a model on its first 90 %, saves it.
+    """Reads a corpus, trains a model on 90 % of it, and saves it.
 
     Args:
-        out: the directory to make.
-        train: how to train. What is None there is chosen for the corpus and the budget, see
+        out: the model directory to make.
+        corpus: where the text comes from.
+        vocabulary: how text becomes tokens.
+        output: `dense`, `adaptive`, or `auto` for the faster one, see `network.adaptive_cuts`.
+        train: how to train. Fields that are None are chosen for the corpus and the budget, see
             `training.recipe`.
-        preset: a name of `PRESETS`, or `auto`, which chooses the sizes, too.
-        output: `dense`, `adaptive`, or `auto` for what pays, see `network.adaptive_cuts`.
+        report: receives news of the training.
+        preset: a name of `PRESETS`, or `auto`, which chooses the sizes.
         tensorboard: a folder for logs.
-        resume: go on from the checkpoint that a run into `out` left when it was stopped.
-        init_from: a model whose words, sizes and weights are the start, see `training.transfer`.
+        resume: whether to go on from the checkpoint that a stopped run into `out` left.
+        init_from: a model that gives the first words, sizes and weights, see `training.transfer`.
 
     Returns:
-        The model as saved in `out`; `training["metrics"]` holds its perplexity on the last 5 %.
+        The model as saved in `out`; `training["metrics"]` holds its perplexity on the test part.
 
     Raises:
-        TextmillError: the corpus is of no use, or `out` is taken or cannot be written.
+        TextmillError: the corpus cannot be read or is too small, or `out` exists or cannot be
+            written.
     """
     started = time.monotonic()
     unfinished = _unfinished(out, resume=resume)
@@ -97,7 +101,7 @@ def train_model(
     if old is not None:
         check_choices(old, level=vocabulary.level, preset=preset, output=output)
     material = _read(corpus, vocabulary, train, old, report, name=init_from)
-    # Only from here on is Keras needed, and with it its backend.
+    # Keras and its backend are needed only from here on.
     report.message(device_line())
     recipe = _recipe(material, train, preset, unfinished if resume else None)
     report.message(recipe_line(recipe))
@@ -156,7 +160,7 @@ def _read(
     *,
     name: str | None,
 ) -> _Material:
-    """Reads, tokenises and splits; chooses the vocabulary from the training part.
+    """Reads, tokenises and splits the corpus; chooses the vocabulary from the training part.
 
     Args:
         name: the directory of `old`, for the message.
@@ -215,7 +219,7 @@ def _recipe(
 def _network(
     material: _Material, recipe: Recipe, train: TrainSettings, output: str, report: Reporter
 ) -> LanguageModel:
-    """Makes the network with the weights that training begins from."""
+    """Makes the network with its first weights."""
     import keras
 
     from textmill.model.network.lstm import LanguageModel
@@ -265,7 +269,7 @@ def _fit(
     resume: bool,
     report: Reporter,
 ) -> tuple[list[dict[str, Any]], History]:
-    """Trains the network in place; the samples that it wrote at each validation come back too."""
+    """Trains the network in place; also returns the samples that it wrote at each validation."""
     import keras
 
     from textmill.model.network.likelihood import Evaluator
@@ -309,10 +313,10 @@ def _fit(
 
 
 def _unfinished(out: str, *, resume: bool) -> Path:
-    """The checkpoint of a run into `out`, which may go on or begin.
+    """Gives the path of the checkpoint of a run into `out`.
 
     Raises:
-        TextmillError: it may not.
+        TextmillError: the run may not begin, or not go on.
     """
     checkpoint = Path(f"{out.rstrip('/')}.training") / "checkpoint.npz"
     if not resume:
@@ -334,7 +338,7 @@ def _unfinished(out: str, *, resume: bool) -> Path:
 def _digest(
     train: TrainSettings, recipe: Recipe, network: NetworkSettings, material: _Material
 ) -> str:
-    """Of all that decides a run's steps."""
+    """Hashes all that decides a run's steps."""
     settings = asdict(train)
     del settings["checkpoint_minutes"]
     old = material.old
@@ -353,10 +357,10 @@ def _digest(
 def make_feeder(
     part: Part, vocabulary: Vocabulary, settings: TrainSettings, labels: Sequence[str]
 ) -> Feeder:
-    """Training batches of a part.
+    """Makes the training batches of a part.
 
     Raises:
-        TextmillError: the part holds fewer words than one batch.
+        TextmillError: the part has too few words for one batch.
     """
     from textmill.model.network.likelihood import one_hot
 
@@ -381,7 +385,7 @@ def make_feeder(
 
 
 def device_line() -> str:
-    """One line that says what Keras computes on."""
+    """Says in one line what Keras computes on."""
     import keras
 
     found = gpus()
@@ -390,14 +394,14 @@ def device_line() -> str:
 
 
 def fused_line(network: Any) -> str:
-    """One line that says whether the LSTM layers run in the GPU's own kernel."""
+    """Says in one line whether the LSTM layers run in cuDNN's fused kernel."""
     if uses_cudnn(lambda ids: network.features(ids, network.initial_state(1), training=True)):
         return "the LSTM layers run in cuDNN's fused kernel"
     return "the LSTM layers do not run in cuDNN's fused kernel: training is several times slower"
 
 
 def recipe_line(recipe: Recipe) -> str:
-    """One line that says what is trained, and how it is kept from learning by heart."""
+    """Says in one line what is trained, and with which regularisation."""
     return (
         f"LSTM of {recipe.layers} x {recipe.hidden}, embedding {recipe.embedding}; dropout "
         f"{recipe.dropout:g}, of weights {recipe.weight_drop:g}, of words {recipe.word_dropout:g}; "
@@ -439,7 +443,7 @@ def _metrics(network: LanguageModel, material: _Material, history: History) -> d
 
 
 def _made_by() -> dict[str, Any]:
-    """The versions and the machine."""
+    """Gives the versions and the machine."""
     import keras
 
     return {
@@ -454,11 +458,11 @@ def _made_by() -> dict[str, Any]:
 
 def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
     record = asdict(settings)
-    del record["paths"]  # names of folders are nobody's business
+    del record["paths"]  # names of folders are private
     sources = [asdict(source) for source in corpus.sources]
     return {**record, "sources": sources, "skipped": corpus.skipped}
 
 
 def _origin(model: SavedModel) -> dict[str, Any]:
-    """What training.json says of the model that a training began from."""
+    """Gives what training.json says of the model that a training began from."""
     return {"fingerprint": model.fingerprint, "corpus": model.training.get("corpus")}

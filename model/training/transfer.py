@@ -1,7 +1,7 @@
-"""A trained model carried over to another corpus, whose new words and labels get rows of their own.
+"""Prepares a trained model for another corpus, whose new words and labels get rows of their own.
 
-Old words keep their ids and vectors, so all that was learned stays; new ones stand behind them. An
-adaptive output takes them into its last cluster.
+Old words keep their ids and vectors, so all that was learned stays; new words follow them. An
+adaptive output puts the new words into its last cluster.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from textmill.model.settings import AUTO, NetworkSettings, Preset
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
 from textmill.model.training.recipe import Recipe
 
-_NOISE = 0.1  # of a new row about the mean of the old ones, in their standard deviations
-_GENTLER = 0.5  # the peak rate is lower: good weights are to be bent, not thrown away
+_NOISE = 0.1  # noise of a new row, in standard deviations of the old rows
+_GENTLER = 0.5  # the peak rate is lowered by this, so that good weights are not lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +26,10 @@ class Start:
     """What a training begins from.
 
     Attributes:
-        vocabulary: the old model's words, then the corpus's others.
-        labels: the old model's, then the corpus's others; none where the corpus has none.
-        network: the old sizes, with these vocabulary and labels.
-        arrays: float32 weights of such a network, by name.
+        vocabulary: the old model's words, then the corpus's new words.
+        labels: the old model's labels, then the corpus's new ones; none if the corpus has none.
+        network: the old sizes, with this vocabulary and these labels.
+        arrays: float32 weights of this network, by name.
     """
 
     vocabulary: Vocabulary
@@ -39,10 +39,10 @@ class Start:
 
 
 def check_choices(old: SavedModel, *, level: str, preset: str, output: str) -> None:
-    """Refuses what would have to be another network than the old one.
+    """Refuses choices that the old network does not allow.
 
     Raises:
-        UsageError: the level differs, or sizes or output are named.
+        UsageError: the level differs, or sizes or output are given.
     """
     if level != old.vocabulary.level:
         raise UsageError(
@@ -55,28 +55,29 @@ def check_choices(old: SavedModel, *, level: str, preset: str, output: str) -> N
 
 
 def sizes(old: SavedModel) -> Preset:
-    """Those that a training from `old` has to keep."""
+    """Gives the sizes that a training from `old` has to keep."""
     network = old.network
     return Preset(network.embedding, network.hidden, network.layers)
 
 
 def gentler(recipe: Recipe) -> Recipe:
-    """The recipe with the rate of a training that begins from good weights."""
+    """Gives the recipe with a lower rate, for a training that begins from good weights."""
     return replace(recipe, learning_rate=round(recipe.learning_rate * _GENTLER, 6))
 
 
 def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, seed: int) -> Start:
     """Extends a model by a corpus's words and labels.
 
-    A new word's vector is the mean of its cluster's (all words', for a dense output) and a little
-    noise. Its bias makes it as likely at first as it is frequent in the corpus: words of the
-    cluster have b - log p on average, p being their share of the old corpus.
+    A new word's vector is the mean vector of its cluster (of all words, for a dense output) plus a
+    little noise. Its bias makes its first probability match its share of the new corpus: it is
+    log of this share, plus the mean of b - log p over the cluster's old words, where p is a
+    word's share of the old corpus.
 
     Args:
+        old: the trained model.
         learned: words and counts of the new corpus's training part.
-        labels: of the new corpus.
-        seed: of the noise.
-
+        labels: labels of the new corpus.
+        seed: seed of the noise.
     """
     random = np.random.default_rng(seed)
     vocabulary = _extended(old.vocabulary, learned)
@@ -111,7 +112,7 @@ def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, see
 
 
 def _extended(old: Vocabulary, learned: Vocabulary) -> Vocabulary:
-    """The old words with both corpora's counts, then the others."""
+    """Makes a vocabulary of the old words, with both corpora's counts, then the new words."""
     counts = dict(zip(old.words, old.counts, strict=True))
     for word, count in zip(learned.words, learned.counts, strict=True):
         counts[word] = counts.get(word, 0) + count
@@ -119,7 +120,7 @@ def _extended(old: Vocabulary, learned: Vocabulary) -> Vocabulary:
 
 
 def _grown(rows: np.ndarray, first: int, new: int, random: np.random.Generator) -> np.ndarray:
-    """The rows and as many new ones, like those from `first` on."""
+    """Adds `new` rows that resemble those from `first` on."""
     like = rows[first:].astype(np.float64)
     noise = random.standard_normal((new, rows.shape[1])) * like.std(axis=0) * _NOISE
     return np.concatenate([rows, np.float32(like.mean(axis=0) + noise)])

@@ -1,1 +1,1 @@
-"""Augmentation: more rows for a labelled table, and what they are worth."""
+"""Augmentation: makes more rows for a labelled table, and measures what they are worth."""

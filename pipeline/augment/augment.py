@@ -1,4 +1,4 @@
-"""`textmill augment`: learns from a labelled table, writes more of it, keeps what passes."""
+"""Learns from a labelled table, writes more rows, keeps the good ones (`textmill augment`)."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from textmill.pipeline.job.generate import Progress
 from textmill.pipeline.job.launch import HERE, Launch
 from textmill.pipeline.output.formats import json_lines, json_page
 
-MOST_ROWS = 10_000  # that are learned from
-_FEW = 10  # rows of a label, below which it is told
+MOST_ROWS = 10_000  # the model learns from at most this many
+_FEW = 10  # a label with fewer rows gets a warning
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _UNSPACED_SHARE = 0.3
-_CHECKS = 5  # parts of the real rows that are held out in turn
+_CHECKS = 5  # parts of the real rows; each is held out once
 
 
 def augment(
@@ -63,21 +63,25 @@ def augment(
     report: Reporter,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Writes `out` and the folder beside it.
+    """Augments a table; writes `out` and the folder beside it.
 
     Args:
-        data: a table.
-        out: another, of the kind that its name says.
+        data: path of the table.
+        out: path of the new table; the ending of its name says its kind.
+        settings: what is asked for.
+        filters: which candidates are kept.
         launch: where the generation runs.
-        resume: go on with a run into `out` that was stopped.
-        check: measure what the added rows are worth, see `_checked`.
+        resume: whether to go on with a stopped run into `out`.
+        check: whether to measure what the added rows are worth, see `_checked`.
+        report: receives news of the training.
+        progress: called with the progress of the generation.
 
     Returns:
-        What stands in augment.json.
+        The contents of augment.json.
 
     Raises:
-        Interrupted: by Ctrl-C; what is finished stands.
-        TextmillError: the table is of no use, or the output cannot be written.
+        Interrupted: Ctrl-C stopped the run; what is finished is kept.
+        TextmillError: the table cannot be used, or the output cannot be written.
     """
     check_ending(out, "the output")
     needs_scikit_learn()
@@ -118,10 +122,10 @@ def augment(
 
 
 def _checked(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> list[dict[str, Any]]:
-    """The gain of added rows, made anew without each held-out part.
+    """Measures the gain of added rows, which are made again without each held-out part.
 
-    Rows that a model of all of them has written hold words of the held-out ones with their labels:
-    measured so, a gain of nothing on TREC looked like 33 points.
+    A model of all rows writes words of the held-out rows with their labels. Measured with such
+    rows, a gain of nothing on TREC looked like 33 points.
     """
     parts = itertools.count(1)
 
@@ -146,10 +150,10 @@ def _checked(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> list[dict[st
 
 
 def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Rows:
-    """The rows to learn from; says what is left out, and what will go badly.
+    """Gives the rows to learn from; reports what is left out, and labels with few rows.
 
     Raises:
-        TextmillError: they are of no use.
+        TextmillError: the model cannot learn from them.
     """
     for why, count in table.left_out.items():
         report.message(f"the model does not learn from {count:,} rows with {why}; they are kept")
@@ -198,7 +202,7 @@ def _usable(table: Labelled, settings: AugmentSettings, report: Reporter) -> Row
 
 
 def _asked(data: str, settings: AugmentSettings, filters: FilterSettings) -> dict[str, Any]:
-    """What makes a run this one: a resume must ask for the same."""
+    """Gives what was asked for; a resume must ask for the same."""
     told = json.loads(json.dumps({**asdict(settings), **asdict(filters)}))
     told["unlabelled"] = [os.path.basename(path) for path in told["unlabelled"]]
     if settings.init_from is not None:
@@ -207,7 +211,7 @@ def _asked(data: str, settings: AugmentSettings, filters: FilterSettings) -> dic
 
 
 def _begin(folder: AugmentFolder, asked: dict[str, Any], *, resume: bool) -> None:
-    """Claims the folder, or refuses to go on with a run of another kind."""
+    """Claims the folder, or checks that the run in it asked for the same."""
     place = folder.settings
     if resume and os.path.exists(place):
         before = json.loads(read(place))
@@ -260,7 +264,7 @@ def _counts(table: Labelled, rows: Rows, wanted: Mapping[str, int], found: Made)
 
 
 def _agreement(found: Made) -> dict[str, Any]:
-    """Candidates by asked label (rows) and the classifiers' (columns)."""
+    """Counts candidates by the label asked for (rows) and the classifiers' label (columns)."""
     candidates, scores = found.candidates, found.scores
     pairs = Counter(zip((c.label for c in candidates), (s.predicted for s in scores), strict=True))
     names = sorted({name for pair in pairs for name in pair})
@@ -278,7 +282,7 @@ def _write(
     found: Made,
     about: dict[str, Any],
 ) -> None:
-    """The folder's files, and the table last: where it stands, all is there."""
+    """Writes the folder's files and, last, the table; if the table is there, all is there."""
     candidates, choice = found.candidates, found.choice
     records = [
         {"source": None if c.source is None else learned.numbers[c.source], **own.record()}

@@ -1,6 +1,6 @@
-"""Candidates for an augmented table: a language model learns from it and writes, filters choose.
+"""Makes candidates for an augmented table: a language model writes them, filters choose.
 
-All that is made on the run stays in the run's folder, so that a run that was stopped goes on there.
+Everything that a run makes stays in its folder, so that a stopped run can go on.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ from textmill.pipeline.output.formats import json_lines
 
 GENERATED, PSEUDO = "generated", "pseudo"
 PER_EXAMPLE = 10
-_PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # units of a real row that a prompt holds
-# Of fewer rows a tenth is dear, and too small to say when training is to end: each is said five
-# times, so that those that are validated on are trained on too. Copies are what filters are for.
+_PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # first units of a real row in a prompt
+# With fewer rows, a tenth of them is precious, and too small to decide when training ends. So each
+# row is there five times, and rows that are validated on are also trained on. Filters find copies.
 _FEW_ROWS, _OFTEN, _LEAST_LINES = 1_000, 5, 20
-_PASSES = 30  # over the rows
-# Of few rows, tuned (docs/benchmarks.md). A model that has them nearly by heart joins parts of them
-# to sentences; one that has them wholly so copies, one that has not writes words without a sense.
+_PASSES = 30  # passes over the rows
+# For few rows, tuned (docs/benchmarks.md). A model that nearly knows them by heart joins parts of
+# them into sentences; a model that fully does copies them; one that does not writes nonsense.
 _BATCH, _RATE, _ENOUGH = 8, 8e-3, 8.0
 _STEPS, _MOST_PASSES, _LEAST_STEPS = 2_000, 60, 600
-_JUDGED = 10_000  # texts without labels at a time: of a million the features fill the memory
-_BASE_SHARE = 2 / 3  # of the minutes, for the texts without labels
+_JUDGED = 10_000  # texts judged at a time; the features of a million would fill the memory
+_BASE_SHARE = 2 / 3  # share of the minutes for the texts without labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +71,23 @@ class AugmentSettings:
     """What is asked for.
 
     Attributes:
-        text, label: columns. encoding: of the table, if it is not UTF-8.
-        per_example, per_label, balance: rows wanted: so many for each real row of the label; so
-            many for each label; as many as the largest label has more. One of them.
-        candidates: for each wanted row.
+        text: the column of texts.
+        label: the column of labels.
+        encoding: encoding of the table, if it is not UTF-8.
+        per_example: rows wanted for each real row. Only one of this and the next two is given.
+        per_label: rows wanted for each label.
+        balance: whether each label shall get as many rows as the largest label has.
+        candidates: number of candidates for each wanted row.
         methods: `generated`, `pseudo` (texts of `unlabelled` with the label that classifiers give
-            them), names of `AUGMENTERS`; the candidates are shared out among them.
-        temperatures: of the language model.
-        level: what it takes for a token.
-        minutes, epochs: of training; what is reached first. Epochs are passes over the rows; None
-            means 30, of few rows more.
-        unlabelled: files of texts of the same kind. init_from: a model to begin from.
-        folds: of the classifiers that judge.
+            them), or names of `AUGMENTERS`; each method makes an equal part of the candidates.
+        temperatures: temperatures of the language model.
+        level: the language model's level of tokens.
+        minutes: longest time of training.
+        epochs: most passes over the rows; None means 30, or more for few rows.
+        unlabelled: files of texts of the same kind.
+        init_from: a model to begin from.
+        folds: number of folds of the classifiers that judge.
+        seed: the run's seed.
     """
 
     text: str
@@ -117,12 +122,12 @@ class AugmentSettings:
             check_choice("with", name, (GENERATED, PSEUDO, *AUGMENTERS))
         if PSEUDO in self.methods and not self.unlabelled:
             raise UsageError("--with pseudo takes its texts from --unlabelled, which is not given")
-        # Refuses what they refuse, before a minute is spent.
+        # These check their values now, before time is spent.
         GenerationSettings(temperatures=self.temperatures, seed=self.seed)
         TrainSettings(minutes=self.minutes, seed=self.seed)
 
     def wanted(self, labels: Sequence[str]) -> dict[str, int]:
-        """Rows to add, by label."""
+        """Gives the number of rows to add, by label."""
         counts = Counter(labels)
         if self.per_label is not None:
             return dict.fromkeys(sorted(counts), self.per_label)
@@ -135,7 +140,7 @@ class AugmentSettings:
 
 @dataclass
 class Clock:
-    """Seconds by phase."""
+    """The seconds that each phase took."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -148,7 +153,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """Candidates, what was measured of each, and what became of them."""
+    """Candidates, their scores, and which of them are kept."""
 
     candidates: list[Candidate]
     scores: list[Scores]
@@ -156,20 +161,20 @@ class Made:
 
     @property
     def kept(self) -> list[Candidate]:
-        """Those to add."""
+        """The candidates to add."""
         return [self.candidates[i] for i in self.choice.kept]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentRun:
-    """How candidates are made, chosen and told of.
+    """How candidates are made, chosen and reported.
 
     Attributes:
         settings: what is asked for.
-        filters: what is let through.
+        filters: which candidates are kept.
         launch: where the generation runs.
-        report: hears how training goes.
-        progress: is told how far the generation is.
+        report: receives news of the training.
+        progress: called with the progress of the generation.
     """
 
     settings: AugmentSettings
@@ -182,16 +187,18 @@ class AugmentRun:
 def make_candidates(
     folder: AugmentFolder, rows: Rows, run: AugmentRun, *, known: Sequence[str] = (), clock: Clock
 ) -> Made:
-    """Learns, writes and chooses.
+    """Trains the model, makes candidates and chooses from them.
 
     Args:
-        folder: is made, or holds what a run before this one has left.
-        rows: the real ones.
-        known: other texts that must not come again.
+        folder: the run's folder, which may hold what an earlier run has left.
+        rows: the real rows.
+        run: how candidates are made and chosen.
+        known: other texts that must not be added.
+        clock: receives the seconds of each phase.
 
     Raises:
-        Interrupted: by Ctrl-C; what is finished stands.
-        TextmillError: nothing can be begun from these rows.
+        Interrupted: Ctrl-C stopped the run; what is finished is kept.
+        TextmillError: no prompts can be made from these rows.
     """
     make_directory(folder.path)
     settings = run.settings
@@ -224,14 +231,14 @@ def make_candidates(
 def _pseudo(
     rows: Rows, counts: Mapping[str, int], judges: Sequence[Any], settings: AugmentSettings
 ) -> list[Candidate]:
-    """Texts without labels, each with the one that the classifiers give it (self-training)."""
+    """Takes texts without labels and gives them the classifiers' labels (self-training)."""
     texts = list(dict.fromkeys(read_corpus(settings.unlabelled, mode="lines").texts))
     texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
     left, found = Counter(counts), []
     for start in range(0, len(texts), _JUDGED):
         if not left.total():
             break
-        # Any label does to ask with: only what the judges say is read.
+        # A candidate needs a label, but any will do, since only the judges' label is used.
         part = texts[start : start + _JUDGED]
         some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in part]
         for text, label in zip(some, judged(some, judges)[0], strict=True):
@@ -242,12 +249,12 @@ def _pseudo(
 
 
 def level_of(settings: AugmentSettings) -> str:
-    """What the filters take for a word: `word` or `char`."""
+    """Gives the level at which the filters cut texts: `word` or `char`."""
     return "char" if settings.level == "char" else "word"
 
 
 def _lengths(rows: Rows, level: str) -> dict[str, tuple[int, int]]:
-    """Words of the shortest and the longest row of each label."""
+    """Gives the number of words of each label's shortest and longest row."""
     cut = cuts(level)[0]
     words: dict[str, list[int]] = {}
     for text, label in zip(rows.texts, rows.labels, strict=True):
@@ -259,7 +266,7 @@ def _lengths(rows: Rows, level: str) -> dict[str, tuple[int, int]]:
 
 
 def _learn(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> None:
-    """Makes the model of the labelled rows; that of all texts before it, where there are others."""
+    """Trains the model of the labelled rows; before it, if there are other texts, one of all."""
     settings = run.settings
     few = len(rows.texts) < _FEW_ROWS
     often = max(_OFTEN, math.ceil(_LEAST_LINES / len(rows.texts))) if few else 1
@@ -289,7 +296,7 @@ def _train(
     preset: str,
     init_from: str | None,
 ) -> None:
-    """Trains a model, unless a run that was interrupted has."""
+    """Trains a model, unless an interrupted run has already done so."""
     checkpoint = Path(f"{place}.training", "checkpoint.npz").exists()
     if os.path.exists(place) and not checkpoint:
         run.report.message(f"the {os.path.basename(place)} of the run before is used")
@@ -297,7 +304,7 @@ def _train(
     model = train_model(
         place,
         corpus=corpus,
-        # Of few rows most words stand in one only, and the classifier lives on them.
+        # With few rows, most words are in only one row, and the classifier needs them.
         vocabulary=VocabularySettings(level=run.settings.level, min_count=1),
         preset=preset,
         train=train,
@@ -312,10 +319,13 @@ def _train(
 def _training(
     settings: AugmentSettings, minutes: float, rows: int, *, often: int = 1
 ) -> TrainSettings:
-    """Of few rows small batches, or there would be too few steps, and less is dropped.
+    """Chooses how to train; few rows need small batches, for enough steps, and less dropout.
 
     Args:
-        rows: how many there are. often: how many times each is said in what is trained on.
+        settings: what is asked for.
+        minutes: longest time of training.
+        rows: number of rows.
+        often: how many times each row is in the corpus.
     """
     few = rows < _FEW_ROWS
     passes = _PASSES
@@ -337,7 +347,7 @@ def _training(
 
 
 def _shares(wanted: Mapping[str, int], settings: AugmentSettings) -> dict[str, dict[str, int]]:
-    """Candidates of each method by label."""
+    """Gives the number of candidates of each method, by label."""
     each = settings.candidates / len(settings.methods)
     return {
         method: {label: math.ceil(n * each) for label, n in wanted.items() if n}
@@ -348,7 +358,7 @@ def _shares(wanted: Mapping[str, int], settings: AugmentSettings) -> dict[str, d
 def _write_prompts(
     folder: AugmentFolder, rows: Rows, counts: Mapping[str, int], run: AugmentRun
 ) -> None:
-    """Each label with first words of its rows: a label alone loses the label more often."""
+    """Writes prompts: a label with first words of its rows, as a label alone works less well."""
     settings = run.settings
     random, prompts = np.random.default_rng(settings.seed), []
     units = re.compile(r"\S" if settings.level == "char" else r"\w+|[^\w\s]")
@@ -380,7 +390,7 @@ def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
 
 
 def _generated(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> Iterator[Candidate]:
-    """What the language model makes of the prompts."""
+    """Lets the language model continue the prompts."""
     generate(
         folder.model,
         prompts=[folder.prompts],

@@ -1,4 +1,4 @@
-"""Small text classifiers: they judge candidate rows, and say whether added rows help.
+"""Small text classifiers, which judge candidate rows and measure whether added rows help.
 
 scikit-learn and Keras load only when a classifier is trained.
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from textmill.model.errors import TextmillError, UsageError
 
-# Scripts that put no spaces between words (Thai, Lao, Burmese, Khmer, kana, Han), as the inside of
-# a character class: each character stands for itself.
+# Scripts without spaces between words (Thai, Lao, Burmese, Khmer, kana, Han), as the inside of a
+# character class. Each of their characters counts as a word.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\U00020000-\U0002fa1f"
@@ -26,12 +26,12 @@ _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’][^\W{UNSPACED}]+)*|[
 
 
 def words_and_marks(text: str) -> list[str]:
-    """Words and punctuation marks in small letters: a classifier may learn from both."""
+    """Splits a text into words and punctuation marks, in small letters."""
     return _WORD.findall(text.lower())
 
 
 class Classifier(ABC):
-    """What both classifiers can do."""
+    """The base of both classifiers."""
 
     def __init__(self, *, seed: int = 0):
         self.seed = seed
@@ -47,12 +47,13 @@ class Classifier(ABC):
         """Trains on rows.
 
         Args:
-            texts, labels: of the N rows, real ones first.
-            sources: of the added rows, which are the last `len(sources)` of the N: the index of the
-                real row that each came from, None where it came from no single one.
+            texts: texts of the N rows, real rows first.
+            labels: labels of the N rows.
+            sources: for each added row (the last `len(sources)` of the N) the index of the real row
+                that it came from, or None.
 
         Raises:
-            UsageError: there are not two labels at least, or no row holds a word.
+            UsageError: there are fewer than two labels, or no row holds a word.
         """
         self.labels, ids = label_ids(labels)
         if not any(map(words_and_marks, texts)):
@@ -62,18 +63,18 @@ class Classifier(ABC):
 
     @abstractmethod
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """p(label | text), float64 [N, L], labels in the order of `labels`."""
+        """Gives p(label | text), float64 [N, L], labels in the order of `labels`."""
 
     @abstractmethod
     def _fit(self, texts: Sequence[str], ids: np.ndarray, sources: tuple[int | None, ...]) -> None:
-        """Trains on rows of which one at least holds a word; `ids` are places in `labels`."""
+        """Trains on rows, at least one of which holds a word; `ids` are places in `labels`."""
 
 
 def label_ids(labels: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """The distinct labels in order, and each row's place among them, int [N].
+    """Gives the distinct labels in order, and each row's place among them, int [N].
 
     Raises:
-        UsageError: there are not two at least.
+        UsageError: there are fewer than two labels.
     """
     names, ids = np.unique(np.array(labels, object).astype(str), return_inverse=True)
     if len(names) < 2:
@@ -85,14 +86,13 @@ def label_ids(labels: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
 class TfidfClassifier(Classifier):
     """Logistic regression on TF-IDF of words and pairs of words.
 
-    It has no part that is left to chance, so `seed` changes nothing; it is there to be made as the
-    other one is.
+    Nothing in it is random, so `seed` changes nothing; both classifiers have this argument.
 
     Args:
-        penalty: the inverse strength of the L2 penalty, scikit-learn's C, for `per_row` rows of
-            loss. Loss is a mean here, so that rows which are there twice do not weaken it.
-        characters: whether it sees runs of 2 to 5 characters within words, too: a better judge of
-            words that few rows or none hold.
+        penalty: the inverse strength of the L2 penalty; scikit-learn's C is this divided by the
+            number of rows, so that repeated rows do not weaken the penalty.
+        characters: whether it also uses runs of 2 to 5 characters within words, which helps with
+            words that are in few rows or in none.
     """
 
     name = "logistic regression on TF-IDF"
@@ -127,12 +127,11 @@ class TfidfClassifier(Classifier):
 class LstmClassifier(Classifier):
     """A small LSTM with word vectors of its own, in Keras.
 
-    Every training makes the same number of steps at most, whatever the number of rows, and stops
-    early by the accuracy on a part of the real rows. Added rows that came from that part are left
-    out.
+    Every training has the same limit of steps, whatever the number of rows, and stops early by the
+    accuracy on a held-out part of the real rows. Added rows that came from that part are left out.
 
     Args:
-        seed: of weights, dropout, order, and of the rows held out.
+        seed: seed of weights, dropout, order and the choice of held-out rows.
         settings: `augment.lstm_classifier.LstmSettings`; None takes the tuned ones.
     """
 
@@ -157,10 +156,10 @@ CLASSIFIERS: dict[str, Any] = {"tfidf": TfidfClassifier, "lstm": LstmClassifier}
 
 
 def needs_scikit_learn() -> None:
-    """Says what to install where it is missing.
+    """Checks that scikit-learn is installed.
 
     Raises:
-        TextmillError: it is.
+        TextmillError: it is not; the message says how to install it.
     """
     try:
         import sklearn  # noqa: F401
@@ -172,9 +171,9 @@ def needs_scikit_learn() -> None:
 
 
 def folds_of(labels: Sequence[str], *, folds: int, seed: int) -> np.ndarray:
-    """A fold from 0 for each row, int [N]; each label is dealt out over the folds in random order.
+    """Gives each row a fold from 0, int [N]; each label's rows are spread randomly over the folds.
 
-    A label's only row is in no fold (-1): without it nobody could know the label.
+    A label's only row is in no fold (-1), because without it no classifier would know the label.
     """
     names = np.array(labels, object).astype(str)
     random = np.random.default_rng([seed, folds])
@@ -191,12 +190,12 @@ def folds_of(labels: Sequence[str], *, folds: int, seed: int) -> np.ndarray:
 def cross_fitted(
     texts: Sequence[str], labels: Sequence[str], *, folds: int = 5, seed: int = 0
 ) -> Iterator[tuple[TfidfClassifier, np.ndarray]]:
-    """For each fold a classifier that has not seen it, and the indices of its rows.
+    """Gives, for each fold, a classifier that has not seen it, and the indices of its rows.
 
-    Every row is held out once, but for the only row of a label. Folds without a row are left out.
+    Every row is held out once, except the only row of a label. Empty folds are left out.
 
     Raises:
-        UsageError: as `Classifier.fit`.
+        UsageError: as in `Classifier.fit`.
     """
     fold = folds_of(labels, folds=folds, seed=seed)
     for number in range(folds):

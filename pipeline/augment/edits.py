@@ -1,7 +1,7 @@
-"""Other ways to make labelled rows: edits of real ones, as baselines and to mix in.
+"""Makes labelled rows by editing real ones, as baselines and in addition to generated ones.
 
-A row's variants are numbered, and each is a function of (seed, method, text, label, number): the
-other rows change nothing. A variant that is its row, or an earlier variant, again is passed over.
+A row's variants are numbered. A variant depends only on (seed, method, text, label, number), not
+on other rows. A variant that equals its row or an earlier variant is skipped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from textmill.model.errors import UsageError
 from textmill.pipeline.augment.classifiers import UNSPACED
 
 ALPHA = 0.1  # share of words that EDA swaps or deletes; its authors' choice for small sets
-MASKED = 0.15  # share of words that are drawn anew
-MARKS = (".", ";", "?", ":", "!", ",")  # of AEDA
+MASKED = 0.15  # share of words that the model draws again
+MARKS = (".", ";", "?", ":", "!", ",")  # AEDA's punctuation marks
 _TRIES = 10  # numbers tried for each wanted variant
 _LETTER = re.compile(r"\w")
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
@@ -31,11 +31,12 @@ class Candidate:
     """A row that may be added.
 
     Attributes:
-        text, label: what it is.
+        text: the row's text.
+        label: the row's label.
         origin: the method that made it.
-        source: index of the real row it came from; None where there is none.
-        perplexity: None where the language model wrote none of it.
-        unfinished: whether it was cut.
+        source: index of the real row that it came from, if any.
+        perplexity: perplexity of the words that the language model wrote, if any.
+        unfinished: whether it was cut at the limit of words.
     """
 
     text: str
@@ -48,14 +49,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Variant:
-    """A variant of a row that is to be made; `number` counts from 0."""
+    """A variant of a row that will be made; `number` counts from 0."""
 
     text: str
     label: str
     number: int
 
 
-# Makes variants, whose random numbers hang on a seed; of the model in a directory, if it needs one.
+# Takes a seed and a model directory, which only some need; gives a function that makes variants.
 _Maker = Callable[[int, str | None], Callable[[list[_Variant]], list[str]]]
 
 
@@ -69,9 +70,9 @@ def _augmented(
     seed: int,
     model_dir: str | None = None,
 ) -> list[Candidate]:
-    """As many variants as are wanted, shared out evenly over each label's different rows.
+    """Makes the wanted number of variants, equally many from each different row of a label.
 
-    They are fewer where rows have no more: a row of one word cannot be swapped.
+    There are fewer if rows do not allow more; the words of a row of one word cannot be swapped.
     """
     make = maker(seed, model_dir)
     sources: dict[str, dict[str, int]] = {}
@@ -112,7 +113,7 @@ def _random(seed: int, origin: str, variant: _Variant) -> np.random.Generator:
 
 
 def _pieces(text: str) -> tuple[list[str], str]:
-    """What is moved about, and what stands between: characters where no spaces part the words."""
+    """Cuts a text into words, or into characters in scripts without spaces; gives the separator."""
     letters = len(_LETTER.findall(text))
     if 2 * len(_UNSPACED.findall(text)) > letters:
         return [c for c in text if not c.isspace()], ""
@@ -122,7 +123,7 @@ def _pieces(text: str) -> tuple[list[str], str]:
 def _edited(
     origin: str, edit: Callable[[list[str], np.random.Generator], list[str]]
 ) -> Callable[..., list[Candidate]]:
-    """The augmenter that changes the words of a row."""
+    """Makes an augmenter that changes the words of a row."""
 
     def edited(seed: int, variant: _Variant) -> str:
         words, between = _pieces(variant.text)
@@ -135,7 +136,7 @@ def _edited(
 
 
 def swapped(words: list[str], random: np.random.Generator) -> list[str]:
-    """Swaps two words, `ALPHA` of their number times, once at least (EDA, Wei and Zou 2019)."""
+    """Swaps pairs of words, `ALPHA` times their number, at least one (EDA, Wei and Zou 2019)."""
     found = list(words)
     for _ in range(max(1, int(ALPHA * len(words))) if len(words) > 1 else 0):
         i, j = random.choice(len(found), 2, replace=False)
@@ -144,7 +145,7 @@ def swapped(words: list[str], random: np.random.Generator) -> list[str]:
 
 
 def thinned(words: list[str], random: np.random.Generator) -> list[str]:
-    """Leaves out each word with probability `ALPHA`, but never all (EDA, Wei and Zou 2019)."""
+    """Deletes each word with probability `ALPHA`, but never all words (EDA, Wei and Zou 2019)."""
     kept = random.random(len(words)) >= ALPHA
     if not kept.any():
         kept[random.integers(len(words))] = True
@@ -152,7 +153,7 @@ def thinned(words: list[str], random: np.random.Generator) -> list[str]:
 
 
 def punctuated(words: list[str], random: np.random.Generator) -> list[str]:
-    """Puts marks before words, from one to a third as many as words (AEDA, Karimi et al. 2021)."""
+    """Puts marks before words, from one to a third of their number (AEDA, Karimi et al. 2021)."""
     count = random.integers(1, max(1, len(words) // 3) + 1)
     places = set(random.choice(len(words), count, replace=False).tolist())
     found = []
@@ -162,11 +163,11 @@ def punctuated(words: list[str], random: np.random.Generator) -> list[str]:
 
 
 def _masked(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list[str]]:
-    """Draws words anew as the model would go on (contextual augmentation, Kobayashi 2018).
+    """Lets the model draw some words again (contextual augmentation, Kobayashi 2018).
 
-    Each word is drawn anew with probability `MASKED`, one at least, from the model's distribution
-    given the row's own words before it, and the label if the model has labels. It is the
-    generator's draw of one word: exact, and neither `<unk>` nor the end.
+    Each word is drawn again with probability `MASKED`, at least one, from the model's distribution
+    given the row's own words before it, and the label if the model has labels. The generator draws
+    one word, exactly, and neither `<unk>` nor the end.
 
     Raises:
         UsageError: there is no model, or it does not know a label.
@@ -211,8 +212,8 @@ def _masked(seed: int, model_dir: str | None) -> Callable[[list[_Variant]], list
     return make
 
 
-# Each takes (texts, labels, how many of each label) and, by name, seed and model_dir, the model
-# directory for those that need one; and gives candidates in the order of the labels and rows.
+# Each takes (texts, labels, number of variants for each label) and the keyword arguments seed and
+# model_dir, which only some need. It gives candidates in the order of the labels and rows.
 AUGMENTERS: dict[str, Callable[..., list[Candidate]]] = {
     "swap": _edited("swap", swapped),
     "delete": _edited("delete", thinned),

@@ -1,8 +1,8 @@
-"""Which candidates for an augmented table are kept, and why the others are not.
+"""Decides which candidates for an augmented table are kept, and why the others are not.
 
-What a word is differs between tokenisers, and what holds for one must hold for the others: copied
-runs and similarity are measured on runs of letters and digits, on these and punctuation marks, and
-on what stands between spaces, and the largest figure counts.
+Tokenisers differ in what they take for a word, and the limits hold for all of them. So copied runs
+and similarity are measured on runs of letters and digits, on these and punctuation marks, and on
+what stands between spaces; the largest figure counts.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from textmill.pipeline.augment.edits import Candidate
 
 Words = tuple[str, ...]
 
-# Texts that people wrote, edited or not: filters for what a model may write pass them by.
+# Origins of texts that people wrote, edited or not; filters for a model's faults ignore these.
 BY_PEOPLE = ("swap", "delete", "aeda", "masked", "pseudo")
-_PERMUTATIONS = 64  # of a MinHash
-_JACCARD_ROWS = 500  # candidates compared with all real rows at a time
-# The longest copied run that is let through, in words and in characters.
+_PERMUTATIONS = 64  # permutations of a MinHash
+_JACCARD_ROWS = 500  # candidates that are compared with all real rows at a time
+# The longest copied run that is allowed, in words and in characters.
 _COPIED = {"word": 7, "char": 24}
 _LETTERS, _MARKS = re.compile(r"\w+"), re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilterSettings:
-    """Thresholds.
+    """Thresholds of the filters.
 
     Attributes:
-        min_confidence: probability that the classifier gives the asked label.
-        max_copied: words in a row that stand so in one real row (characters at `char` level);
-            None means 7, or 24 characters.
-        max_copied_share: of a text's words, in one such run.
-        max_similarity: Jaccard similarity of word sets, to any real row and to rows kept before.
-        max_loops: share of a text's words that repeat what stands before them, see `loops`.
-        length_slack: a text may be shorter than the label's shortest real one and longer than its
-            longest by this share.
-        max_perplexity: of the words drawn, over the candidates' median.
-        max_unseen: share of the pairs of neighbours that stand so in no real row.
+        min_confidence: the classifier's probability of the label asked for.
+        max_copied: longest run of words (characters at `char` level) that is also in one real row;
+            None means 7 words, or 24 characters.
+        max_copied_share: share of a text's words that such a run may have.
+        max_similarity: Jaccard similarity of word sets to any real row and to rows kept before.
+        max_loops: share of a text's words that repeat earlier words, see `loops`.
+        length_slack: share by which a text may be shorter than the label's shortest real row, or
+            longer than its longest.
+        max_perplexity: perplexity of the drawn words, divided by the candidates' median.
+        max_unseen: share of pairs of neighbouring words that are in no real row.
     """
 
     min_confidence: float = 0.0
@@ -66,18 +66,20 @@ class FilterSettings:
                 check_float(name, value, *SHARE)
 
     def copied(self, level: str) -> int:
-        """The longest copied run that is let through."""
+        """Gives the longest copied run that is allowed."""
         return _COPIED[level] if self.max_copied is None else self.max_copied
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What was measured of a candidate; see `FilterSettings`.
+    """What was measured of a candidate; for the other fields see `FilterSettings`.
 
     Attributes:
-        predicted: the classifier's label. confidence: its probability of the asked one.
-        words: how many there are. duplicate: whether it is a real row.
-        perplexity: None where the language model wrote none of it.
+        predicted: the classifier's label.
+        confidence: the classifier's probability of the label asked for.
+        words: number of words.
+        duplicate: whether it equals a real row.
+        perplexity: perplexity of the words that the language model wrote, if any.
     """
 
     predicted: str
@@ -92,7 +94,7 @@ class Scores:
     perplexity: float | None
 
     def record(self) -> dict[str, Any]:
-        """The columns of an augmented table, and those of rejected candidates."""
+        """Gives the columns of an augmented table, and of rejected candidates."""
         fields = asdict(self)
         del fields["duplicate"]
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in fields.items()}
@@ -102,7 +104,7 @@ class Scores:
 
 
 def cuts(level: str) -> tuple[Callable[[str], Words], ...]:
-    """The ways to cut a text into words: characters at `char` level."""
+    """Gives the functions that cut a text into words, or into characters at `char` level."""
     if level == "char":
         return (lambda text: tuple("".join(text.casefold().split())),)
     return (
@@ -113,10 +115,10 @@ def cuts(level: str) -> tuple[Callable[[str], Words], ...]:
 
 
 def longest_runs(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
-    """For each text, how many words in a row it has in common with one row at most, int64.
+    """Gives the length of the longest run of words that each text shares with one row, int64.
 
-    All runs of n words have numbers, made of those of n - 1 words and the next word's: a run is
-    looked up, not compared, and goes on only where it stands on both sides.
+    Each run of n words has a number, made from that of its first n - 1 words and its last word. So
+    runs are looked up, not compared, and only runs that are on both sides are made longer.
     """
     names: dict[str, int] = {}
     found = np.zeros(len(texts), np.int64)
@@ -148,7 +150,7 @@ def longest_runs(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
 
 
 def largest_jaccard(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray:
-    """For each text, the largest Jaccard similarity of its word set to that of a row, float64."""
+    """Gives the largest Jaccard similarity of each text's word set to that of a row, float64."""
     from sklearn.preprocessing import MultiLabelBinarizer
 
     sets = MultiLabelBinarizer(sparse_output=True).fit_transform([*texts, *rows])
@@ -163,16 +165,16 @@ def largest_jaccard(texts: Sequence[Words], rows: Sequence[Words]) -> np.ndarray
 
 
 def jaccard(a: Words, b: Words) -> float:
-    """Jaccard similarity of two word sets; 0 for two empty ones."""
+    """Gives the Jaccard similarity of two word sets; 0 for two empty ones."""
     one, other = set(a), set(b)
     return len(one & other) / max(len(one | other), 1)
 
 
 def loops(words: Words) -> float:
-    """The share of words that repeat what stands before them.
+    """Gives the share of words that repeat earlier words.
 
-    Those are the last words of a cycle's second and later turns (`a b a b`), and of a run of three
-    words that the text held before.
+    A word counts if it ends a repeated sequence (the second `a b` of `a b a b`), or a run of three
+    words that is earlier in the text.
     """
     seen: set[Words] = set()
     count = 0
@@ -203,11 +205,13 @@ def score(
     """Measures candidates against the real rows.
 
     Args:
-        texts, labels: the real rows.
-        fitted: classifiers and the rows that each has not seen, from `cross_fitted`. A candidate
-            is judged by the one that has not seen the row it began as; one that began as none, by
-            all of them.
-        known: other texts that must not come again.
+        candidates: the candidates.
+        texts: texts of the real rows.
+        labels: labels of the real rows.
+        fitted: classifiers and the rows that each has not seen, from `cross_fitted`. The classifier
+            that has not seen a candidate's source judges it; without a source, all do.
+        level: `word` or `char`.
+        known: other texts that must not be added.
     """
     written = [candidate.text for candidate in candidates]
     runs, shares, similar = (np.zeros(len(written)) for _ in range(3))
@@ -218,7 +222,7 @@ def score(
         shares = np.maximum(shares, own / np.maximum([len(w) for w in words], 1))
         similar = np.maximum(similar, largest_jaccard(words, rows))
     first = cuts(level)[0]
-    # Of a million texts the hashes take less room than the words.
+    # With a million texts, hashes take less memory than words.
     real = {hash(first(text)) for text in (*texts, *known)}
     pairs = {pair for text in texts for pair in _pairs(first(text))}
     predicted, confidence = judged(candidates, list(fitted))
@@ -250,10 +254,9 @@ def _pairs(words: Words) -> list[Words]:
 def judged(
     candidates: Sequence[Candidate], fitted: Sequence[tuple[Any, Any]]
 ) -> tuple[list[str], np.ndarray]:
-    """The classifiers' labels, and their probabilities of the asked ones [N].
+    """Gives the classifiers' labels, and their probabilities of the labels asked for [N].
 
-    A classifier that has never seen the asked label (it has one row) leaves the judgement to the
-    others.
+    A classifier that has never seen the label asked for, which has one row, does not judge.
     """
     names = sorted({name for classifier, _ in fitted for name in classifier.labels})
     column = {name: i for i, name in enumerate(names)}
@@ -281,18 +284,18 @@ def judged(
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What became of the candidates.
+    """Which candidates are kept.
 
     Attributes:
-        kept: their numbers, label by label.
-        reasons: why each other one was not, by number.
+        kept: numbers of the kept candidates, label by label.
+        reasons: the reason why each other candidate is rejected, by number.
     """
 
     kept: list[int]
     reasons: dict[int, str]
 
     def counts(self) -> dict[str, int]:
-        """Rejected candidates by reason, the most frequent first."""
+        """Counts rejected candidates by reason, the most frequent first."""
         return dict(Counter(self.reasons.values()).most_common())
 
 
@@ -306,13 +309,18 @@ def choose(
     level: str,
     seed: int = 0,
 ) -> Choice:
-    """Keeps for each label as many as are wanted of the candidates that pass, drawn by `seed`.
+    """Keeps for each label the wanted number of candidates that pass, chosen randomly.
 
-    Not the most confident ones: these are the most like one another (docs/benchmarks.md).
+    It does not choose those of the highest confidence, which are most alike (docs/benchmarks.md).
 
     Args:
-        wanted: how many, by label.
-        lengths: words of the shortest and the longest real row, by label.
+        candidates: the candidates.
+        scores: what was measured of each.
+        wanted: number of rows wanted, by label.
+        lengths: number of words of the shortest and the longest real row, by label.
+        settings: the thresholds.
+        level: `word` or `char`.
+        seed: seed of the choice.
     """
     written = [s.perplexity for s in scores if s.perplexity is not None]
     median = float(np.median(written)) if written else 1.0
@@ -375,8 +383,7 @@ def _why_not(
 
 
 class _Kept:
-    """The rows kept so far, asked for duplicates; near ones are found by MinHash (Broder 1997) and
-    compared."""
+    """The rows kept so far; finds duplicates and, by MinHash (Broder 1997), similar rows."""
 
     def __init__(self, most: float, cut: Callable[[str], Words]):
         from datasketch import MinHashLSH
@@ -388,7 +395,7 @@ class _Kept:
         self._near = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
 
     def why_not(self, text: str, *, by_people: bool) -> str | None:
-        """The reason to reject a text; None takes it in."""
+        """Gives the reason to reject a text; if there is none, keeps the text."""
         from datasketch import MinHash
 
         words = self._cut(text)

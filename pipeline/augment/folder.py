@@ -1,10 +1,10 @@
-"""What `textmill augment` leaves: the table with its added rows, and the folder beside it.
+"""What `textmill augment` writes: the table with its added rows, and the folder beside it.
 
-FILE                        the real rows first, then the kept ones; the column `origin` says which
+FILE                        the real rows, then the added ones; the column `origin` says which
 FILE.augment/settings.json  what was asked for; a resume compares it
-             texts.txt      all texts, with --unlabelled; base/ the model of them
-             rows.jsonl     the rows as trained on; model/ the model of them
-             prompts.jsonl  labels with first words of real rows; generated/ what they became
+             texts.txt      all texts, with --unlabelled; base/ is the model of them
+             rows.jsonl     the rows of the training; model/ is the model of them
+             prompts.jsonl  labels with first words of real rows; generated/ holds their texts
              rejected.jsonl the candidates that were not kept, with reason and scores
              augment.json   settings, counts, thresholds, agreement of labels, gain of --check
              check/         the same for each held-out part, with --check
@@ -28,7 +28,7 @@ _ENDING = ".augment"
 
 
 class AugmentFolder:
-    """Paths of what is in the folder; the module's docstring says what each is."""
+    """The paths in the folder; the module's docstring says what each one is."""
 
     def __init__(self, path: str):
         self.path = path
@@ -41,16 +41,16 @@ class AugmentFolder:
 
     @classmethod
     def beside(cls, table: str) -> AugmentFolder:
-        """The folder that goes with a table."""
+        """Gives the folder that belongs to a table."""
         return cls(table + _ENDING)
 
     def check(self, number: int) -> AugmentFolder:
-        """The folder of a held-out part."""
+        """Gives the folder of a held-out part."""
         return AugmentFolder(join(self.path, "check", str(number)))
 
 
 def added_columns(columns: Sequence[str], added: Sequence[str]) -> list[str]:
-    """Names of the columns behind those of the real table; a name that is taken gets a prefix."""
+    """Names the columns that are added to a table; a name that is taken gets a prefix."""
     return [name if name not in columns else f"augment_{name}" for name in added]
 
 
@@ -69,9 +69,9 @@ class Augmented:
     """A finished augmentation.
 
     Attributes:
-        folder: where it lies.
-        table: the file with the rows.
-        about: what augment.json says.
+        folder: the run's folder.
+        table: path of the table with the rows.
+        about: the contents of augment.json.
     """
 
     folder: AugmentFolder
@@ -111,7 +111,7 @@ class Augmented:
         return place if "manifest.json" in names(place) else None
 
     def rows(self) -> Iterator[Row]:
-        """Rows of the table, one by one.
+        """Reads the rows of the table, one by one.
 
         Raises:
             TextmillError: it cannot be read, or lacks a column.
@@ -122,7 +122,7 @@ class Augmented:
         return _rows(self.table, (*columns, origin))
 
     def rejected(self) -> Iterator[Row]:
-        """The candidates that were not kept; none where their file is gone."""
+        """Reads the candidates that were not kept; none if their file is gone."""
         path = self.folder.rejected
         return _rows(path, ("text", "label", "origin", "reason")) if exists(path) else iter(())
 

@@ -1,11 +1,11 @@
-"""Whether added rows help: the same classifier with and without them, on rows that neither saw.
+"""Measures whether added rows help: a classifier with and without them, tested on unseen rows.
 
-The real rows are cut into folds. Each fold is held out in turn; the others are augmented anew, by a
-function that sees nothing else, and both classifiers are trained on them. That is the honest way:
-rows made from all rows carry words of the held-out ones, and the gain would be too good. A language
-model so has to be trained once for each fold.
+The real rows are cut into folds. Each fold is held out once; the others are augmented again, by a
+function that sees nothing else, and both classifiers are trained on them. Rows made from all rows
+would carry words of the held-out rows, and the gain would look too good. So a language model has to
+be trained for each fold.
 
-The training parts of the folds overlap, so their gains are not independent: the interval is that of
+The training parts of the folds overlap, so their gains are not independent. The interval is that of
 the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
 """
 
@@ -31,20 +31,20 @@ from textmill.pipeline.augment.edits import Candidate
 
 HELPS, NONE_SHOWN, HURTS = "helps", "no difference shown", "hurts"
 
-# Given texts, labels and a seed: the rows to add, whose `source` is an index of those texts.
+# Takes texts, labels and a seed; gives the rows to add, whose `source` is an index of these texts.
 Augment = Callable[[Sequence[str], Sequence[str], int], Sequence[Candidate]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSettings:
-    """How it is measured.
+    """How the gain is measured.
 
     Attributes:
         classifiers: names of `CLASSIFIERS`.
-        folds: parts that the rows are cut into. seeds: how often they are cut anew. Rows are made
-            folds x seeds times.
-        confidence: of the interval.
-        seed: of the first cut; others follow it.
+        folds: number of parts that the rows are cut into.
+        seeds: how many times they are cut; rows are added folds x seeds times.
+        confidence: confidence of the interval.
+        seed: seed of the first cut; the next cuts use the next seeds.
     """
 
     classifiers: tuple[str, ...] = ("tfidf",)
@@ -66,10 +66,13 @@ class Gain:
     """What added rows did to one classifier. Accuracies and the gain are in points, 0 to 100.
 
     Attributes:
-        classifier: its name.
-        without, augmented: mean accuracy on held-out rows.
-        gain: their difference. low, high: its confidence interval.
-        verdict: `HELPS`, `HURTS` or `NONE_SHOWN`: where the interval lies.
+        classifier: name of the classifier.
+        without: mean accuracy on held-out rows without the added rows.
+        augmented: mean accuracy on held-out rows with the added rows.
+        gain: the difference of the two.
+        low: lower end of the gain's confidence interval.
+        high: upper end of it.
+        verdict: `HELPS`, `HURTS` or `NONE_SHOWN`, depending on the interval.
     """
 
     classifier: str
@@ -81,12 +84,12 @@ class Gain:
     verdict: str
 
     def record(self) -> dict[str, Any]:
-        """As it stands in JSON."""
+        """Gives the fields for JSON."""
         fields = {k: round(v, 2) if isinstance(v, float) else v for k, v in asdict(self).items()}
         return {"with" if name == "augmented" else name: v for name, v in fields.items()}
 
     def sentence(self) -> str:
-        """What it means, in one line."""
+        """Says in one line what the figures mean."""
         found = (
             f"{self.classifier}: {self.without:.1f} % without the added rows, "
             f"{self.augmented:.1f} % with them: {self.gain:+.1f} points "
@@ -103,14 +106,16 @@ class Gain:
 def check(
     texts: Sequence[str], labels: Sequence[str], augment: Augment, *, settings: CheckSettings
 ) -> list[Gain]:
-    """The gain of each classifier.
+    """Measures the gain of each classifier.
 
     Args:
-        texts, labels: the real rows.
+        texts: texts of the real rows.
+        labels: labels of the real rows.
         augment: makes rows from the part that is not held out.
+        settings: how the gain is measured.
 
     Raises:
-        UsageError: the rows are too few, or of one label.
+        UsageError: there are too few rows, or only one label.
     """
     needs_scikit_learn()
     scores: dict[str, list[tuple[float, float]]] = {name: [] for name in settings.classifiers}
@@ -142,7 +147,7 @@ def check(
 
 
 def accuracy(classifier: Classifier, texts: Sequence[str], labels: Sequence[str]) -> float:
-    """Share of rows whose label is the most probable one, in points."""
+    """Gives the share of rows whose label is the most probable one, in points."""
     best = classifier.probabilities(texts).argmax(axis=1)
     right = [classifier.labels[i] == label for i, label in zip(best, labels, strict=True)]
     return 100.0 * float(np.mean(right))
@@ -151,13 +156,15 @@ def accuracy(classifier: Classifier, texts: Sequence[str], labels: Sequence[str]
 def interval(
     differences: Sequence[float], *, ratio: float, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Mean and confidence interval of paired differences over resampled folds.
+    """Gives mean and confidence interval of paired differences over resampled folds.
 
     The variance of the mean is (1 / J + ratio) times that of the J differences; 1 / J alone would
-    take the folds for independent (Nadeau and Bengio 2003).
+    assume independent folds (Nadeau and Bengio 2003).
 
     Args:
-        ratio: held-out rows over rows trained on; 0 for independent differences.
+        differences: the J differences.
+        ratio: held-out rows divided by rows trained on; 0 for independent differences.
+        confidence: confidence of the interval.
     """
     from scipy.stats import t
 
@@ -170,7 +177,7 @@ def interval(
 
 
 def verdict(low: float, high: float) -> str:
-    """What an interval of a gain shows."""
+    """Says what the interval of a gain shows."""
     return HELPS if low > 0 else HURTS if high < 0 else NONE_SHOWN
 
 

@@ -1,9 +1,9 @@
 """The small LSTM classifier: network, training, early stopping.
 
 Texts are cut at `MOST_WORDS` and padded on the right to the longest of their batch; the mean over
-time leaves the padding out. The kernels are those of `network.cpu_kernels`, compiled once for
-`BATCH` rows, whatever their length; the network of a number of labels is made once and given new
-weights for each training. Hundreds of trainings so cost one compilation.
+time leaves out the padding. The kernels are those of `network.cpu_kernels`, compiled once for
+`BATCH` rows of any length. A network is made once for each number of labels, and each training
+gives it new weights. So hundreds of trainings need only one compilation.
 
 Shapes: B rows, T time steps, L labels, D width of word vectors, H hidden units.
 """
@@ -23,25 +23,25 @@ from scipy.special import softmax
 
 from textmill.model.network.lstm import fast_kernels
 
-MOST_WORDS = 40  # of a text
+MOST_WORDS = 40  # words of a text that are read
 VOCABULARY = 8192  # rows of the embedding
-BATCH, READ = 32, 128  # rows in training; rows when only read
-STEPS = 400  # of a training, at most
-EVERY = 20  # steps from one look at the held-out rows to the next; divides `STEPS`
-PATIENCE = 6  # looks without a better one, until it stops
-HELD_OUT = 0.2  # of each label's real rows
+BATCH, READ = 32, 128  # rows of a batch in training, and in prediction
+STEPS = 400  # most steps of a training
+EVERY = 20  # steps between two validations; divides `STEPS`
+PATIENCE = 6  # validations without a better result before training stops
+HELD_OUT = 0.2  # share of each label's real rows that is held out
 _PAD, _UNKNOWN = 0, 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class LstmSettings:
-    """Sizes and rates; tuned on other seeds than those that are reported (docs/benchmarks.md)."""
+    """Sizes and rates, tuned with other seeds than the reported ones (docs/benchmarks.md)."""
 
     embedding: int = 64
     hidden: int = 64
     dropout: float = 0.5
     word_dropout: float = 0.1
-    spread: float = 0.2  # of the first word vectors
+    spread: float = 0.2  # standard deviation of the first word vectors
     rate: float = 8e-3
     decay: float = 0.01
 
@@ -51,7 +51,8 @@ class Network(keras.Model):
 
     Args:
         labels: L.
-        seed: of the dropout masks.
+        settings: sizes and rates.
+        seed: seed of the dropout masks.
     """
 
     def __init__(self, labels: int, settings: LstmSettings, *, seed: int = 0, **kwargs: Any):
@@ -71,7 +72,7 @@ class Network(keras.Model):
         self.built = True
 
     def call(self, ids: Any, training: bool = False) -> Any:
-        """Logits [B, L] of ids, int32 [B, T]."""
+        """Gives logits [B, L] of ids, int32 [B, T]."""
         there = ids != _PAD
         if training and self.settings.word_dropout:
             kept = keras.random.uniform(ops.shape(ids), seed=self.words)
@@ -88,7 +89,7 @@ class Network(keras.Model):
         return self.fast.take_some(self.embedding.embeddings, ids)
 
     def _states(self, x: Any) -> Any:
-        """h at each step, [B, T, H]."""
+        """Gives h at each step, [B, T, H]."""
         if self.fast is None:
             return self.lstm(x)
         zeros = ops.zeros((x.shape[0] or ops.shape(x)[0], self.settings.hidden))
@@ -118,7 +119,7 @@ class Network(keras.Model):
 
 @functools.lru_cache(maxsize=8)
 def _network(labels: int, settings: LstmSettings) -> Network:
-    """The one network of so many labels in this process."""
+    """Makes the network for a number of labels, once in a process."""
     network = Network(labels, settings)
     if network.fast is not None:
         optimizer = network.fast.AdamW(settings.rate, decay=settings.decay, clip=1.0)
@@ -134,7 +135,7 @@ def _network(labels: int, settings: LstmSettings) -> Network:
 
 
 def _renew(network: Network, seed: int) -> None:
-    """New weights, and an optimizer that remembers nothing."""
+    """Gives the network new weights and resets its optimizer."""
     network.start(seed)
     for variable, value in zip(network.optimizer.variables, network.fresh, strict=True):
         variable.assign(value)
@@ -148,10 +149,10 @@ class Trained:
     labels: int
     settings: LstmSettings
     weights: list[np.ndarray]
-    steps: int  # that the weights have behind them
+    steps: int  # number of steps after which the weights were kept
 
     def probabilities(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
-        """p(label | words), float64 [N, L]."""
+        """Gives p(label | words), float64 [N, L]."""
         network = _network(self.labels, self.settings)
         network.set_weights(self.weights)
         return _probabilities(network, [_encoded(row, self.ids) for row in rows])
@@ -170,8 +171,9 @@ def train(
     Args:
         rows: words of the N texts, real rows first.
         labels: int [N], from 0.
-        sources: of the added rows, as in `augment.classifiers.Classifier.fit`.
+        sources: sources of the added rows, as in `augment.classifiers.Classifier.fit`.
         seed: see `LstmClassifier`.
+        settings: sizes and rates; None takes the tuned ones.
     """
     settings = settings or LstmSettings()
     random = np.random.default_rng(seed)
@@ -194,8 +196,8 @@ def train(
         network.train_on_batch(padded, labels[batch])
         if step % EVERY:
             continue
-        # By accuracy: the loss on held-out rows is lowest long before they are judged best, as
-        # confidence in what is wrong grows. Of equals the last, as few rows often judge equally.
+        # Accuracy decides: the loss on held-out rows is lowest long before accuracy is best,
+        # because confidence in wrong labels grows. Among equal results, the last one is kept.
         p = _probabilities(network, [encoded[i] for i in held_out])
         right = float((p.argmax(axis=1) == labels[held_out]).sum())
         if right >= best:
@@ -208,7 +210,7 @@ def train(
 
 
 def _held_out(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Indices of rows to stop by: a share of each label's, one at least where it has two."""
+    """Chooses rows to hold out: a share of each label's, at least one if it has two."""
     found = []
     for label in np.unique(labels):
         rows = random.permutation(np.flatnonzero(labels == label))
@@ -224,12 +226,12 @@ def _vocabulary(rows: Sequence[Sequence[str]]) -> dict[str, int]:
 
 
 def _encoded(row: Sequence[str], ids: dict[str, int]) -> list[int]:
-    """Ids of a row's first words; a row without words is one unknown word."""
+    """Gives the ids of a row's first words; a row without words is one unknown word."""
     return [ids.get(word, _UNKNOWN) for word in row[:MOST_WORDS]] or [_UNKNOWN]
 
 
 def _probabilities(network: Network, rows: Sequence[list[int]]) -> np.ndarray:
-    """float64 [N, L]; rows of like length side by side, always `READ` of them."""
+    """Gives probabilities, float64 [N, L], from batches of `READ` rows of similar length."""
     if not rows:
         return np.zeros((0, network.out.units))
     order = np.argsort([len(row) for row in rows], kind="stable")

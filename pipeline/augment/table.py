@@ -1,4 +1,4 @@
-"""Labelled tables: read with every cell as it came, written whole or not at all."""
+"""Reads labelled tables, keeping every cell unchanged, and writes them whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Rows:
     """The real rows that are learned from.
 
     Attributes:
-        texts: in single spaces. labels: theirs, as text.
-        numbers: of the table's rows, from 1.
+        texts: the texts, with single spaces.
+        labels: the labels, as text.
+        numbers: numbers of the rows in the table, from 1.
     """
 
     texts: list[str]
@@ -31,7 +32,7 @@ class Rows:
     numbers: list[int]
 
     def chosen(self, places: Sequence[int]) -> Rows:
-        """Some of them."""
+        """Gives the rows at some places."""
         return Rows(
             [self.texts[i] for i in places],
             [self.labels[i] for i in places],
@@ -45,8 +46,9 @@ class Labelled:
 
     Attributes:
         columns: names of the text and the label column.
-        cells: text and label of each row as they came; in .jsonl and Parquet of any type.
-        rows: those of use. left_out: how many others there are, by reason.
+        cells: text and label of each row, unchanged; in .jsonl and Parquet of any type.
+        rows: the rows that can be used.
+        left_out: number of other rows, by reason.
     """
 
     columns: tuple[str, str]
@@ -56,10 +58,10 @@ class Labelled:
 
 
 def check_ending(path: str, what: str) -> str:
-    """The ending of a table's name.
+    """Gives the ending of a table's name.
 
     Raises:
-        UsageError: the file is no table by its name.
+        UsageError: the name does not have the ending of a table.
     """
     ending = table_ending(path)
     if ending is None:
@@ -71,11 +73,14 @@ def read_labelled(path: str, *, text: str, label: str, encoding: str | None = No
     """Reads a table.
 
     Args:
-        text, label: columns by name, or of a .csv or .tsv without a header by number from 1: they
-            are then called `text` and `label`.
+        path: path of the table.
+        text: the column of texts, by name. In a .csv or .tsv without a header, both columns are
+            given by number, from 1, and are then called `text` and `label`.
+        label: the column of labels.
+        encoding: encoding of the table, if it is not UTF-8.
 
     Raises:
-        TextmillError: it cannot be read, a column is missing, or no row is of use.
+        TextmillError: it cannot be read, a column is missing, or no row can be used.
     """
     check_ending(path, "the table")
     if os.path.isdir(path):
@@ -99,7 +104,7 @@ def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     """Writes a table of the kind that its name's ending says; None is an empty cell.
 
     Raises:
-        TextmillError: a cell cannot stand in a .tsv, the name is taken, or it cannot be written.
+        TextmillError: a .tsv cannot hold a cell, the file exists, or it cannot be written.
     """
     ending = check_ending(path, "the output")
     if ending == ".parquet":

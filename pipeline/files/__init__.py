@@ -1,1 +1,1 @@
-"""Files on disks and in buckets, whole or not at all, and what failures mean."""
+"""Reads and writes files on disks and in buckets, and explains failures."""

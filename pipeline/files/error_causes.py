@@ -1,4 +1,4 @@
-"""What a run failed of, in one line, out of a runner's or a service's account of it."""
+"""Finds the cause of a run's failure in the errors of runners and services, in one line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 _OURS = re.compile(r"(?:TextmillError|SettingError|UsageError): (.+)")
 _NO_MODULE = re.compile(r"No module named '(\w+)")
-# What unpickling says of a function's code that another Python has made.
+# Errors of unpickling if another version of Python made a function's code.
 _PYTHON = re.compile(r"bad marshal data|code\(\) (?:argument|takes|requires)|unknown opcode")
 _BUCKET = re.compile(r"gs://([\w.-]+)")
-# An object that is missing is no trouble of the bucket's.
+# A bucket is missing, not only an object in it.
 _ABOUT_BUCKET = re.compile(r"specified bucket|/b/[^/?]+(?:/o)?\?")
 _STATE = re.compile(r"Dataflow pipeline failed\. State: (\w+)")
-# How gRPC tells of a call that broke off.
+# What gRPC says of a call that broke off.
 _GONE = re.compile(r"StatusCode\.UNAVAILABLE.*?details = \"(.*?)\"", re.DOTALL)
 _REGION = re.compile(r"regional endpoint|location|region", re.IGNORECASE)
 
 
 def first_cause(error: Exception) -> str:
-    """The line a worker's error was raised with, or what a service's refusal means."""
+    """Gives the message of a worker's error, or the meaning of a service's refusal."""
     text = str(error)
     found = _OURS.findall(text)
     if found:
@@ -65,12 +65,13 @@ _NO_CREDENTIALS = "no valid credentials: gcloud auth application-default login g
 
 
 def storage_refusal(error: Exception, path: str = "") -> str | None:
-    """What a bucket's refusal means and what to do; None if it is none.
+    """Says what a bucket's refusal means and what to do; None if the error is not one.
 
     Args:
-        path: of what was to be read or written, if the error does not name it.
+        error: the error that was raised.
+        path: the path that was to be read or written, if the error does not name it.
     """
-    # Beam's file systems put the service's errors, by path, into one of their own.
+    # Beam's file systems put the service's errors, by path, into an error of their own.
     inner = error
     while details := getattr(inner, "exception_details", None):
         inner = next(iter(details.values()))
@@ -94,7 +95,7 @@ def storage_refusal(error: Exception, path: str = "") -> str | None:
 
 
 def no_right(bucket: str) -> str:
-    """What to do without rights on a bucket."""
+    """Says what to do if the account has no rights on a bucket."""
     return (
         f"no right to use bucket {bucket}: give this account and the workers' roles/storage.admin "
         f"on it (gcloud storage buckets add-iam-policy-binding gs://{bucket} --member=... "
@@ -103,6 +104,6 @@ def no_right(bucket: str) -> str:
 
 
 def _code(error: Exception) -> int:
-    """The HTTP status that an API's error carries; 0 for none."""
+    """Gives the HTTP status that an API's error carries; 0 if there is none."""
     code = getattr(error, "code", None)
     return int(code) if isinstance(code, int) else 0

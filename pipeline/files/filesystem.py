@@ -1,6 +1,6 @@
-"""Files that exist whole or not at all, on local disks and on Beam's file systems.
+"""Reads files, and writes them whole or not at all, on local disks and Beam's file systems.
 
-A path that names a scheme (`gs://`, `s3://`) goes through Beam's FileSystems, any other to a disk.
+A path with a scheme (`gs://`, `s3://`) goes through Beam's FileSystems, any other path to a disk.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
 
 
 def sha256(data: bytes) -> str:
-    """Hexadecimal SHA-256."""
+    """Gives the hexadecimal SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is on one of Beam's file systems."""
+    """Tells whether a path is on one of Beam's file systems."""
     return "://" in path
 
 
 def absolute(path: str) -> str:
-    """A path that means the same in every process."""
+    """Makes a path that means the same in every process."""
     return path.rstrip("/") if is_remote(path) else os.path.abspath(path)
 
 
 def join(folder: str, *names: str) -> str:
-    """The path of a file in a folder."""
+    """Makes the path of a file in a folder."""
     if is_remote(folder):
         return "/".join([folder.rstrip("/"), *names])
     return str(Path(folder, *names))
 
 
 def open_read(path: str) -> BinaryIO:
-    """A file's bytes as they lie there, seekable.
+    """Opens a file for its bytes, not decompressed; it can be sought in.
 
     Raises:
         TextmillError: it cannot be opened.
@@ -58,7 +58,7 @@ def open_read(path: str) -> BinaryIO:
 
 
 def read(path: str) -> bytes:
-    """All of a file.
+    """Reads a whole file.
 
     Raises:
         TextmillError: it cannot be read.
@@ -68,7 +68,7 @@ def read(path: str) -> bytes:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file of that name."""
+    """Tells whether there is a file of that name."""
     if is_remote(path):
         with _telling("read", path):
             return _beam().exists(path)
@@ -76,7 +76,7 @@ def exists(path: str) -> bool:
 
 
 def names(folder: str) -> list[str]:
-    """Names of what is directly in a folder, sorted; none if there is no such folder."""
+    """Lists the names directly in a folder, sorted; none if there is no such folder."""
     if not is_remote(folder):
         try:
             return sorted(os.listdir(folder))
@@ -90,12 +90,12 @@ def names(folder: str) -> list[str]:
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-    """Files for paths and patterns, on disks and on Beam's file systems, each once.
+    """Finds files for paths and patterns, on disks and on Beam's file systems, each once.
 
     Raises:
         TextmillError: a pattern matches nothing, or a name is not valid UTF-8.
     """
-    found: dict[str, str] = {}  # by absolute path; of two names for one file the first counts
+    found: dict[str, str] = {}  # by absolute path; if a file has two names, the first counts
     for pattern in patterns:
         for path in _matching(pattern) if is_remote(pattern) else find_files([pattern]):
             try:
@@ -126,18 +126,18 @@ def remove(path: str) -> None:
 
 
 def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
-    """Writes a file whole, under a name that is free.
+    """Writes a whole file, if there is none of that name.
 
-    Of several attempts at one file the first wins and the others leave no trace. On a disk the
-    file is written under a name of the attempt's own and linked to its own; on `gs://` the service
-    itself creates an object only if it is absent. Beam's other file systems offer neither: there an
-    attempt looks whether the name is free just before it takes it.
+    If there are several attempts to write a file, the first one wins and the others leave nothing.
+    On a disk, an attempt writes under a name of its own and then links the file to `path`. On
+    `gs://`, the service creates an object only if it is absent. Beam's other file systems offer
+    neither: there an attempt checks that the name is free just before it renames its file.
 
     Returns:
-        Whether this attempt's file is the one that stands.
+        Whether this attempt wrote the file that is there now.
 
     Raises:
-        TextmillError: it cannot be written; no part of it stands under `path`.
+        TextmillError: it cannot be written; nothing is left under `path`.
     """
     target = os.fspath(path)
     if target.startswith("gs://"):
@@ -157,10 +157,11 @@ def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
 
 
 def make_directory(path: str | os.PathLike[str], *, parents: bool = True) -> None:
-    """Makes a directory, and those above it where they are missing; object stores need none.
+    """Makes a directory; object stores need none.
 
     Args:
-        parents: otherwise the folder it goes into must be there.
+        path: the directory.
+        parents: whether to make missing directories above it, too.
 
     Raises:
         TextmillError: it cannot be made.
@@ -178,7 +179,7 @@ def make_directory(path: str | os.PathLike[str], *, parents: bool = True) -> Non
 
 @contextlib.contextmanager
 def local_copy(folder: str) -> Iterator[str]:
-    """A local folder with the files of a folder: itself, if it is local."""
+    """Gives a local folder with the files of a folder: the folder itself, if it is local."""
     if not is_remote(folder):
         yield folder
         return
@@ -206,8 +207,8 @@ def _name(attempt: Path, target: Path) -> bool:
 def _create_object(target: str, data: bytes) -> bool:
     """Creates an object of Cloud Storage if there is none: generation 0 means absence.
 
-    A retry after an answer that was lost finds its own object and takes it for another attempt's:
-    no harm, as the bytes that stand are the same.
+    If an answer was lost, the retry finds its own object and takes it for another attempt's. That
+    does no harm, because the bytes are the same.
     """
     bucket, _, name = target.removeprefix("gs://").partition("/")
     with _telling("write", target):
@@ -224,10 +225,10 @@ def _create_object(target: str, data: bytes) -> bool:
 
 
 def check_bucket(path: str) -> None:
-    """Asks whether objects can be created in the bucket of a `gs://` path.
+    """Checks that objects can be created in the bucket of a `gs://` path.
 
     Raises:
-        TextmillError: it is not there, or this account may not.
+        TextmillError: the bucket does not exist, or this account may not use it.
     """
     name = path.split("/")[2]
     with _telling("write", path):
@@ -237,17 +238,17 @@ def check_bucket(path: str) -> None:
 
 
 def bucket_location(bucket: str) -> str:
-    """A bucket's region, or several regions' name, as Cloud Storage writes it.
+    """Gives a bucket's region or multi-region, as Cloud Storage writes it.
 
     Raises:
-        Exception: it is not there, or this account may not ask.
+        Exception: the bucket does not exist, or this account may not ask.
     """
     return _gcs_client().get_bucket(bucket).location
 
 
 def _gcs_client() -> Any:
-    # By way of Beam's file system, which has the run's credentials, and says what to install where
-    # Google's packages are not.
+    # Beam's file system has the run's credentials, and says what to install if Google's packages
+    # are missing.
     return _beam().get_filesystem("gs://any/thing")._gcsIO().client
 
 
@@ -277,7 +278,7 @@ def _beam() -> Any:
 
 @contextlib.contextmanager
 def _telling(what: str, path: str) -> Iterator[None]:
-    """Turns what a file system raises into one line."""
+    """Turns an error of a file system into one line."""
     try:
         yield
     except TextmillError:

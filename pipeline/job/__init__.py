@@ -1,1 +1,1 @@
-"""The bulk job: one run of Beam from prompts to an output directory."""
+"""The bulk job: one run of Beam that turns prompts into an output directory."""

@@ -1,4 +1,4 @@
-"""The pipeline's steps: shards of prompt files in, files in the output; and their metrics."""
+"""The steps of the pipeline, from shards of prompt files to output files, and their metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from textmill.pipeline.prompts.reading import InputSettings
 from textmill.pipeline.prompts.rows import reason_class
 
 NAMESPACE = "textmill"
-_LOADED = "load_model_latency_milli_secs"  # RunInference's, one sample for each model loaded
+_LOADED = "load_model_latency_milli_secs"  # RunInference's; it has one sample for each load
 
 
 @beam.typehints.with_input_types(Shard)
@@ -33,8 +33,12 @@ class GenerateShards(beam.PTransform):
     Only shard descriptions and summaries travel between workers, never prompts or texts.
 
     Args:
-        handler: the model. settings: what is drawn. reading: how prompt files are read.
-        output: where the files go. texts: of a shard, about.
+        model_dir: the model directory.
+        fingerprint: the model's fingerprint.
+        settings: what is drawn.
+        texts: about how many texts a shard has.
+        reading: how prompt files are read.
+        output: where the files go.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class GenerateShards(beam.PTransform):
         """See `PTransform`."""
         return (
             shards
-            # Without it the plan and all that follows would be fused onto one worker.
+            # Without this, Beam would fuse the plan and all that follows onto one worker.
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_Read(self._settings, self._reading, self._output.directory))
             | "Generate" >> RunInference(self._handler.with_no_batching())
@@ -101,10 +105,10 @@ class _Write(beam.DoFn):
 @beam.typehints.with_input_types(GeneratedShard)
 @beam.typehints.with_output_types(GeneratedShard)
 class CountGenerated(beam.DoFn):
-    """Beam metrics under the name `textmill`, beside RunInference's own (model load time, latency).
+    """Adds Beam metrics in the namespace `textmill`, beside RunInference's own.
 
-    Counters prompts, samples, words, `rejected: REASON`; distributions words_a_sample and
-    generator_milliseconds (of a shard).
+    The counters are prompts, samples, words and `rejected: REASON`; the distributions are
+    words_a_sample and generator_milliseconds (for a shard).
     """
 
     def process(self, done: GeneratedShard) -> Iterator[GeneratedShard]:
@@ -126,12 +130,12 @@ class CountGenerated(beam.DoFn):
 
 
 def models_loaded(result: Any) -> int | None:
-    """How many workers loaded the model, by RunInference's metric; None if a runner has none.
+    """Gives the number of workers that loaded the model; None if the runner has no metrics.
 
     Args:
-        result: of a pipeline that has ended.
+        result: the result of a pipeline that has ended.
     """
-    # What a runner without metrics raises is its own.
+    # A runner without metrics may raise anything.
     with contextlib.suppress(Exception):
         named = MetricsFilter().with_namespace(NAMESPACE).with_name(_LOADED)
         found = result.metrics().query(named)[MetricResults.DISTRIBUTIONS]

@@ -1,6 +1,6 @@
-"""Dataflow: presets of its flags, what of it follows from the model, and what to refuse early.
+"""Dataflow: presets of its flags, workers that fit the model, and early checks.
 
-Loads nothing heavy by itself: the options of the command know the presets.
+Importing it loads nothing heavy, because the command's options use the presets.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from textmill.model.errors import UsageError
 from textmill.model.settings import NetworkSettings
 from textmill.pipeline.files.filesystem import bucket_location, check_bucket, is_remote
 
-# One thread a process: Dataflow starts a process for each vCPU, or one where a GPU needs an owner,
-# and more threads would only make shards wait for each other inside a process. Beam comes with the
-# image, from where nothing need be staged.
+# Each process has one thread: Dataflow starts a process for each vCPU, or one process if a GPU
+# needs an owner, and with more threads shards would only wait for each other. Beam is in the image,
+# so it need not be staged.
 _ALWAYS = (
     "--runner=DataflowRunner",
     "--number_of_worker_harness_threads=1",
@@ -30,19 +30,19 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *_ALWAYS,
         "--experiments=no_use_multiple_sdk_containers",
         "--machine_type=g2-standard-4",
-        "--disk_size_gb=60",  # the image with CUDA's libraries is some 10 GB
+        "--disk_size_gb=60",  # the image with CUDA's libraries has about 10 GB
     ),
-    # Spot and ordinary machines mixed, started within six hours.
+    # Spot and ordinary machines together; the job starts within six hours.
     "cheap": (*_ALWAYS, "--flexrs_goal=COST_OPTIMIZED"),
 }
 _L4 = "accelerator=type:nvidia-l4;count:1;install-nvidia-driver"
 
-_VCPUS = 4  # of a worker, unless a machine type is named
+_VCPUS = 4  # vCPUs of a worker, unless a machine type is given
 _GB = 10**9  # as Beam reads it
-# Measured (docs/dataflow.md): a process with TensorFlow and Beam and no model; its weights stand
-# in numpy, in the graph and in the forms that products want; logits stand beside their weights.
+# Measured (docs/dataflow.md): a process with TensorFlow and Beam and no model; copies of the
+# weights in numpy, in the graph and in the forms of the products; logits with their weights.
 _PROCESS_GB, _GPU_PROCESS_GB, _WEIGHTS, _LOGITS, _SLOTS = 1.4, 4.0, 4, 4, 256
-_SYSTEM_GB = 1.5  # the machine's own and Dataflow's
+_SYSTEM_GB = 1.5  # for the machine and Dataflow itself
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RemoteJob:
 
     @property
     def page(self) -> str:
-        """Where a browser shows it."""
+        """The web page of the job."""
         return (
             f"https://console.cloud.google.com/dataflow/jobs/{self.region}/{self.id}"
             f"?project={self.project}"
@@ -70,12 +70,12 @@ class RemoteJob:
 
 
 def preset_flags(preset: str | None) -> list[str]:
-    """Beam's flags of a preset; flags that follow them override them."""
+    """Gives Beam's flags of a preset; flags that follow override them."""
     return [] if preset is None else list(PRESETS[preset])
 
 
 def is_dataflow(runner: Any) -> bool:
-    """Whether a Beam runner sends its work to Dataflow."""
+    """Tells whether a Beam runner sends its work to Dataflow."""
     return any(kind.__name__ == "DataflowRunner" for kind in type(runner).__mro__)
 
 
@@ -83,7 +83,8 @@ def check(options: Any, *, model_dir: str, prompts: Sequence[str], out: str) -> 
     """Refuses a job that would fail minutes later, on machines that cost money.
 
     Raises:
-        UsageError: a place is no gs:// path, a flag is missing, or workers would have no textmill.
+        UsageError: a path is not a gs:// path, a flag is missing, or workers would have no
+            textmill.
     """
     from apache_beam.options.pipeline_options import (
         GoogleCloudOptions,
@@ -107,7 +108,7 @@ def check(options: Any, *, model_dir: str, prompts: Sequence[str], out: str) -> 
             raise UsageError(f"after --: Dataflow needs {flag}, such as {flag}={example}")
     for flag in ("temp_location", "staging_location"):
         value = getattr(cloud, flag)
-        # Beam would make a bucket of its own where one of these is not as it should be.
+        # Beam would make a bucket of its own if one of these were wrong.
         if value and not re.fullmatch(r"gs://[a-z0-9][\w.-]+(/.*)?", value):
             raise UsageError(f"after --: --{flag} must be a gs:// path. Received: {value}")
     cloud.temp_location = cloud.temp_location or cloud.staging_location
@@ -126,27 +127,26 @@ def check(options: Any, *, model_dir: str, prompts: Sequence[str], out: str) -> 
 
 
 def check_staging(options: Any) -> None:
-    """Asks for the buckets that a job is staged in: Beam would try for ten minutes, silently.
+    """Checks the buckets that a job is staged in; Beam would try for ten minutes, silently.
 
     Raises:
-        TextmillError: one is not there, or this account may not write to it.
+        TextmillError: a bucket does not exist, or this account may not write to it.
     """
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
-    FileSystems.set_options(options)  # credentials hang on them
+    FileSystems.set_options(options)  # credentials depend on them
     cloud = options.view_as(GoogleCloudOptions)
     for path in {cloud.temp_location, cloud.staging_location or cloud.temp_location}:
         check_bucket(path)
 
 
 def fit(options: Any, network: NetworkSettings, *, preset: str | None) -> None:
-    """Sets what workers need for a model: machine type and, as hints of the whole job, memory and
-    accelerator. What the user has set stays.
+    """Sets what workers need for a model: machine type, memory and accelerator.
 
-    The hints are the job's and not the generating step's alone: Dataflow would then part that step
-    from reading and writing, send prompts and texts between two kinds of workers, and start
-    machines of the other kind for the two small steps before and after it.
+    What the user has set stays. Memory and accelerator are hints of the whole job. As hints of the
+    generating step alone they would make Dataflow run reading and writing on another kind of
+    workers, and send prompts and texts between the two kinds.
     """
     from apache_beam.options.pipeline_options import (
         DebugOptions,
@@ -159,7 +159,7 @@ def fit(options: Any, network: NetworkSettings, *, preset: str | None) -> None:
     debug = options.view_as(DebugOptions)
     gpu = preset == "gpu"
     if preset is not None and worker.machine_type is None:
-        # N2's newest processors are of one kind, so that all workers write the same bytes.
+        # N2's newest processors are all of one kind, so all workers write the same bytes.
         enough = worker_bytes(network, processes=_VCPUS) <= 4 * _GB * _VCPUS
         worker.machine_type = f"n2-{'standard' if enough else 'highmem'}-{_VCPUS}"
         worker.min_cpu_platform = worker.min_cpu_platform or "Intel Ice Lake"
@@ -167,10 +167,10 @@ def fit(options: Any, network: NetworkSettings, *, preset: str | None) -> None:
     services = cloud.dataflow_service_options or []
     accelerated = any(service.startswith("worker_accelerator") for service in services)
     if cloud.flexrs_goal or accelerated:
-        return  # where Dataflow takes no hints
+        return  # Dataflow takes no hints in these cases
     single = debug.lookup_experiment("no_use_multiple_sdk_containers")
     processes = 1 if single else _vcpus(worker.machine_type)
-    # A new list: the parser's default is one for all.
+    # A new list, because all options share the parser's default list.
     hints = list(own)
     if not any(re.match("min_?ram=", hint, re.IGNORECASE) for hint in own):
         gigabytes = -(-worker_bytes(network, processes=processes, gpu=gpu) // _GB)
@@ -181,7 +181,7 @@ def fit(options: Any, network: NetworkSettings, *, preset: str | None) -> None:
 
 
 def worker_bytes(network: NetworkSettings, *, processes: int, gpu: bool = False) -> int:
-    """Memory that a worker machine needs, each of its processes holding one copy of the model."""
+    """Gives the memory that a worker machine needs; each process holds a copy of the model."""
     from textmill.model.network.directory import weight_shapes
 
     weights = sum(4 * math.prod(shape) for shape in weight_shapes(network).values())
@@ -192,7 +192,7 @@ def worker_bytes(network: NetworkSettings, *, processes: int, gpu: bool = False)
 
 
 def job_of(result: Any, options: Any) -> RemoteJob | None:
-    """The job that a pipeline's result stands for; None where the runner has none."""
+    """Gives the job of a pipeline's result; None if the runner has none."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     if not getattr(result, "has_job", False):
@@ -202,16 +202,16 @@ def job_of(result: Any, options: Any) -> RemoteJob | None:
 
 
 def is_template(options: Any) -> bool:
-    """Whether the job is only described, for a Flex Template's launcher to start."""
+    """Tells whether the job is only described, so that a Flex Template's launcher starts it."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     return bool(options.view_as(GoogleCloudOptions).template_location)
 
 
 def far_buckets(options: Any, paths: Sequence[str]) -> list[str]:
-    """Buckets of one region that is not the job's: each byte between the two costs money and time.
+    """Finds buckets in another region than the job; traffic between the two costs money and time.
 
-    Who may not ask where a bucket is, is not told.
+    Buckets whose region this account may not ask for are left out.
     """
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
@@ -226,6 +226,6 @@ def far_buckets(options: Any, paths: Sequence[str]) -> list[str]:
 
 
 def _vcpus(machine_type: str | None) -> int:
-    """Of a machine type such as n2-standard-4 or n2-custom-4-8192; Dataflow's own default has 1."""
+    """Gives the vCPUs of a machine type like n2-standard-4 or n2-custom-4-8192; by default 1."""
     numbers = re.findall(r"-(\d+)", machine_type or "")
     return int(numbers[0]) if numbers else 1

@@ -1,4 +1,4 @@
-"""The README.md of an output: a data-set card that `datasets.load_dataset` and people can read."""
+"""Writes an output's README.md, a data-set card for people and `datasets.load_dataset`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEANING = {
 
 
 def dataset_card(manifest: Mapping[str, Any], columns: Sequence[Column], output: Format) -> str:
-    """Markdown with the header of a Hugging Face data-set card."""
+    """Writes Markdown with the header of a Hugging Face data-set card."""
     counts = manifest["counts"]
     echo = manifest["settings"].get("echo")
     lines = [
@@ -57,7 +57,7 @@ def dataset_card(manifest: Mapping[str, Any], columns: Sequence[Column], output:
 
 
 def _header(columns: Sequence[Column], output: Format, *, rejected: bool) -> list[str]:
-    if output.name == "tfrecord":  # no loader of datasets knows it
+    if output.name == "tfrecord":  # the package datasets cannot load it
         return []
     configs = {"default": f"shard-*{output.ending}"}
     if rejected and output.name != "text":
@@ -68,8 +68,8 @@ def _header(columns: Sequence[Column], output: Format, *, rejected: bool) -> lis
         if output.name == "csv":
             lines.append("  keep_default_na: false")  # a text "NA" is a text
             if any(c.kind in ("int", "float", "bool") and c.source for c in columns):
-                lines.append('  na_values: [""]')  # an empty cell of a number is none
-        if output.name == "parquet":  # else that of the first shard, which may be empty
+                lines.append('  na_values: [""]')  # an empty cell of a number is missing
+        if output.name == "parquet":  # otherwise the first shard sets it, which may be empty
             lines.append("  batch_size: 1000")
     if output.name != "text":
         lines += ["dataset_info:", "- config_name: default", "  features:"]
@@ -82,7 +82,7 @@ def _header(columns: Sequence[Column], output: Format, *, rejected: bool) -> lis
 
 
 def _loading(output: Format) -> list[str]:
-    """Python that loads the output with each library that can, run in its directory."""
+    """Writes Python lines that load the output with each library that can read it."""
     files = f'files = sorted(glob.glob("shard-*{output.ending}"))'
     dataset = "dataset = datasets.load_dataset(os.getcwd())"
     texts = '["prompt", "text"]'

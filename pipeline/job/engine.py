@@ -1,4 +1,4 @@
-"""Where a pipeline runs: textmill's own local runner, or the one the flags after `--` name."""
+"""Chooses where a pipeline runs: textmill's local runner, or the one that the flags name."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from textmill.pipeline.job import dataflow
 from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.local_runner import LocalRunner, default_workers, settle
 
-ANSWER_SECONDS = 5.0  # that a job service, or the place Prism is downloaded from, has to answer
+ANSWER_SECONDS = 5.0  # time for a job service, or for Prism's download server, to answer
 
 
 class Engine:
     """The runner and the options that a launch asks for.
 
     Attributes:
-        is_local: whether the work is done by processes of this command.
-        on_dataflow: whether it is done by Dataflow.
+        is_local: whether processes of this command do the work.
+        on_dataflow: whether Dataflow does the work.
         wait: whether the call waits for the run's end; a Flex Template's launcher never does.
 
     Raises:
@@ -62,10 +62,10 @@ class Engine:
             )
 
     def check(self, *, model_dir: str, prompts: Sequence[str], out: str) -> None:
-        """Refuses, before anything is read, what would fail minutes later.
+        """Refuses what would fail minutes later, before anything is read.
 
         Raises:
-            TextmillError: workers could not reach a place, or options do not go together.
+            TextmillError: workers could not reach a path, or options do not go together.
         """
         if self.on_dataflow:
             dataflow.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
@@ -76,7 +76,7 @@ class Engine:
         """Sets what Dataflow's workers need for a model.
 
         Returns:
-            Of the places the buckets that are in another region than the job.
+            Those buckets of `places` that are in another region than the job.
         """
         if not self.on_dataflow:
             return []
@@ -84,7 +84,7 @@ class Engine:
         return dataflow.far_buckets(self._options, places)
 
     def pipeline(self) -> beam.Pipeline:
-        """A new pipeline, which has its own copy of the options as they are now."""
+        """Makes a pipeline with its own copy of the present options."""
         try:
             return beam.Pipeline(runner=self._runner, options=self._options)
         except ValueError as error:  # options that do not go together
@@ -93,22 +93,22 @@ class Engine:
 
 
 class DirectRunner(SwitchingDirectRunner):
-    """Beam's DirectRunner, which tries Prism first, without its wait for a network.
+    """Beam's DirectRunner, which tries Prism first, without its long wait for a network.
 
-    Beam downloads Prism with no limit of time: a network that swallows packets would hold the run
-    for ever. Where no answer comes within seconds, the next engine runs at once.
+    Beam downloads Prism without a time limit, so a network that drops packets would stop the run
+    for ever. If no answer comes within seconds, the next engine runs at once.
     """
 
     def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
         """See `PipelineRunner`."""
         prism = options.view_as(PrismRunnerOptions)
         if prism.prism_location is None and not _prism_at_hand(options):
-            prism.prism_location = "no answer from where Prism is downloaded"  # Beam passes it by
+            prism.prism_location = "no answer from where Prism is downloaded"  # Beam skips Prism
         return super().run_pipeline(pipeline, options)
 
 
 def _prism_at_hand(options: PipelineOptions) -> bool:
-    """Whether Prism lies in Beam's cache, or the place that it is downloaded from answers."""
+    """Tells whether Prism is in Beam's cache, or its download server answers."""
     outcome: Future[bool] = Future()
 
     def ask() -> None:
@@ -121,7 +121,7 @@ def _prism_at_hand(options: PipelineOptions) -> bool:
         except Exception:
             settle(outcome.set_result, False)
 
-    # Looking up a name has no limit of its own.
+    # Looking up a host name has no time limit, so a thread does it.
     threading.Thread(target=ask, daemon=True).start()
     try:
         return outcome.result(ANSWER_SECONDS)
@@ -132,13 +132,15 @@ def _prism_at_hand(options: PipelineOptions) -> bool:
 def runner_of(
     flags: Sequence[str], *, workers: int | None
 ) -> tuple[PipelineRunner, PipelineOptions]:
-    """The runner that the flags after `--` name, or the local one, and its options.
+    """Gives the runner that the flags after `--` name, or the local one, and its options.
 
     Args:
-        workers: local processes; None means the cores, or one where there is a GPU.
+        flags: Beam's flags.
+        workers: number of local processes; None means one for each core, or one if there is a
+            GPU.
 
     Raises:
-        UsageError: Beam knows no such flag, not with that value, or not together.
+        UsageError: Beam does not know a flag or its value, or flags do not go together.
     """
     refuse_unknown(flags)
     options = PipelineOptions(list(flags))
@@ -170,7 +172,7 @@ def _named_runner(name: str) -> PipelineRunner:
 
 
 def _find_job_service(options: PipelineOptions) -> None:
-    """Refuses a job service that is not there; Beam would ask again for minutes."""
+    """Refuses a job service that does not answer; Beam would try again for minutes."""
     endpoint = options.view_as(PortableOptions).job_endpoint
     host, _, port = (endpoint or "").rpartition(":")
     if not host or not port.isdigit():
@@ -184,7 +186,7 @@ def _find_job_service(options: PipelineOptions) -> None:
 
 
 def refuse_unknown(flags: Sequence[str]) -> None:
-    # Beam itself drops what it does not know with a line in the log.
+    # Beam itself ignores flags that it does not know, with a line in the log.
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)  # type: ignore[arg-type]

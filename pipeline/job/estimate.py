@@ -1,4 +1,4 @@
-"""`textmill plan`: shards, hours, memory and cost of a run, from a few seconds of it."""
+"""Estimates shards, hours, memory and cost of a run from a few seconds of it (`textmill plan`)."""
 
 from __future__ import annotations
 
@@ -36,26 +36,27 @@ from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
 
 LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 MOST_WORKERS = 100_000
-_SECONDS = 6.0  # of measuring, of which there are so many pieces
+_SECONDS = 6.0  # time to measure, for this many pieces
 _PIECES = 5
 _SAMPLE_ROWS, _SAMPLE_SHARDS = 4096, 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How one worker does some pieces of the run, in one process with one thread.
+    """How fast one worker does pieces of the run, in one process with one thread.
 
     Attributes:
-        start: seconds until a worker has its first shard in hand: imports, model, compiling.
-        idle: seconds for each shard besides its words: reading, which in a compressed file begins
-            at its start, and slots that its last texts leave empty.
+        start: seconds until a worker begins its first shard: imports, model, compiling.
+        idle: seconds for each shard besides its words: reading (a compressed file is read from its
+            start) and slots that stay empty while the last texts are drawn.
         word: seconds for each word asked for, writing included.
-        drawn: words drawn for each word asked for, as texts end early.
-        kept: texts for each text asked for, as rows are rejected.
-        rejected: share of the rows.
-        spread: of `word` between pieces, standard deviation over mean.
-        memory: peak of the process with a piece of `texts` texts, bytes.
-        text: bytes that each text more of a shard takes.
+        drawn: words drawn for each word asked for, because texts may end early.
+        kept: texts for each text asked for, because rows may be rejected.
+        rejected: share of rows that are rejected.
+        spread: standard deviation of `word` between pieces, divided by its mean.
+        memory: peak memory of the process with a piece of `texts` texts, in bytes.
+        texts: number of texts of a piece.
+        text: bytes that each further text of a shard takes.
     """
 
     start: float
@@ -71,7 +72,7 @@ class Pace:
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """Seconds until all shards are done, each taken in order by the worker that is free first."""
+    """Gives the seconds until all shards are done; the first free worker takes the next shard."""
     free: list[float] = []
     for shard in seconds:
         if len(free) < workers:
@@ -82,8 +83,8 @@ def makespan(seconds: Iterable[float], workers: int) -> float:
 
 
 def shard_seconds(words: Sequence[int], pace: Pace, *, seed: int = 0) -> np.ndarray:
-    """Seconds for each shard by the words it asks for, with the spread that was measured."""
-    # Of mean 1 and never below 0.
+    """Gives the seconds of each shard from its words, with the spread that was measured."""
+    # The factors have a mean of 1 and are never below 0.
     sigma = math.sqrt(math.log1p(pace.spread**2))
     factors = np.random.default_rng(seed).lognormal(-(sigma**2) / 2, sigma, len(words))
     return pace.idle + np.asarray(words) * pace.word * factors
@@ -101,17 +102,21 @@ def estimate(
     rows: int | None = None,
     seconds: float = _SECONDS,
 ) -> dict[str, Any]:
-    """What a run will take, by its own planner and by pieces of it that are made here.
+    """Estimates what a run will take, from its plan and from pieces of it that are made here.
 
     Args:
-        prompts, settings, reading, form: of the run, as for `generate`.
-        workers: numbers of them; one has one core like this machine's.
-        price: of a worker for an hour, in any currency.
-        rows: as if there were so many rows like those of `prompts`, in one file.
-        seconds: to measure for, about; at least three pieces are made.
+        model_dir: as in `generate`.
+        prompts: as in `generate`.
+        settings: as in `generate`.
+        reading: as in `generate`.
+        form: as in `generate`.
+        workers: numbers of workers to estimate for; a worker has one core like this machine's.
+        price: price of a worker for an hour, in any currency.
+        rows: estimate for one file with this number of rows like those of `prompts`.
+        seconds: about how long to measure; at least three pieces are made.
 
     Raises:
-        TextmillError: model or prompts are of no use.
+        TextmillError: the model or the prompts cannot be used.
     """
     for number in workers:
         if not 1 <= number <= MOST_WORKERS:
@@ -121,7 +126,7 @@ def estimate(
     if rows is not None and not 1 <= rows <= 10**12:
         raise SettingError("rows", "a whole number from 1 to 10^12", rows)
     started = time.monotonic()
-    # Beam, as the launcher loads it.
+    # Loads Beam, as the launcher does.
     from textmill.pipeline.job import beam_steps, engine  # noqa: F401
 
     beam_seconds = time.monotonic() - started
@@ -169,7 +174,7 @@ def estimate(
 def _row(
     took: np.ndarray, workers: int, pace: Pace, launch: float, memory: int, price: float | None
 ) -> dict[str, Any]:
-    """What so many workers would take; those for whom there is no shard are paid too."""
+    """Estimates the run with this number of workers; workers without a shard are paid, too."""
     paid = pace.start + makespan(took.tolist(), workers)
     row = {
         "workers": workers,
@@ -197,7 +202,13 @@ def measure(
     """Makes pieces of a run as a worker would, and throws them away.
 
     Args:
-        texts: of a shard, about. seconds: to measure for.
+        model_dir: the model directory.
+        planned: the plan of the run.
+        settings: what is drawn.
+        reading: how prompt files are read.
+        form: how the output is written.
+        texts: about how many texts a shard has.
+        seconds: how long to measure.
 
     Raises:
         TextmillError: no row of the sample is a prompt.
@@ -259,9 +270,10 @@ def measure(
 
 @dataclass(frozen=True, kw_only=True)
 class _Piece:
-    """What a piece of so many rows took; `idle` seconds of it for slots without a text.
+    """What a piece of the run took.
 
-    `asked` words and `wanted` texts are what its rows ask for at most.
+    `idle` are the seconds of empty slots; `asked` and `wanted` are the most words and texts that
+    its rows ask for.
     """
 
     rows: int
@@ -275,7 +287,7 @@ class _Piece:
 
 
 class _Pieces:
-    """Makes pieces of sampled rows, over and over: generated, encoded, written."""
+    """Makes pieces from sampled rows, again and again: generates, encodes and writes them."""
 
     def __init__(
         self,
@@ -293,7 +305,7 @@ class _Pieces:
         self._output = Output(scratch, form, columns)
         self._sampled, self._next, self._made = sampled, 0, 0
         self.reason = "; ".join({row.reason for row in sampled.rejected[:1]})
-        # In the order of the rows' places, so that a piece has prompts and rejected rows alike.
+        # Prompts and rejected rows are mixed, so that a piece has both.
         rows: list[tuple[tuple[str, int], Any]] = [
             *zip(sampled.places, sampled.prompts, strict=True),
             *(((row.file, row.line), row) for row in sampled.rejected),
@@ -302,7 +314,7 @@ class _Pieces:
         self._rows = [rows[i] for i in order]
 
     def rows_of(self, texts: int) -> int:
-        """Rows that have about so many texts."""
+        """Gives the number of rows that have about `texts` texts."""
         all_texts = sum((p.settings or self._settings).texts for p in self._sampled.prompts)
         return max(1, math.ceil(texts * len(self._rows) / max(all_texts, 1)))
 
@@ -328,7 +340,7 @@ class _Pieces:
         seconds = time.monotonic() - started
         if done.rejected:
             self.reason = done.rejected[0].reason
-        # Planning takes a row that will be rejected for one like the others.
+        # The plan counts a row that will be rejected like any other.
         own = [prompt.settings or self._settings for prompt in loaded.prompts]
         own += [self._settings] * len(loaded.rejected)
         return _Piece(
@@ -346,9 +358,9 @@ class _Pieces:
 def _sample(
     planned: Plan, settings: GenerationSettings, reading: InputSettings
 ) -> tuple[LoadedShard, float]:
-    """Rows of the run: all of them, or a random part of some shards, equally likely each.
+    """Samples rows: all, or random rows of some shards, so that each row is equally likely.
 
-    Also the seconds that reading a shard took.
+    Also gives the seconds that reading a shard took.
     """
     random = np.random.default_rng(0)
     rows = np.array([shard.rows for shard in planned.shards])

@@ -1,4 +1,4 @@
-"""From prompt files and a model to a directory of generated text."""
+"""Generates a directory of texts from prompt files and a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
 if TYPE_CHECKING:
     from textmill.pipeline.job.engine import Engine
 
-# Is told what is done, of how many rows, about once a second.
+# Called about once a second with what is done, and with the number of rows.
 Progress = Callable[[Counts, int], None]
 
 JSONL = Format()
@@ -34,7 +34,7 @@ JSONL = Format()
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """All that a run is a function of, and where it goes."""
+    """Everything that decides a run's output, and where the output goes."""
 
     model_dir: str
     fingerprint: str
@@ -44,7 +44,7 @@ class Job:
     output: Output
 
     def header(self) -> dict[str, Any]:
-        """The manifest's account of it."""
+        """Gives what the manifest says of the job."""
         return {
             "model": self.fingerprint,
             "settings": asdict(self.settings),
@@ -62,11 +62,11 @@ class Outcome:
     """A finished run, or one that was only sent to its runner.
 
     Attributes:
-        manifest: of all of it; empty if the run goes on, as nobody waited for its end.
-        seconds: that this call took.
-        words: that it drew.
-        job: the service's name for it.
-        models_loaded: by all workers together, one each; None where the runner does not tell.
+        manifest: the manifest of the whole run; empty if the call did not wait for its end.
+        seconds: seconds that this call took.
+        words: number of words that this call drew.
+        job: the service's name for the job, if any.
+        models_loaded: number of workers that loaded the model; None if the runner does not say.
     """
 
     manifest: dict[str, Any]
@@ -77,7 +77,7 @@ class Outcome:
 
     @property
     def rejected_share(self) -> float:
-        """Rejected rows over all rows; 0 while that is not known."""
+        """Share of rows that are rejected; 0 while it is not known."""
         if not self.manifest:
             return 0.0
         counts = self.manifest["counts"]
@@ -100,20 +100,21 @@ def generate(
     """Generates texts for every prompt into a new directory, or goes on with a stopped run.
 
     Args:
-        prompts: files or patterns.
-        out: a directory. Both may be on Beam's file systems.
+        model_dir: the model directory.
+        prompts: files or patterns, also on Beam's file systems.
+        out: the directory of the output, also on Beam's file systems.
         settings: what is drawn for each prompt.
         reading: how the prompt files are read.
         form: how the output is written.
         launch: where the job runs.
-        resume: `out` may hold a stopped run of the same model, prompts and settings; only what is
-            missing of it is done.
-        progress: is told what is done.
-        warn: is told what is worth knowing and no error.
+        resume: whether `out` may hold a stopped run of the same model, prompts and settings; then
+            only the missing part is made.
+        progress: called with what is done.
+        warn: called with a line that is worth knowing but is not an error.
 
     Raises:
-        Interrupted: by Ctrl-C; what is finished stands.
-        TextmillError: model, prompts or output are of no use, or a worker failed.
+        Interrupted: Ctrl-C stopped the run; finished shards are kept.
+        TextmillError: model, prompts or output cannot be used, or a worker failed.
     """
     from textmill.pipeline.job.engine import Engine  # Beam loads only from here on
 
@@ -160,7 +161,7 @@ def _job(
     reading: InputSettings,
     form: Format,
 ) -> Job:
-    """Plans the prompts, which says what columns the output has."""
+    """Plans the prompts, which decides the columns of the output."""
     planned = plan(prompts, settings, reading)
     columns = columns_of(
         planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
@@ -177,11 +178,11 @@ def _job(
 
 @dataclass(frozen=True, kw_only=True)
 class _Ran:
-    """What a run did.
+    """What a call did.
 
     Attributes:
         happened: whether there was anything to do.
-        words_before: words of the shards that stood already.
+        words_before: words of the shards that were finished before.
         models_loaded: see `Outcome`.
     """
 
@@ -198,14 +199,14 @@ def _carry_out(
     progress: Progress | None,
     warn: Callable[[str], None],
 ) -> _Ran:
-    """Makes the shards that are missing. A job of a service is put into `sent` once it is there."""
+    """Makes the missing shards; puts a service's job into `sent` as soon as it exists."""
     from textmill.model.machine import cpu_kind
 
     def tell(remote: RemoteJob) -> None:
         sent.append(remote)
         warn(f"job {remote.id}: {remote.page}")
 
-    # Workers elsewhere are of kinds that are not known here.
+    # The CPUs of Dataflow's workers are not known here.
     machine = None if engine.on_dataflow else cpu_kind()
     done = directory.done(job.plan.shards, machine=machine)
     pipeline = engine.pipeline()
@@ -228,7 +229,7 @@ _GO_ON = "The same command with --resume goes on"
 
 
 class Interrupted(TextmillError):
-    """The run was stopped from outside and can go on."""
+    """Raised if the run was stopped from outside; it can go on later."""
 
     status = 130
 
@@ -260,18 +261,19 @@ def _run(
             f"a worker process died{shard} ({error}), perhaps for want of memory; try fewer "
             "--workers"
         ) from error
-    except Exception as error:  # whatever a runner wraps a worker's error in
-        if str(error).startswith("KeyboardInterrupt"):  # while a step ran in this process
+    except Exception as error:  # each runner wraps a worker's error in its own way
+        if str(error).startswith("KeyboardInterrupt"):  # if a step ran in this process
             raise KeyboardInterrupt from error
         raise TextmillError(first_cause(error)) from error
 
 
 def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
-    """The pipeline: shards are spread over the workers, each read, generated and written there.
+    """Builds the pipeline: each shard is read, generated and written on one of the workers.
 
     Args:
-        done: shards that a run before this one has finished.
-
+        pipeline: an empty pipeline.
+        job: the job.
+        done: shards that an earlier run has finished.
     """
     import apache_beam as beam
 
@@ -303,7 +305,7 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
 
 
 class _watch:
-    """Tells progress by the notes in the output directory: true of any runner."""
+    """Reports progress from the notes in the output directory, which works with any runner."""
 
     def __init__(self, directory: RunDirectory, rows: int, progress: Progress | None):
         self._directory, self._rows, self._progress = directory, rows, progress

@@ -1,4 +1,4 @@
-"""RunInference's hold on the generator: one model a process, one shard a call."""
+"""The generator as RunInference uses it: one model for each process, one shard for each call."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from textmill.pipeline.job.versions import check_worker
 from textmill.pipeline.prompts.planning import LoadedShard, Rejected, Shard, shown
 from textmill.pipeline.prompts.rows import setting_reason
 
-# Runners may give one process several threads, which share the model. A generator keeps one
-# core busy by itself, so a second shard beside the first would only cost its memory.
+# Runners may give one process several threads, which share the model. One shard keeps a core busy,
+# so a second shard at the same time would only cost memory.
 _ONE_SHARD = threading.Lock()
 _NOTE_SECONDS = 1.0  # between notes on a shard's progress
 
 
 class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
-    """Loads a model directory once a process and generates whole shards.
+    """Loads a model directory once for each process and generates whole shards.
 
     Args:
-        model_dir: the directory.
-        fingerprint: of the model the run was planned with.
+        model_dir: the model directory.
+        fingerprint: fingerprint of the model that the run was planned with.
         settings: what is drawn for each prompt.
-        texts: of a shard, about; slots are chosen by it.
-        versions: the launcher's.
-        note: is told every second how far a shard is.
+        texts: about how many texts a shard has; the number of slots depends on it.
+        versions: the launcher's versions.
+        note: called every second with a shard and its progress.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         self._texts, self._versions, self._note = texts, dict(versions), note
 
     def load_model(self) -> Generator:
-        """The generator, on one thread.
+        """Loads the generator, on one thread.
 
         Raises:
-            TextmillError: the directory is not the one the run was planned with, or this worker
-                has other versions than the launcher.
+            TextmillError: it is not the model that the run was planned with, or this worker has
+                other versions than the launcher.
         """
         check_worker(self._versions)
         use_one_thread()
@@ -79,7 +79,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         model: Generator,
         inference_args: dict[str, Any] | None = None,
     ) -> list[GeneratedShard]:
-        """One result for each shard: RunInference would lose the others without a word."""
+        """Generates a result for each shard; RunInference would silently lose a missing one."""
         with _ONE_SHARD:
             results = [self._generate(loaded, model) for loaded in batch]
         assert len(results) == len(batch)
@@ -118,7 +118,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
 
     @staticmethod
     def _unfit(prompt: Prompt, model: SavedModel) -> str | None:
-        """Why the model cannot do what a row asks of it."""
+        """Says why the model cannot follow a row's settings; None if it can."""
         if prompt.settings is None:
             return None
         try:
@@ -128,9 +128,9 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         return None
 
     def get_num_bytes(self, batch: Sequence[LoadedShard]) -> int:
-        """Size of the prompts; the default would pickle them all to find out."""
+        """Gives the size of the prompts; Beam's default would pickle them all to measure it."""
         return sum(loaded.shard.end - loaded.shard.start for loaded in batch)
 
     def get_metrics_namespace(self) -> str:
-        """Of the metrics that RunInference keeps."""
+        """Gives the namespace of RunInference's metrics."""
         return "textmill"

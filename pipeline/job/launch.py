@@ -1,4 +1,4 @@
-"""How a job is run: what changes its speed and its place, and never a byte of its output."""
+"""Settings of how and where a job runs, which never change a byte of its output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ class Launch:
     """Where a job runs, and with how many workers.
 
     Attributes:
-        workers: local worker processes; None means one a core, or one where there is a GPU.
-        runner_flags: Beam's, as after `--`.
+        workers: number of local worker processes; None means one for each core, or one if there
+            is a GPU.
+        runner_flags: Beam's flags, as after `--`.
         dataflow: a preset of Dataflow's flags, which `runner_flags` override.
-        wait: whether the call waits for the run's end; a runner elsewhere goes on by itself.
+        wait: whether the call waits for the run's end; otherwise a remote runner goes on alone.
     """
 
     workers: int | None = None
@@ -28,4 +29,4 @@ class Launch:
             raise SettingError("workers", "a whole number of at least 1", self.workers)
 
 
-HERE = Launch()  # on this machine, as it is
+HERE = Launch()  # on this machine, with the default number of workers

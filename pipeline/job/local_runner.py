@@ -1,4 +1,4 @@
-"""textmill's own local runner: worker processes on this machine, and no wait for a dead one."""
+"""textmill's local runner: worker processes on this machine, without waiting for a dead one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from textmill.model.machine import cores
 
-_END_SECONDS = 15.0  # that worker processes have to end once the run is over
+_END_SECONDS = 15.0  # time for worker processes to end after the run
 
 
 class WorkerDied(Exception):
@@ -32,22 +32,22 @@ class WorkerDied(Exception):
 
 
 def default_workers() -> int:
-    """One process a core; on a GPU one process in all, which owns it."""
+    """Gives one process for each core; with a GPU only one process, which owns it."""
     if any(Path("/dev").glob("nvidia[0-9]*")):
         return 1
     return cores()
 
 
 class LocalRunner(fn_runner.FnApiRunner):
-    """Beam's FnApiRunner with worker processes of our own making.
+    """Beam's FnApiRunner with textmill's own worker processes.
 
-    DirectRunner would choose among three engines by what it finds and what the pipeline holds;
-    FnApiRunner alone gives worker processes no options, waits for ever for one that died, and
-    leaves the others behind. `--direct_num_workers` says how many.
+    DirectRunner would choose one of three engines, depending on the machine and the pipeline.
+    FnApiRunner alone gives its worker processes no options, waits for ever for one that died, and
+    does not end the others. `--direct_num_workers` says how many there are.
     """
 
     def __init__(self) -> None:
-        self.on_death: Callable[[], None] = lambda: None  # called while the others still live
+        self.on_death: Callable[[], None] = lambda: None  # called before the others are ended
         super().__init__()
 
     def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
@@ -58,7 +58,7 @@ class LocalRunner(fn_runner.FnApiRunner):
         """
         descriptor, leash = tempfile.mkstemp(prefix="textmill-leash-")
         os.close(descriptor)
-        # A shell reads the command; exec makes the worker our own child.
+        # A shell reads the command; with exec the worker is this process's child.
         command = shlex.join(
             [sys.executable, "-P", "-m", "textmill.pipeline.job.local_worker", leash]
         )
@@ -79,8 +79,8 @@ class LocalRunner(fn_runner.FnApiRunner):
                 settle(outcome.set_result, result)
 
         def thread_failed(args: threading.ExceptHookArgs) -> None:
-            # Beam waits for each worker in a thread of this name, which raises when one has died.
-            # What other threads then say of closed channels is no news.
+            # Beam waits for each worker in a thread of this name, which raises if the worker died.
+            # Other threads then raise errors about closed channels, which are not of interest.
             if args.thread is not None and args.thread.name == "run_worker":
                 if not outcome.done():
                     self.on_death()
@@ -88,7 +88,7 @@ class LocalRunner(fn_runner.FnApiRunner):
 
         hook, threading.excepthook = threading.excepthook, thread_failed
         try:
-            # In a thread, so that neither a dead worker nor a signal has to wait for the run.
+            # The run is in a thread, so that neither a dead worker nor a signal waits for its end.
             threading.Thread(target=run, daemon=True).start()
             return outcome.result()
         finally:
@@ -103,9 +103,9 @@ class LocalRunner(fn_runner.FnApiRunner):
 
 @contextlib.contextmanager
 def quiet_threads() -> Iterator[None]:
-    """Threads that a runner starts do not print their errors; those of the run reach its caller.
+    """Keeps threads that a runner starts from printing errors; the caller gets the run's errors.
 
-    Threads of a broken run find their channels closed, after its end too: that is no news.
+    Threads of a failed run find their channels closed, even after its end, and would print that.
     """
     before, hook = set(threading.enumerate()), threading.excepthook
     threading.excepthook = lambda args: hook(args) if args.thread in before else None

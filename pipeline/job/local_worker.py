@@ -1,7 +1,7 @@
-"""The interpreter of a local worker process: Beam's SDK harness on a leash, without its chatter.
+"""A local worker process: Beam's SDK harness, which prints nothing and ends with its launcher.
 
-Started by `LocalRunner` as `python -P -m textmill.pipeline.job.local_worker LEASH`: -P keeps the
-current folder off the path, so that no file of the user stands in for a package.
+`LocalRunner` starts it as `python -P -m textmill.pipeline.job.local_worker LEASH`. With -P the
+current folder is not on the path, so that no file of the user replaces a package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.5
 def main() -> None:
     """Runs the harness until the runner closes it.
 
-    Errors reach the runner, which tells them; Beam would print them here too, once for each worker.
+    The runner reports errors; Beam would print them here, too, once for each worker.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     leash, parent = sys.argv.pop(1), os.getppid()
@@ -32,13 +32,13 @@ def main() -> None:
         sdk_worker_main.main(sys.argv)
         status = 0
     finally:
-        # Not by way of the interpreter's own end, which aborts now and then while TensorFlow's and
-        # gRPC's threads run: the launcher would take that for a death and hide the real error.
+        # A normal exit sometimes aborts while TensorFlow's and gRPC's threads run. The launcher
+        # would then report a dead worker instead of the real error.
         os._exit(status)
 
 
 def _hold(leash: str, parent: int) -> None:
-    """Ends the process when the launcher is gone or has let go of the leash file."""
+    """Ends the process when the launcher is gone or has removed the leash file."""
     while os.getppid() == parent and os.path.exists(leash):
         time.sleep(_LOOK_SECONDS)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Finished shards in the output, and the manifest that is written when all of them stand."""
+"""Writes finished shards, and the manifest when all shards are there."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from textmill.pipeline.prompts.planning import Rejected, Shard
 from textmill.pipeline.prompts.rows import reason_class
 
 MANIFEST = "manifest.json"
-RUN = "run.json"  # what the run is; the first file in the directory, and its claim on it
+RUN = "run.json"  # what the run is; the first file, which claims the directory
 STATS = "stats.json"
 CARD = "README.md"
-REPORT = ("report.html", "report.json")  # which `textmill report` may add when the run is over
-DONE = ".done"  # notes on finished shards, while the run lasts
+REPORT = ("report.html", "report.json")  # `textmill report` may add them after the run
+DONE = ".done"  # folder of notes on shards, during the run
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class GeneratedShard:
-    """A shard's texts, its rejected rows, and what they were made with.
+    """A shard's texts and rejected rows, and what they were made with.
 
-    `texts` is how many were asked for, `seconds` what the generator took.
+    `texts` is the number of texts asked for, `seconds` the time that the generator took.
     """
 
     shard: Shard
@@ -47,7 +47,7 @@ class GeneratedShard:
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """What the manifest says of one shard. `sha256` and `rejected_sha256` are of its two files."""
+    """What the manifest says of a shard; `sha256` and `rejected_sha256` belong to its two files."""
 
     number: int
     name: str
@@ -64,7 +64,7 @@ class ShardSummary:
 
     @classmethod
     def from_json(cls, text: str) -> ShardSummary:
-        """Of what `json.dumps(asdict(summary))` gave.
+        """Reads what `json.dumps(asdict(summary))` gave.
 
         Raises:
             ValueError, TypeError, KeyError: it is something else.
@@ -86,18 +86,18 @@ class Output:
     columns: tuple[Column, ...]
 
     def path(self, shard: Shard) -> str:
-        """Of a shard's texts."""
+        """Gives the path of a shard's texts."""
         return join(self.directory, shard.file_name + self.form.ending)
 
     def rejected_path(self, shard: Shard) -> str:
-        """Of a shard's rejected rows."""
+        """Gives the path of a shard's rejected rows."""
         return join(self.directory, REJECTED, shard.file_name + self.form.ending)
 
 
 def write_shard(done: GeneratedShard, output: Output) -> ShardSummary:
-    """Writes a shard's rejected rows, then its texts: when those stand, the shard is done.
+    """Writes a shard's rejected rows, then its texts, which make the shard complete.
 
-    A retried or doubled attempt finds the names taken, and tells of the files that stand.
+    A retry or a second attempt finds files of these names and gives a summary of those.
 
     Raises:
         TextmillError: texts are missing, or a file cannot be written.
@@ -115,7 +115,7 @@ def write_shard(done: GeneratedShard, output: Output) -> ShardSummary:
     rows = [record(generation, columns) for generation in done.generations]
     data = form.encode(rows, columns)
     stands = _commit(output.path(done.shard), data)
-    if stands != data and form.name != "text":  # another attempt's, on another kind of CPU
+    if stands != data and form.name != "text":  # an attempt on another kind of CPU wrote it
         rows = form.decode(stands, columns)
     if len(rows) != done.texts or (stands != data and form.name == "text"):
         raise TextmillError(
@@ -140,18 +140,20 @@ def write_shard(done: GeneratedShard, output: Output) -> ShardSummary:
 
 
 def _commit(path: str, data: bytes) -> bytes:
-    """Writes a file unless another attempt's stands already; the bytes that stand."""
+    """Writes a file unless another attempt has; gives the bytes that are there now."""
     return data if write_once(path, data) else read(path)
 
 
 def write_manifest(
     summaries: Sequence[ShardSummary], *, output: Output, header: Mapping[str, Any], rows: int
 ) -> None:
-    """Checks that every row is accounted for and writes card, statistics and last the manifest.
+    """Checks that no row is missing; writes statistics, card and, last, the manifest.
 
     Args:
-        header: fingerprint of the model, settings, prompt files, versions.
-        rows: of all inputs.
+        summaries: the summaries of all shards.
+        output: where the files go.
+        header: fingerprint of the model, settings, prompt files and versions.
+        rows: number of rows of all inputs.
 
     Raises:
         TextmillError: the counts do not add up, a shard is gone, or a file cannot be written.
@@ -182,7 +184,7 @@ def write_manifest(
         "shards": [_shard_row(summary) for summary in summaries],
     }
     card = dataset_card(manifest, output.columns, output.form)
-    # Of the files that say the same in every equal run.
+    # Checksums of the files that are the same in every equal run.
     manifest["files"] = {CARD: sha256(card.encode()), RUN: sha256(read(join(out, RUN)))}
     files = {
         STATS: _json(statistics.as_json(counts)),
@@ -191,7 +193,7 @@ def write_manifest(
     }
     for name, text in files.items():
         path = join(out, name)
-        # Card and statistics of an attempt that died before the manifest are as good.
+        # Card and statistics may be those of an attempt that died before the manifest.
         if not write_once(path, text.encode()) and name == MANIFEST:
             raise TextmillError(f"{out} holds the manifest of another run")
 
@@ -208,7 +210,7 @@ def _shard_row(summary: ShardSummary) -> dict[str, Any]:
 
 
 def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest of a finished run.
+    """Reads the manifest of a finished run.
 
     Raises:
         TextmillError: the run is not finished, or its manifest is damaged.

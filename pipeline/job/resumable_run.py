@@ -1,13 +1,13 @@
-"""A run's directory: one run at a time works in it, and a stopped run goes on where it was.
+"""The directory of a run: only one run works in it at a time, and a stopped run can go on.
 
 run.json               what the run is; written first
 shard-*                finished shards, each with its note in .done/
-rejected/shard-*       rows that are no prompts
+rejected/shard-*       rejected rows
 .done/shard-*.json     a finished shard's counts and checksums
-.done/shard-*.started  how far a process is with a shard, and which process it is
-.lock                  held by the launcher while it lives
+.done/shard-*.started  the process that works on a shard, and its progress
+.lock                  held by the launcher while it runs
 stats.json, README.md  figures and data-set card
-manifest.json          written last; the dotted files go when it stands
+manifest.json          written last; after it the files with a dot are removed
 
 On Beam's file systems there are no locks and no notes on unfinished shards.
 """
@@ -63,7 +63,7 @@ except ImportError:  # Windows
 
 @dataclass(frozen=True)
 class Counts:
-    """How far a run is, or a shard."""
+    """The progress of a run or a shard."""
 
     prompts: int = 0
     samples: int = 0
@@ -72,7 +72,7 @@ class Counts:
 
     @staticmethod
     def total(parts: Iterable[Counts]) -> Counts:
-        """The sum."""
+        """Adds counts up."""
         rows = [(part.prompts, part.samples, part.words, part.rejected) for part in parts]
         return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
 
@@ -81,14 +81,14 @@ class RunDirectory:
     """A claim on an output directory, held until `release`.
 
     Args:
-        output: where, and how files are written.
+        output: where and how files are written.
         header: what the run is: model, settings, prompts, versions.
-        resume: go on with a run of that kind which stands there.
-        warn: is told what is worth knowing and no error.
+        resume: whether to go on with a run of this kind in the directory.
+        warn: called with a line that is worth knowing but is not an error.
 
     Raises:
-        TextmillError: the place is taken, in use, or holds a run of another kind; the message
-            names the field that differs.
+        TextmillError: the directory exists or is in use, or holds a run of another kind; the
+            message names the field that differs.
     """
 
     def __init__(
@@ -131,15 +131,15 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the manifest stands."""
+        """Whether the manifest is there."""
         return MANIFEST in names(self.out)
 
     def done(self, shards: Sequence[Shard], *, machine: str | None) -> list[ShardSummary]:
-        """Summaries of the shards that are finished and whole; damaged ones are removed.
+        """Gives summaries of the finished and undamaged shards; removes damaged ones.
 
         Args:
-            machine: the workers' kind of CPU, if it is known; texts of another kind may differ in
-                the last bit.
+            shards: all shards of the run.
+            machine: the workers' kind of CPU, if it is known; on another kind texts may differ.
         """
         noted = set(names(self._notes))
         checked = (self._check(s) for s in shards if f"{s.file_name}.json" in noted)
@@ -153,11 +153,11 @@ class RunDirectory:
         return whole
 
     def count(self) -> int:
-        """Shards that are finished."""
+        """Counts the finished shards."""
         return sum(name.endswith(".json") for name in names(self._notes))
 
     def progress(self) -> Counts:
-        """What all workers have done so far, unfinished shards included on local disks."""
+        """Counts what all workers have done; on local disks with unfinished shards."""
         working: dict[str, Counts] = {}
         for name in names(self._notes):
             shard, ending = os.path.splitext(name)
@@ -176,7 +176,7 @@ class RunDirectory:
         )])  # fmt: skip
 
     def working_on(self) -> list[str]:
-        """Shards whose process is gone before they were finished."""
+        """Finds unfinished shards whose process is gone."""
         dead, inside = [], names(self._notes)
         for name in inside:
             shard, ending = os.path.splitext(name)
@@ -187,7 +187,7 @@ class RunDirectory:
         return dead
 
     def release(self, *, finished: bool = False) -> None:
-        """Lets go of the directory; of a finished run nothing but its result stays."""
+        """Gives the directory free; removes the notes of a finished run."""
         if finished and is_remote(self.out):
             for name in names(self._notes):
                 remove(join(self._notes, name))
@@ -236,10 +236,10 @@ class RunDirectory:
             )
 
     def _sweep(self) -> None:
-        """Removes what killed attempts left, and what the run writes anew.
+        """Removes what killed attempts left, and what the run will write again.
 
-        A shard without a note is among it: nobody knows whether it is whole. Where there is no lock
-        another run may be about to note it.
+        This includes shards without a note, which may not be whole. If there is no lock they stay,
+        as another run may be about to write the note.
         """
         noted = {name.removesuffix(".json") for name in names(self._notes)}
         for folder in (self.out, join(self.out, REJECTED), self._notes):
@@ -252,9 +252,9 @@ class RunDirectory:
             remove(join(self.out, name))
 
     def _reopen(self) -> None:
-        """Turns a finished run in which something is damaged into one that is not finished.
+        """Makes a finished run unfinished if something in it is damaged.
 
-        Shards that are whole get their notes back, except in text files, which do not tell enough.
+        Undamaged shards get their notes back, except in text files, which do not hold enough.
         """
         manifest = read_manifest(self.out)
         form, columns = self._output.form, self._output.columns
@@ -319,7 +319,7 @@ class RunDirectory:
 
 
 def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:
-    """Says how far this process is with a shard: for the progress, and should it die."""
+    """Notes this process and its progress with a shard, for `progress` and `working_on`."""
     if is_remote(out):
         return
     with contextlib.suppress(OSError):
@@ -328,7 +328,7 @@ def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:
 
 
 def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
-    """Says that a shard is finished, which a resume goes by."""
+    """Notes that a shard is finished, so that a resume need not make it again."""
     write_once(join(out, DONE, f"{shard.file_name}.json"), _note(summary))
     if not is_remote(out):
         with contextlib.suppress(TextmillError):
@@ -354,14 +354,14 @@ def _alive(pid: int) -> bool:
         return False
     except OSError:
         return True
-    # A killed child that nobody has waited for is a zombie: dead, but there.
+    # A killed child that nobody has waited for is a zombie: it is dead but still listed.
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 
 def _difference(was: Any, now: Any, field: str = "") -> tuple[str, Any, Any] | None:
-    """The first field in which two JSON values differ: its dotted name and both values."""
+    """Finds the first field in which two JSON values differ: its dotted name and both values."""
     if isinstance(was, list) and all(isinstance(x, dict) and "name" in x for x in [*was, *now]):
         was, now = ({row["name"]: row for row in rows} for rows in (was, now))
     if isinstance(was, dict) and isinstance(now, dict):

@@ -1,6 +1,6 @@
-"""Figures of a run: counted shard by shard, added up at its end.
+"""Figures of a run, which are counted for each shard and added up at the end.
 
-Nothing here needs more memory than one shard: histograms have fixed bins.
+Histograms have fixed bins, so nothing here needs more memory than one shard.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# Lower edges of the bins. Words: single ones, then eight bins for each doubling.
+# Lower edges of the bins. For words: one bin for each number, then eight for each doubling.
 WORD_EDGES = (*range(16), *(2**k * (8 + i) // 8 for k in range(4, 17) for i in range(8)))
 LOGPROB_EDGES = tuple(-20 + i / 4 for i in range(81))
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Counts of some records and rejected rows; all of them can be added.
+    """Counts of records and rejected rows, which can be added up.
 
     Attributes:
-        finish: records by how they ended. reasons: rejected rows by reason.
-        words, logprobs: records by bin of `WORD_EDGES` and `LOGPROB_EDGES`; what is below the
-            first edge is in the first bin.
-        seconds: spent in the generator, over all workers.
+        finish: number of records by how they ended.
+        reasons: number of rejected rows by reason.
+        words: number of records by bin of `WORD_EDGES`.
+        logprobs: number of records by bin of `LOGPROB_EDGES`; the first bin also holds those below.
+        seconds: seconds spent in the generator, over all workers.
     """
 
     finish: dict[str, int]
@@ -37,7 +38,7 @@ class Statistics:
     def of(
         cls, records: Sequence[Mapping[str, Any]], reasons: Iterable[str], *, seconds: float
     ) -> Statistics:
-        """Of a shard's records and the reasons of its rejected rows."""
+        """Counts a shard's records and the reasons of its rejected rows."""
         return cls(
             dict(Counter(row["finish"] for row in records)),
             dict(Counter(reasons)),
@@ -48,7 +49,7 @@ class Statistics:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Statistics:
-        """Of what `asdict` gave and JSON carried.
+        """Reads what `asdict` gave, after a way through JSON.
 
         Raises:
             ValueError, TypeError, AttributeError: it is something else.
@@ -65,7 +66,7 @@ class Statistics:
 
     @classmethod
     def total(cls, parts: Iterable[Statistics]) -> Statistics:
-        """The sum."""
+        """Adds statistics up."""
         parts = list(parts)
 
         def add(field: str) -> dict[str, int]:
@@ -80,7 +81,7 @@ class Statistics:
         )  # fmt: skip
 
     def as_json(self, counts: Mapping[str, int]) -> dict[str, Any]:
-        """As stats.json tells them, beside a run's counts."""
+        """Gives what stats.json holds: these figures and a run's counts."""
         figures = asdict(self)
         return {
             "prompts": counts["prompts"],
@@ -99,7 +100,7 @@ class Statistics:
 
 
 def _bins(values: Iterable[float], edges: Sequence[float]) -> dict[str, int]:
-    # Keys are texts, as they travel through JSON.
+    # Keys are texts, because they go through JSON.
     return dict(Counter(str(max(bisect_right(edges, value) - 1, 0)) for value in values))
 
 

@@ -29,7 +29,7 @@ from textmill.pipeline.prompts.rows import BadRow, checked, prompt_of, reason_cl
 
 Record = dict[str, Any]
 
-_MOST_TEXTS = 20_000  # of a call of the generator: more would fill the memory
+_MOST_TEXTS = 20_000  # in one call of the generator; more would fill the memory
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Generated:
     """What `GenerateText` gives.
 
     Attributes:
-        generations: records with id, prompt, text, label (of a model with labels), temperature,
-            words, finish, logprob, then the fields carried through.
+        generations: records with id, prompt, text, label (if the model has labels), temperature,
+            words, finish, logprob, then the other fields of the element.
         rejected: records with id, reason, raw.
     """
 
@@ -48,21 +48,21 @@ class Generated:
 
 @beam.typehints.with_input_types(Prompt | Mapping[str, Any])
 class GenerateText(beam.PTransform):
-    """Texts for every prompt of a collection.
+    """Generates texts for every prompt of a collection.
 
     An element is a `Prompt`, or a mapping with the fields of a JSON Lines prompt file: `prompt`,
-    `id` and, if you like, settings of its own; other fields are carried through. It needs an
-    `id`: a text is a function of model, settings, seed, id and sample number, whatever the runner,
-    so the same id and prompt give the same texts as `textmill generate` does.
+    `id` and, if you like, settings of its own; other fields are copied to the output. The `id` is
+    needed: a text depends only on model, settings, seed, prompt, id and sample number, whatever the
+    runner, so the same id and prompt give the same texts as `textmill generate` does.
 
-    Elements are grouped into shards by a hash of the id, in each window; a shard is the unit of
-    retry. Every element ends as texts or as one rejected record.
+    In each window, elements are grouped into shards by a hash of the id; a shard is the unit of
+    retry. Every element gives its texts or one rejected record.
 
     Args:
-        model_dir: from `textmill train`, on a disk of every worker or on one of Beam's file
-            systems.
+        model_dir: a directory from `textmill train`, on a disk of every worker or on one of Beam's
+            file systems.
         settings: what is drawn for each prompt.
-        shards: groups the elements are spread over; some times the number of workers.
+        shards: number of groups of elements; it should be a few times the number of workers.
 
     Raises:
         TextmillError: the model or the settings are of no use.
@@ -118,7 +118,7 @@ class GenerateText(beam.PTransform):
 
 @beam.typehints.with_output_types(tuple[int, Prompt])
 class _Read(beam.DoFn):
-    """Elements as prompts, keyed by shard."""
+    """Turns elements into prompts, keyed by shard."""
 
     def __init__(self, settings: GenerationSettings, shards: int):
         self._settings, self._shards = settings, shards
@@ -147,7 +147,7 @@ class _Read(beam.DoFn):
 
 @beam.typehints.with_output_types(list[LoadedShard])
 class _Pieces(beam.DoFn):
-    """A group's prompts, in pieces that fit into memory."""
+    """Cuts a group's prompts into pieces that fit into memory."""
 
     def __init__(self, settings: GenerationSettings, shards: int):
         self._settings, self._shards = settings, shards
@@ -170,7 +170,7 @@ class _Pieces(beam.DoFn):
             number=number, of=self._shards, path="", name="", form=Form("elements"), columns=(),
             start=0, end=len(piece), first=0, rows=len(piece),
         )  # fmt: skip
-        # Nothing but its id says which element a prompt was.
+        # Only its id says which element a prompt was.
         return LoadedShard(shard, piece, [(prompt.id, 0) for prompt in piece], [])
 
 

@@ -1,4 +1,4 @@
-"""`textmill verify`: an output directory against its manifest."""
+"""Checks an output directory against its manifest (`textmill verify`)."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.output.columns import Column
 from textmill.pipeline.output.formats import Format
 
-_BUCKETS = 64  # ids are compared a bucket at a time: memory is that of a 64th of them
+_BUCKETS = 64  # one bucket of ids is compared at a time, so memory holds a 64th of them
 _MOST_SHOWN = 20
 
 
 @dataclass
 class Verdict:
-    """What was found.
+    """What a check found.
 
     Attributes:
-        problems: one line each; none means that the output is whole.
-        counts: of rows, prompts, rejected, records and words, as counted.
-        duplicate_ids: records whose id another record has, as rows of the input had one id.
+        problems: a line for each problem; none means that the output is whole.
+        counts: counted rows, prompts, rejected rows, records and words.
+        duplicate_ids: number of records that share an id, because rows of the input did.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -98,12 +98,12 @@ def _shard(
     places: _Ids,
     verdict: Verdict,
 ) -> dict[str, int]:
-    """Counts of a shard as its files have them."""
+    """Counts what a shard's files hold."""
     found = {"rows": shard["rows"], "prompts": shard["prompts"], "rejected": 0}
     records = read_rows(join(out, shard["name"]), shard["sha256"], form, columns, verdict)
     found["records"] = len(records)
     has_rows = any(column.name == "row" and column.source is None for column in columns)
-    if form.name == "text":  # which holds the texts alone
+    if form.name == "text":  # such files hold only the texts
         found["words"] = shard["words"]
     else:
         found["words"] = sum(row["words"] for row in records)
@@ -123,7 +123,7 @@ def _shard(
 def read_rows(
     path: str, digest: str, form: Format, columns: tuple[Column, ...], verdict: Verdict
 ) -> list[dict[str, Any]]:
-    """The rows of a file of a run; what is wrong with it goes to the verdict."""
+    """Reads the rows of a run's file; problems go into the verdict."""
     try:
         data = read(path)
     except TextmillError as error:
@@ -148,7 +148,7 @@ def read_rows(
 def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
     known = {shard["name"] for shard in manifest["shards"]}
     rejected = {shard["name"] for shard in manifest["shards"] if shard["rejected"]}
-    # A launcher killed after the manifest leaves its notes; a resume would tidy them away.
+    # A launcher that is killed after the manifest leaves its notes; a resume would remove them.
     own = {MANIFEST, RUN, STATS, CARD, REJECTED, DONE, ".lock", *REPORT}
     inside = set(names(out))
     for place, found, allowed in (
@@ -162,12 +162,12 @@ def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
             yield f"{name} is missing"
         elif name != STATS and sha256(read(join(out, name))) != manifest["files"][name]:
             yield f"{name}: the checksum is not that of the manifest"
-    with contextlib.suppress(TextmillError):  # told above
+    with contextlib.suppress(TextmillError):  # reported above
         yield from _contradictions(out, manifest)
 
 
 def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
-    """Where run.json or stats.json say something else than the manifest."""
+    """Finds differences between run.json or stats.json and the manifest."""
     for name, says in (
         (RUN, lambda found: all(manifest.get(key) == value for key, value in found.items())),
         (STATS, lambda found: found["samples"] == manifest["counts"]["records"]),
@@ -181,9 +181,9 @@ def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 class _Ids:
-    """Counts repeated ids with little memory: 64-bit hashes in files, a bucket at a time.
+    """Counts repeated ids with little memory: 64-bit hashes in files, one bucket at a time.
 
-    Two of 10 million different ids share a hash with a probability of 3 in a million.
+    The probability that any two of 10 million different ids share a hash is 3 in a million.
     """
 
     def __init__(self, folder: Path):

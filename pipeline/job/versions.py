@@ -1,4 +1,4 @@
-"""Versions that a run depends on: the launcher's, and whether a worker's are the same."""
+"""The versions that a run depends on, and a check that workers have the launcher's."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Mapping
 from textmill.model.errors import TextmillError
 
 _PACKAGES = ("textmill", "apache-beam", "tensorflow", "tensorflow-text", "numpy", "pyarrow")
-# Workers must have the launcher's. TensorFlow's products and tensorflow-text's tokens are the bits
-# of the texts; of Beam and textmill the two sides unpickle each other's objects.
+# Workers must have the launcher's versions of these. The texts depend on TensorFlow's products and
+# tensorflow-text's tokens; objects of Beam and textmill are pickled on one side for the other.
 _MUST_EQUAL = ("textmill", "apache-beam", "tensorflow", "tensorflow-text")
 
 
 def versions() -> dict[str, str]:
-    """Versions of this interpreter and of the packages that texts depend on, by name."""
+    """Gives the versions of this interpreter and of the packages that texts depend on, by name."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return found | {"python": platform.python_version()}
 
 
 def check_worker(launcher: Mapping[str, str]) -> None:
-    """Refuses to work where other versions are installed than at the launcher.
+    """Refuses to work if this worker has other versions than the launcher.
 
     Args:
-        launcher: its `versions`.
+        launcher: the launcher's `versions`.
 
     Raises:
-        TextmillError: names what differs. Of Python the minor version counts.
+        TextmillError: a version differs, or the minor version of Python.
     """
     here = versions()
     differ = [name for name in _MUST_EQUAL if here[name] != launcher[name]]

@@ -1,4 +1,4 @@
-"""What stands in the output: the columns of a run, and one record for each text."""
+"""The columns of a run's output, and the record of each text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from textmill.model.errors import TextmillError
 from textmill.model.prompt import Generation
 
-_MOST_COLUMNS = 1_000  # carried through; rows with ever new names would fill the memory
+_MOST_COLUMNS = 1_000  # of input fields; rows that keep adding names would fill the memory
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Column:
     """A column of the output.
 
     Attributes:
-        name: unique in the run. kind: `text`, `int`, `float`, `bool`, or `json` for all else.
-        source: the field of the input that is carried through in it; None for a column of our own.
+        name: name of the column, unique in the run.
+        kind: `text`, `int`, `float`, `bool`, or `json` for all else.
+        source: the input field that is copied into it; None for a column of textmill's own.
     """
 
     name: str
@@ -50,13 +51,13 @@ REJECTED = (
 def columns_of(
     carried: Mapping[str, str], *, labelled: bool, own_ids: bool = False
 ) -> tuple[Column, ...]:
-    """The columns of a run: the same in every file of it and in every format.
+    """Gives the columns of a run, which are the same in all its files and in every format.
 
     Args:
-        carried: kinds of the fields that are carried through, by name. One that is named as a
-            column of our own gets `input_` before its name.
+        carried: kinds of the input fields that are copied to the output, by name. If a field has
+            the name of a column of textmill's own, `input_` is put before its name.
         labelled: whether the model has labels.
-        own_ids: whether rows may have ids of their own, which need not say where they stand.
+        own_ids: whether rows may have ids of their own, which need not name the row.
     """
     left_out = {"label": not labelled, "row": not own_ids}
     columns = [column for column in OWN if not left_out.get(column.name)]
@@ -73,7 +74,7 @@ def columns_of(
 
 
 def record(generation: Generation, columns: Sequence[Column]) -> dict[str, Any]:
-    """An output record; nothing in it varies between equal runs."""
+    """Makes an output record; nothing in it differs between equal runs."""
     own = {
         "id": f"{generation.prompt.id}#{generation.sample}",
         "row": generation.prompt.row,
@@ -92,7 +93,7 @@ def record(generation: Generation, columns: Sequence[Column]) -> dict[str, Any]:
     }
 
 
-# A `long` is an int that a float cannot hold; of other pairs only JSON holds both.
+# A `long` is an int that a float cannot hold. Other pairs of kinds become `json`.
 _MERGED = {frozenset(("int", "float")): "float", frozenset(("int", "long")): "long"}
 
 
@@ -103,15 +104,15 @@ class Kinds:
         self.of: dict[str, str | None] = {}
 
     def learn(self, row: Mapping[str, Any]) -> None:
-        """Takes note of a row's fields."""
+        """Notes the kinds of a row's fields."""
         for name, value in row.items():
             self.declare(name, _kind(value))
 
     def declare(self, name: str, kind: str | None) -> None:
-        """Takes note of a field; without a kind it is null so far.
+        """Notes the kind of a field; None means that it has only been null so far.
 
         Raises:
-            TextmillError: there are too many.
+            TextmillError: there are too many fields.
         """
         if name in self.of:
             known = self.of[name]
@@ -127,7 +128,7 @@ class Kinds:
         self.of[name] = kind
 
     def known(self) -> dict[str, str]:
-        """Kinds by name; of a field that is never anything but null, a text."""
+        """Gives the kinds by name; a field that was always null is a text."""
         kinds = {name: kind or "text" for name, kind in self.of.items()}
         return {name: "int" if kind == "long" else kind for name, kind in kinds.items()}
 
@@ -147,7 +148,7 @@ def _kind(value: Any) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can say it: dates, decimals and the like as text, NaN as null."""
+    """Makes a value fit for JSON: dates, decimals and the like become text, NaN becomes null."""
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         value = value.tolist()
     if value is None or isinstance(value, str | bool | int):
@@ -164,5 +165,5 @@ def plain(value: Any) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """Canonical JSON: of a `json` column's value where a format has no such thing."""
+    """Gives canonical JSON, for a `json` column in a format that has no nested values."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)

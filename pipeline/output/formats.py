@@ -1,6 +1,6 @@
-"""The forms that output files come in: rows to bytes and back.
+"""The formats of output files: rows to bytes and back.
 
-Equal rows give equal bytes: no time, no host, nothing that varies stands in them.
+Equal rows give equal bytes, because a file holds no time, host or anything else that varies.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Row = dict[str, Any]
 
 
 def json_lines(rows: Iterable[Row]) -> bytes:
-    """Rows as JSON Lines; half a surrogate pair becomes a question mark."""
+    """Writes rows as JSON Lines; half a surrogate pair becomes a question mark."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return text.encode("utf-8", "replace")
 
 
 def json_page(value: Any) -> bytes:
-    """JSON for people to read; half a surrogate pair becomes a question mark."""
+    """Writes JSON for people to read; half a surrogate pair becomes a question mark."""
     return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
@@ -50,8 +50,8 @@ class Format:
 
     Attributes:
         name: one of `FORMATS`.
-        compression: one of `COMPRESSIONS`, in Parquet of its pages, else of the whole file; None
-            means zstd for Parquet and none for the others.
+        compression: one of `COMPRESSIONS`. In Parquet it compresses the pages, otherwise the whole
+            file. None means zstd for Parquet and `none` for the others.
     """
 
     name: str = "jsonl"
@@ -70,15 +70,16 @@ class Format:
 
     @property
     def ending(self) -> str:
-        """Of file names."""
+        """The ending of file names."""
         packed = "" if self.name == "parquet" else _COMPRESSIONS[str(self.compression)]
         return ENDINGS[self.name] + packed
 
     def encode(self, rows: Sequence[Row], columns: Sequence[Column]) -> bytes:
-        """Rows as a file.
+        """Writes rows as the bytes of a file.
 
         Args:
-            rows: each with a value or None for every column.
+            rows: each row has a value or None for every column.
+            columns: the columns, in order.
         """
         if self.name == "parquet":
             return _parquet(rows, columns, str(self.compression))
@@ -93,12 +94,12 @@ class Format:
         return data
 
     def decode(self, data: bytes, columns: Sequence[Column]) -> list[Row]:
-        """The rows of a file.
+        """Reads the rows of a file.
 
         Numbers of a TFRecord are float32; text files give rows of one field, `text`.
 
         Raises:
-            TextmillError: it is no file of this form.
+            TextmillError: the bytes do not have this format.
         """
         try:
             if self.name == "parquet":
@@ -295,14 +296,14 @@ def _from_example(example: Any, columns: Sequence[Column]) -> Row:
 
 # -- text: a line for each row ---------------------------------------------------------------------
 
-# What Unicode and readers of text files take for a line end, and the backslash that writes them.
+# Characters that Unicode or readers of text files take for a line end, and the backslash.
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"} | {
     mark: f"\\u{ord(mark):04x}" for mark in "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 }
 
 
 def _text(rows: Sequence[Row], columns: Sequence[Column]) -> bytes:
-    """The texts; of rows without one (rejected rows) all fields with tabs between them."""
+    """Writes the texts; for rejected rows, which have none, all fields with tabs between."""
     names = [column.name for column in columns]
     shown = ["text"] if "text" in names else names
     escapes = str.maketrans(_ESCAPES)

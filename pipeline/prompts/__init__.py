@@ -1,1 +1,1 @@
-"""Prompt files: planned into shards, read back, each row checked."""
+"""Plans prompt files into shards, reads the shards and checks each row."""

@@ -1,4 +1,4 @@
-"""Prompt files: planned into shards in one streaming pass, read by the worker that needs them."""
+"""Plans prompt files into shards in one streaming pass; a worker reads the shards it needs."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from textmill.pipeline.prompts.rows import (
 )
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
-# Row offsets kept, of all files together and of each: memory must not grow with the job.
+# Row offsets kept: most for all files together, least for each. Memory must not grow with the job.
 MOST_MARKS, LEAST_MARKS = 1 << 16, 64
 
-# A run is cut into some tens of shards, none of them shorter or longer than this many words, until
-# it has so many shards that files, notes and manifest would be the work; then they grow further.
+# A run is cut into about `_SHARDS` shards that ask for `_LEAST_WORDS` to `_MOST_WORDS` words. If
+# that makes more than `_MANY_SHARDS`, the cost of files and notes counts: shards get larger.
 _SHARDS, _MANY_SHARDS = 40, 10_000
 _LEAST_WORDS, _MOST_WORDS, _LARGEST_WORDS = 1_000, 200_000, 1_000_000
 
@@ -57,8 +57,10 @@ class PromptFile:
     """A planned input.
 
     Attributes:
-        name: its path from the common root of all inputs.
-        bytes: decompressed; of Parquet, rows. rows: records. sha256: of the file as it lies there.
+        name: path from the common root of all inputs.
+        bytes: number of decompressed bytes; of rows for Parquet.
+        rows: number of records.
+        sha256: SHA-256 of the file, not decompressed.
     """
 
     name: str
@@ -72,11 +74,16 @@ class Shard:
     """The unit of work, of output and of retry: a byte range of one input.
 
     Attributes:
-        number: from 0. of: shards in the run.
-        path: of the input. name: its path from the common root. form: how it is cut.
-        columns: of a table.
-        start, end: byte offsets; in Parquet, rows. first: number of the first row, from 1.
-        rows: how many.
+        number: number of the shard, from 0.
+        of: number of shards in the run.
+        path: path of the input.
+        name: the input's path from the common root.
+        form: how the input is cut into records.
+        columns: columns of a table.
+        start: offset of the first byte; of the first row for Parquet.
+        end: offset after the last byte; after the last row for Parquet.
+        first: number of the first row, from 1.
+        rows: number of rows.
     """
 
     number: int
@@ -92,13 +99,13 @@ class Shard:
 
     @property
     def file_name(self) -> str:
-        """Of its output, without an ending."""
+        """The name of its output file, without an ending."""
         return f"shard-{self.number:05d}-of-{self.of:05d}"
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that is no prompt."""
+    """A row that is rejected."""
 
     file: str
     line: int
@@ -108,7 +115,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class LoadedShard:
-    """A shard's rows: every one is a prompt or rejected. `places`: file, line of prompts."""
+    """A shard's rows, each a prompt or rejected; `places` are file and line of each prompt."""
 
     shard: Shard
     prompts: list[Prompt]
@@ -121,8 +128,11 @@ class Plan:
     """All inputs, the shards they are cut into, and the kinds of the rows' fields.
 
     Attributes:
-        words: that each shard's rows ask for at most. texts: that all rows ask for. Rows that will
-            be rejected are among them.
+        files: the inputs.
+        shards: the shards, in order.
+        fields: kinds of the rows' fields, by name.
+        words: largest number of words that each shard's rows ask for, rejected rows included.
+        texts: number of texts that all rows ask for, rejected rows included.
     """
 
     files: tuple[PromptFile, ...]
@@ -133,12 +143,12 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Rows of all inputs."""
+        """Number of rows of all inputs."""
         return sum(file.rows for file in self.files)
 
     @property
     def carried(self) -> dict[str, str]:
-        """Kinds of the fields that are carried through."""
+        """Kinds of the fields that are copied to the output."""
         return {name: kind for name, kind in self.fields.items() if name not in FIELDS}
 
 
@@ -147,9 +157,9 @@ def plan(
     settings: GenerationSettings,
     reading: InputSettings = AS_USUAL,
 ) -> Plan:
-    """Cuts prompt files into shards by one pass over their bytes; the rows are not kept.
+    """Cuts prompt files into shards in one pass over their bytes; the rows are not kept.
 
-    The shards depend on inputs and settings alone, never on the number of workers.
+    The shards depend only on inputs and settings, never on the number of workers.
 
     Raises:
         TextmillError: a pattern matches nothing, a file cannot be read, or no file has a row.
@@ -173,17 +183,17 @@ def plan(
 
 
 def shard_words(total: int) -> int:
-    """Words at most that a shard asks for, where all rows together ask for so many.
+    """Gives the most words that a shard asks for, if all rows together ask for `total`.
 
-    A shard of more than one row never asks for more, but where the rows of a file are so many that
-    only every n-th place is known.
+    Only a shard of one row may ask for more, or one of a file with so many rows that only the
+    offset of every n-th row is kept.
     """
     few = min(max(total // _SHARDS, _LEAST_WORDS), _MOST_WORDS)
     return max(few, min(total // _MANY_SHARDS, _LARGEST_WORDS))
 
 
 def even_shards(rows: int, words: int) -> list[int]:
-    """Words of each shard, were the input one file of so many rows that all ask for the same."""
+    """Gives the words of each shard, as if one file's rows all asked for equally many words."""
     every = 1
     while -(-rows // every) > MOST_MARKS:
         every *= 2
@@ -196,7 +206,7 @@ def even_shards(rows: int, words: int) -> list[int]:
 
 
 def _root(paths: Sequence[str]) -> str:
-    """The common root of all inputs: a bucket and a disk then give the same names."""
+    """Finds the common root of all inputs, so that a bucket and a disk give the same names."""
     folders = [_absolute(path).split("/")[:-1] for path in paths]
     together = zip(*folders, strict=False)
     common = itertools.takewhile(lambda parts: len(set(parts)) == 1, together)
@@ -212,8 +222,15 @@ class _Scan:
     """A pass over a file.
 
     Attributes:
-        marks: offset of every `every`-th row. ahead: words at most that the rows before it ask for.
-        words, texts: that all rows ask for.
+        path: path of the file.
+        file: the planned input.
+        form: how it is cut into records.
+        columns: columns of a table.
+        marks: offset of every `every`-th row.
+        ahead: for each mark, the most words that the rows before it ask for.
+        every: rows between two marks.
+        words: the most words that all rows ask for.
+        texts: number of texts that all rows ask for.
     """
 
     path: str
@@ -227,9 +244,9 @@ class _Scan:
     texts: int
 
     def ranges(self, words: int) -> Iterator[dict[str, Any]]:
-        """Byte ranges that ask for no more than so many words, if the marks allow it.
+        """Gives byte ranges that ask for at most `words` words, if the marks allow it.
 
-        Each with the fields of a `Shard` and the words it asks for.
+        Each range has the fields of a `Shard` and the words that it asks for.
         """
         edges, i = [0], 0
         after = np.append(self.ahead[1:], self.words)
@@ -255,7 +272,7 @@ class _Scan:
 
 @dataclass
 class _Marks:
-    """Marks of a file while it is passed over: ever further apart, so that they stay few."""
+    """Marks of a file that is being read; their distance grows, so that they stay few."""
 
     most: int
     offsets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -266,7 +283,7 @@ class _Marks:
     texts: int = 0
 
     def add(self, starts: np.ndarray, texts: np.ndarray | int, words: np.ndarray | int) -> None:
-        """Takes note of the next rows: where they start, the texts and words they ask for."""
+        """Notes where the next rows start, and the texts and words that they ask for."""
         after = np.cumsum(np.broadcast_to(np.asarray(words, np.int64), len(starts))) + self.words
         before = np.concatenate([[self.words], after])[: len(starts)]
         kept = slice(-self.rows % self.every, None, self.every)
@@ -280,7 +297,7 @@ class _Marks:
             self.every *= 2
 
     def add_all(self, rows: Iterable[tuple[int, int, int]]) -> None:
-        """Takes note of rows one by one."""
+        """Notes rows that come one by one."""
         source = iter(rows)
         while block := list(itertools.islice(source, 4096)):
             self.add(*np.array(block, np.int64).T)
@@ -336,7 +353,7 @@ def _asked(
     reading: InputSettings,
     kinds: Kinds,
 ) -> Iterator[tuple[int, int, int]]:
-    """Where each record starts, texts and words it asks for; of JSON objects also the fields."""
+    """Gives each record's start, texts and words; also notes the fields of JSON objects."""
     looks = form.kind == "jsonl" or any(column in _SIZES for column in columns)
     usual = _asks({}, settings)
     for start, raw, wrong in records(file, form):
@@ -359,7 +376,7 @@ _SIZES = ("samples", "temperature", "max_words")
 
 
 def _asks(row: Mapping[str, Any], settings: GenerationSettings) -> tuple[int, int]:
-    """Texts and words at most that a row asks for; of nonsense, which will be rejected, 0 and 1."""
+    """Gives texts and most words that a row asks for; 0 and 1 if it will be rejected."""
     samples, words = (
         value if isinstance(value := row.get(name) or usual, int | float) else usual
         for name, usual in (("samples", settings.samples), ("max_words", settings.max_words))
@@ -368,16 +385,16 @@ def _asks(row: Mapping[str, Any], settings: GenerationSettings) -> tuple[int, in
     many = len(own) if isinstance(own, list) else len(settings.temperatures) if own is None else 1
     if not samples * words > 0:  # NaN too
         return 0, 1
-    # Held within bounds that keep the sums of a billion rows below 2^63.
+    # These bounds keep the sums of a billion rows below 2^63.
     texts = min(samples * many, 1e5)
     return int(texts), max(1, int(texts * min(words, 1e5)))
 
 
 def _header(path: str, file: Input, form: Form) -> tuple[str, ...]:
-    """The names in a table's first record; none if it is empty.
+    """Reads the names in a table's first record; none if the file is empty.
 
     Raises:
-        TextmillError: it is no record.
+        TextmillError: the first record is not valid.
     """
     found = next(csv_records(file, form), None)
     if found is None:
@@ -413,7 +430,9 @@ def read_shard(
     """Reads a shard's rows.
 
     Args:
-        settings: the command's, which a row's own fields override.
+        shard: the shard.
+        settings: the command's settings, which a row's own fields override.
+        reading: how prompt files are read.
 
     Raises:
         TextmillError: the file is gone or has other rows than were planned.
@@ -438,7 +457,7 @@ def read_shard(
 
 
 def shown(raw: Any) -> str:
-    """What a rejected row's record keeps of it."""
+    """Gives the part of a rejected row that its record keeps."""
     if isinstance(raw, bytes):
         text = raw.decode("utf-8", "backslashreplace")
     else:
@@ -450,7 +469,7 @@ def shown(raw: Any) -> str:
 
 
 def _records(shard: Shard) -> Iterator[tuple[Any, str | None]]:
-    """Records of a shard, as bytes or a row, each with what is wrong with its form, or None."""
+    """Reads a shard's records, as bytes or rows, each with what is wrong with it, or None."""
     if shard.form.kind == "parquet":
         with ParquetInput(shard.path) as parquet:
             yield from parquet.records(shard.start, shard.end)

@@ -1,7 +1,7 @@
-"""Prompt files as bytes and records: text, JSON Lines, tables and Parquet, plain or compressed.
+"""Reads prompt files as records: text, JSON Lines, tables and Parquet, plain or compressed.
 
-Offsets count decompressed bytes, in Parquet rows. Planning and reading cut records by the same
-code, so they agree on every byte, however odd the file.
+Offsets count decompressed bytes, or rows in Parquet. Planning and reading cut records with the
+same code, so they agree on every byte, however strange the file is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from textmill.model.errors import SettingError, TextmillError
 from textmill.pipeline.files.filesystem import open_read
 
-# A record of more bytes is rejected; the longest paragraph of a book is a tenth of it.
+# A longer record is rejected; the longest paragraph of a book has a tenth of this.
 MOST_BYTES = 65_536
 BLOCK = 1 << 20
 
@@ -36,9 +36,9 @@ class InputSettings:
     """How prompt files are read.
 
     Attributes:
-        delimiter: between the cells of a .csv.
-        strict: a field that is neither the prompt, its id nor a setting is an error, and not
-            carried through.
+        delimiter: the character between the cells of a .csv.
+        strict: whether a field that is not the prompt, its id or a setting is an error; otherwise
+            such a field is copied to the output.
     """
 
     delimiter: str = ","
@@ -56,9 +56,12 @@ AS_USUAL = InputSettings()
 
 @dataclass(frozen=True)
 class Form:
-    """How a prompt file is cut into records: `text`, `jsonl`, `table` or `parquet`.
+    """How a prompt file is cut into records.
 
-    In a table cells may be quoted, or a quote is a character like any other.
+    Attributes:
+        kind: `text`, `jsonl`, `table` or `parquet`.
+        delimiter: the character between the cells of a table.
+        quoted: whether a table's cells may be quoted; if not, a quote is a normal character.
     """
 
     kind: str
@@ -67,7 +70,7 @@ class Form:
 
 
 def form_of(path: str, settings: InputSettings) -> Form:
-    """The form of a file, by its name."""
+    """Finds the form of a file by its name."""
     name = path.lower()
     for ending in _COMPRESSIONS:
         name = name.removesuffix(ending)
@@ -86,7 +89,7 @@ def form_of(path: str, settings: InputSettings) -> Form:
 
 
 class Input:
-    """A prompt file opened for reading, decompressed by its name's ending.
+    """A prompt file opened for reading; its name's ending says how it is decompressed.
 
     Attributes:
         position: offset of the next byte.
@@ -114,11 +117,11 @@ class Input:
         self._raw.close()
 
     def read(self, size: int) -> bytes:
-        """Up to so many bytes, none at the end."""
+        """Reads up to `size` bytes; none at the end of the file."""
         return self._advance(lambda: self._file.read(size))
 
     def line(self, limit: int) -> bytes:
-        """Bytes up to and with the next newline, `limit` at most."""
+        """Reads up to and including the next newline, at most `limit` bytes."""
         return self._advance(lambda: self._file.readline(limit))
 
     def _advance(self, get: Callable[[], bytes]) -> bytes:
@@ -132,7 +135,7 @@ class Input:
 
 
 def digest_of(path: str) -> str:
-    """SHA-256 of a file as it lies there."""
+    """Gives the SHA-256 of a file, without decompressing it."""
     digest = hashlib.sha256()
     with open_read(path) as file:
         while block := file.read(BLOCK):
@@ -148,13 +151,13 @@ def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
     if path.lower().endswith(".zst"):
         import pyarrow
 
-        # The zstandard package takes a file that is cut off for one that ends.
+        # The zstandard package does not notice that a file is cut off.
         return io.BufferedReader(pyarrow.CompressedInputStream(raw, "zstd"), BLOCK)
     return raw
 
 
 def line_starts(file: Input) -> Iterator[np.ndarray]:
-    """Offsets of the lines from the file's position on, int64, some at a time."""
+    """Gives the offsets of the lines from the file's position on, int64, block by block."""
     open_row = False  # whether the bytes so far end inside a row
     while True:
         at = file.position
@@ -164,12 +167,12 @@ def line_starts(file: Input) -> Iterator[np.ndarray]:
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
         starts = ends if open_row else np.concatenate([[0], ends])
         open_row = not block.endswith(b"\n")
-        # What starts after the last byte is not there yet.
+        # A row that would start after the last byte is not there yet.
         yield at + (starts if open_row else starts[:-1])
 
 
 def _line(file: Input, end: int | None) -> tuple[bytes, bool]:
-    """A line with its end, and whether it is whole: of a longer one than allowed only the start."""
+    """Reads a line with its end; tells whether it is whole, as a too long line is cut."""
     left = MOST_BYTES + 2 if end is None else min(end - file.position, MOST_BYTES + 2)
     line = file.line(left) if left > 0 else b""
     if len(line) < MOST_BYTES + 2 or line.endswith(b"\n"):
@@ -184,8 +187,11 @@ def _line(file: Input, end: int | None) -> tuple[bytes, bool]:
 def records(
     file: Input, form: Form, end: int | None = None
 ) -> Iterator[tuple[int, bytes, str | None]]:
-    """Records up to an offset: where each starts, its bytes without line end or byte-order mark,
-    and what is wrong with its form, or None."""
+    """Reads records up to an offset.
+
+    Gives the offset of each record, its bytes without line end or byte-order mark, and what is
+    wrong with its form, or None.
+    """
     if form.kind == "table":
         yield from csv_records(file, form, end)
         return
@@ -204,14 +210,14 @@ def records(
 def csv_records(
     file: Input, form: Form, end: int | None = None
 ) -> Iterator[tuple[int, bytes, str | None]]:
-    """Records of a table: offset, bytes, and what is wrong with its form, or None.
+    """Reads records of a table: offset, bytes, and what is wrong with the form, or None.
 
-    A quoted cell may hold newlines. A quote that nothing closes, within `MOST_BYTES` or before what
-    cannot follow a closing quote, costs its line only: the next line starts the next record. Blank
-    lines are no records.
+    A quoted cell may hold newlines. If a quote is not closed within `MOST_BYTES`, or what follows
+    the closing quote is not allowed there, only its line is lost: the next line starts the next
+    record. Blank lines are skipped.
     """
-    # Lines read beyond the record at hand. A quote that is open before them is open after all of
-    # them, or at a dead end, where nothing closes it: so no line is looked at twice.
+    # Lines read beyond the current record. A quote that is open before them is still open after
+    # them, or nothing closes it (a dead end). So no line is checked twice.
     ahead: deque[tuple[int, bytes, bool]] = deque()
     dead_end = False
 
@@ -242,14 +248,14 @@ def csv_records(
             yield start, data, "a quote is not closed" if is_open else None
 
 
-# What stands in a quoted cell, a doubled quote included; the bytes after it start with its end.
+# The content of a quoted cell, with doubled quotes; the closing quote comes after it.
 _QUOTED = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
 
 
 def _quote_open(line: bytes, form: Form, *, is_open: bool) -> bool | None:
-    """Whether a quoted cell is open at the end of a line, as the csv module has it.
+    """Tells whether a quoted cell is open at the end of a line, as the csv module decides.
 
-    None if one that was open before it is not rightly closed in it. Each byte is looked at once.
+    None means that a cell that was open before the line is closed wrongly. Each byte is read once.
     """
     if not form.quoted or (not is_open and b'"' not in line):
         return False
@@ -271,10 +277,10 @@ def _quote_open(line: bytes, form: Form, *, is_open: bool) -> bool | None:
 
 
 def csv_fields(record: str, form: Form) -> list[str]:
-    """The cells of one record.
+    """Splits one record into cells.
 
     Raises:
-        csv.Error: it is not one record.
+        csv.Error: it is not exactly one record.
     """
     if not form.quoted:
         return record.split(form.delimiter)
@@ -288,7 +294,7 @@ class ParquetInput:
     """A Parquet file's schema and rows.
 
     Raises:
-        TextmillError: it is none, or damaged.
+        TextmillError: it is not a Parquet file, or is damaged.
     """
 
     def __init__(self, path: str):
@@ -306,7 +312,7 @@ class ParquetInput:
         self._raw.close()
 
     def kinds(self) -> dict[str, str]:
-        """The kind of each column, as in `records.Column`."""
+        """Gives the kind of each column, as in `output.columns.Column`."""
         from pyarrow import types
 
         def kind(dtype: Any) -> str:
@@ -327,9 +333,9 @@ class ParquetInput:
     def records(
         self, start: int, end: int, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[dict[str, Any], str | None]]:
-        """Rows of a range, counted from 0, each with what is wrong with it, or None.
+        """Reads the rows of a range, counted from 0, each with what is wrong with it, or None.
 
-        Only the row groups that hold some are read, and only `columns`, if given.
+        Only row groups that hold such rows are read, and only `columns`, if given.
         """
         groups, at, skipped = [], 0, 0
         for i in range(self._file.num_row_groups):

@@ -1,4 +1,4 @@
-"""A record of a prompt file as a prompt, or the reason why it is none."""
+"""Turns records of prompt files into prompts, or says why one is rejected."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SETTINGS = (*NUMBERS, "stop", "label")
 FIELDS = ("prompt", "id", *SETTINGS)
 _BLANK = "".join(chr(c) for c in range(0x3001) if chr(c).isspace() or c < 32) + "\u200b\ufeff"
 _MOST_ID = 500  # characters
-_MOST_DEPTH = 64  # of nested values: readers of data sets give up not far above it
+_MOST_DEPTH = 64  # of nested values; readers of data sets fail not far above it
 
 
 class BadRow(Exception):
-    """Why a record is no prompt."""
+    """Raised with the reason why a record is rejected."""
 
 
 def reason_class(reason: str) -> str:
@@ -45,19 +45,19 @@ def reason_class(reason: str) -> str:
 
 
 def text_prompt(raw: bytes, *, row_id: str) -> Prompt:
-    """A line as a prompt.
+    """Makes a prompt of a line.
 
     Raises:
-        BadRow: as said.
+        BadRow: the line is blank or not valid UTF-8.
     """
     return Prompt(row_id, _not_blank(_decoded(raw)), row=row_id)
 
 
 def json_row(raw: bytes) -> dict[str, Any]:
-    """A line as a JSON object.
+    """Reads a line as a JSON object.
 
     Raises:
-        BadRow: as said.
+        BadRow: it is not one.
     """
     text = _decoded(raw)
     if not text.strip():
@@ -72,10 +72,10 @@ def json_row(raw: bytes) -> dict[str, Any]:
 
 
 def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, Any]:
-    """A record of a table by its columns; the blank cell of a setting is as if it were not there.
+    """Reads a record of a table into a row; a blank cell of a setting counts as missing.
 
     Raises:
-        BadRow: as said.
+        BadRow: the record does not fit the columns, or a setting is not a number.
     """
     try:
         cells = csv_fields(_decoded(raw), form)
@@ -92,11 +92,10 @@ def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, An
 
 
 def value_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of Python values as JSON could say it; whole numbers may come as floats, as pandas
-    writes them.
+    """Makes a row of Python values fit for JSON; whole numbers may be floats, as in pandas.
 
     Raises:
-        BadRow: as said.
+        BadRow: a value cannot be used.
     """
     values: dict[str, Any] = {}
     for name, value in row.items():
@@ -120,10 +119,10 @@ def value_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dict[str, Any]:
-    """The fields of a row that are carried through.
+    """Gives the fields of a row that are copied to the output.
 
     Raises:
-        BadRow: one of them cannot be, or with `strict` may not be.
+        BadRow: a field cannot be copied, or is not allowed because of `strict`.
     """
     extra = {name: value for name, value in row.items() if name not in FIELDS}
     if reading is not None and reading.strict:
@@ -131,7 +130,7 @@ def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dic
             if value is not None:
                 raise BadRow(f"unknown field: {_shown(name)}")
         return {}
-    # What most rows hold needs no closer look; planning goes through all of them.
+    # Most rows need no closer check, and planning reads all rows.
     if all(_is_simple(value) for value in extra.values()) and "".join(extra).isascii():
         return extra
     if not _is_flat_enough(extra):
@@ -150,14 +149,16 @@ def prompt_of(
     settings: GenerationSettings,
     reading: InputSettings | None = None,
 ) -> Prompt:
-    """A row's fields as a prompt; a null field is as if it were not there.
+    """Makes a prompt of a row's fields; a null field counts as missing.
 
     Args:
-        row_id: names the prompt where the row has no `id`.
-        settings: the run's, which fields of the row override.
+        row: the fields by name.
+        row_id: names the prompt if the row has no `id`.
+        settings: the run's settings, which fields of the row override.
+        reading: how prompt files are read.
 
     Raises:
-        BadRow: as said.
+        BadRow: the row has no prompt, or a field cannot be used.
     """
     row = {name: value for name, value in row.items() if value is not None}
     extra = carried(row, reading)
@@ -184,10 +185,10 @@ def prompt_of(
 
 
 def checked(prompt: Prompt) -> Prompt:
-    """A prompt whose id and text are of use.
+    """Returns the prompt if its id and text can be used.
 
     Raises:
-        BadRow: they are not.
+        BadRow: they cannot.
     """
     if not isinstance(prompt.text, str):
         raise BadRow(f"prompt must be a text. Received: {_shown(prompt.text)}")
@@ -229,7 +230,7 @@ def _is_flat_enough(value: Any) -> bool:
 
 
 def _within_64_bits(value: Any) -> Any:
-    """Larger whole numbers as texts: most readers of JSON have no place for them."""
+    """Turns larger whole numbers into texts, as most readers of JSON cannot hold them."""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)
     if isinstance(value, dict):
@@ -267,7 +268,7 @@ def _not_blank(text: str) -> str:
 
 
 def _whole_unicode(text: str) -> None:
-    # JSON can say half of a surrogate pair, which no file can hold.
+    # JSON can express half of a surrogate pair, which no file can hold.
     try:
         text.encode()
     except UnicodeEncodeError as error:

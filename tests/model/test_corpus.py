@@ -188,9 +188,10 @@ def test_a_table_without_labels(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "text,other\na,b\n", "has no column 'label'"),
+        ("a.csv", "text,other\na,b\n", "a.csv: no column named 'label'. Found: 'text', 'other'; a"),
+        ("a.csv", "text,label,text\na,b,c\n", "a.csv: the column 'text' stands there twice"),
         ("a.csv", "text,label\nonly\n", "a.csv:2 has 1 columns"),
-        ("a.jsonl", '{"text": 1}\n', "a.jsonl:1 has no column 'label'. Columns: text"),
+        ("a.jsonl", '{"text": 1}\n', "a.jsonl:1: no column named 'label'. Found: 'text'"),
         ("a.jsonl", "[]\n", "a.jsonl:1 is no JSON object"),
         ("a.jsonl", "{\n", "a.jsonl:1 is not valid JSON"),
         ("a.jsonl", "[" * 99999 + "\n", "a.jsonl:1 is not valid JSON"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas
 import pytest
 import reference
 from scipy import stats
@@ -347,12 +348,26 @@ def test_no_prompts(generator):
         ("temperatures", (float("nan"),)), ("temperatures", ("hot",)), ("temperatures", ()),
         ("top_p", 0.0), ("top_p", 1.5),
         ("top_k", -1), ("min_p", 2.0), ("min_words", 99), ("max_words", 0), ("stop", (" ",)),
-        ("label", 3), ("seed", -1), ("unknown", 1),
+        ("label", 3), ("seed", -1), ("unknown", 1), ("temperatures", {0.5}), ("stop", {"a": 1}),
+        ("temperatures", "0.5"), ("ban", [1]), ("temperatures", [[0.5]]),
     ],
 )  # fmt: skip
 def test_settings_are_checked(field, value):
     with pytest.raises(SettingError, match="must be"):
         GenerationSettings(**{field: value})
+
+
+def test_settings_of_several_values_take_any_sequence():
+    asked = GenerationSettings(temperatures=(0.5, 2), stop=("mat",), ban=("cat", "dog"))
+    ways = ([0.5, 2], np.array([0.5, 2.0]), pandas.Series([0.5, 2]), [np.float32(0.5), 2])
+    for temperatures in ways:
+        own = GenerationSettings(temperatures=temperatures, stop="mat", ban=["cat", "dog"])
+        assert own == asked
+        assert hash(own) == hash(asked)
+    assert GenerationSettings(temperatures=0.8).temperatures == (0.8,)
+    assert GenerationSettings(temperatures=np.float64(0.8)).temperatures == (0.8,)
+    with pytest.raises(SettingError, match=r"0 \(greedy\) or .*, or several in a list.*\{0.5\}"):
+        GenerationSettings(temperatures={0.5})
 
 
 def test_threads_that_would_change_bits_are_refused():

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import time
 
@@ -115,10 +116,24 @@ def test_minutes_are_kept(silent, monkeypatch):
     clock = Clock(monkeypatch)
     _, history = run(lambda: 1.0, silent, minutes=0.1, started=0.0, patience=10**6)
     assert history.stopped == "minutes"
+    assert re.fullmatch(r"0\.1 minutes are [\d,]+ words here, .* epochs", silent.messages[-1])
     assert 4 < history.seconds < 6.5
     # A budget that is over when training starts still gives one step and one validation.
     _, history = run(lambda: 1.0, silent, minutes=0.001, started=clock.now - 1)
     assert len(history.validations) == 1
+
+
+def test_the_length_is_told_as_it_will_be(silent, monkeypatch):
+    Clock(monkeypatch)
+    # What ends a run first is what is told, not the minutes that it will not take.
+    _, history = run(lambda: 1.0, silent, minutes=3, epochs=5, started=0.0, patience=10**6)
+    told = re.fullmatch(
+        r"([\d,]+) words in all, 5\.0 epochs, about (\d+) s here: the limit of epochs comes "
+        r"before that of 3 minutes",
+        silent.messages[-1],
+    )
+    assert int(told[1].replace(",", "")) == history.words
+    assert int(told[2]) < 60
 
 
 @pytest.mark.parametrize(("cost", "most"), [(0.2, 8), (1.0, 3), (3.0, 2)])

@@ -181,7 +181,7 @@ JSON_ROWS = {
     "": "empty",
     "[1]": "not a JSON object",
     "{": "not valid JSON",
-    '{"text": "a"}': "no field 'prompt'",
+    '{"text": "a"}': "no field 'prompt'. Found: 'text'",
     '{"prompt": 3}': "prompt must be a text. Received: 3",
     '{"prompt": " "}': "empty",
     '{"prompt": "a", "temperature": "hot"}': "temperature must be 0 (greedy)",
@@ -260,9 +260,17 @@ def test_many_open_quotes_cost_no_quadratic_time(tmp_path):
     assert good[max(good)].text == "last"
 
 
-@pytest.mark.parametrize("header", ["text,id", "prompt,prompt", "\xff,prompt"])
-def test_bad_headers(tmp_path, header):
-    with pytest.raises(TextmillError, match=r"p\.csv: the header"):
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("text,id", r"no column named 'prompt'\. Found: 'text', 'id'$"),
+        ("prompt;id", r"no column named 'prompt'\. Found: 'prompt;id'; --delimiter says what"),
+        ("prompt,prompt", "the column 'prompt' stands there twice"),
+        ("\xff,prompt", "the header is no row of a table"),
+    ],
+)
+def test_bad_headers(tmp_path, header, said):
+    with pytest.raises(TextmillError, match=rf"p\.csv: {said}"):
         written(tmp_path, header.encode("latin-1") + b"\na,b\n", "p.csv")
 
 

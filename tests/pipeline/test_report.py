@@ -318,7 +318,7 @@ def test_wrong_use_is_one_line(output, tmp_path, capsys):
     assert "--copied-words must be a whole number" in fails(
         str(output), "--copied-words", "0", status=2
     )
-    assert "name it with --corpus" in fails(str(output), "--text", "x", status=2)
+    assert "name that with --corpus" in fails(str(output), "--text", "x", status=2)
     assert "no file 'absent.txt'" in fails(str(output), "--corpus", "absent.txt", status=1)
     assert "name its column with --text" in fails(str(output), "--corpus", "a.csv", status=2)
     shard = next(output.glob("shard-*"))
@@ -542,7 +542,7 @@ def test_a_damaged_augmentation_is_one_line(tmp_path):
     folder = augmentation(tmp_path / "a")
     table = tmp_path / "a" / "more.csv"
     table.write_text(table.read_text().replace("origin", "source", 1))
-    with pytest.raises(TextmillError, match="has no column 'origin'"):
+    with pytest.raises(TextmillError, match="no column named 'origin'"):
         report(str(folder))
     about = json.loads((folder / "augment.json").read_text())
     table.write_text(table.read_text().replace("source", "origin", 1))

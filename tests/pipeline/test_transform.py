@@ -172,7 +172,7 @@ def test_windows_stay_apart(model_dir, expected, tmp_path):
 
 
 def test_bad_settings_are_told_before_anything_runs(model_dir, labelled_dir):
-    with pytest.raises(SettingError, match="label must be given"):
+    with pytest.raises(SettingError, match="label is missing; it must be one of"):
         GenerateText(str(labelled_dir))
     with pytest.raises(SettingError, match="stop must be a word"):
         GenerateText(str(model_dir), GenerationSettings(stop=("zebra",)))

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from statistics import median_high
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -42,13 +43,16 @@ def table(title: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = ()
         rows: of two cells, where there is no header.
         head: names of the columns; those behind the first are of figures then.
     """
-    drawn = Table(title=escape(title), show_header=bool(head), title_justify="left")
+    drawn = Table(show_header=bool(head))
     for number, name in enumerate(head or ("", "")):
         side: Literal["left", "right"] = "right" if head and number else "left"
         drawn.add_column(escape(name), justify=side, overflow="fold")
     for row in rows:
         drawn.add_row(*(escape(str(cell)) for cell in row))
-    stdout().print(drawn)
+    screen = stdout()
+    # As the table's own title it would be folded to the table's width.
+    screen.print(escape(title), style="italic", soft_wrap=True)
+    screen.print(drawn)
 
 
 class TrainingReport:
@@ -66,8 +70,13 @@ class TrainingReport:
         try:
             yield self
         finally:
-            if self._bar is not None:
-                self._bar.stop()
+            self.pause()
+
+    def pause(self) -> None:
+        """Ends the bar; the next training gets a new one."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     def message(self, text: str) -> None:
         if not self._quiet:
@@ -113,28 +122,49 @@ def generation_progress(*, quiet: bool) -> Iterator[Any]:
         TimeElapsedColumn(), "left", TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
     )  # fmt: skip
-    with bar if console.is_terminal else nullcontext():
-        yield _Told(console, bar)
+    told = _Told(console, bar)
+    try:
+        yield told
+    finally:
+        told.stop()
 
 
 class _Told:
-    """Tells how far a run is: on the bar, or in a line every `_LOG_SECONDS`."""
+    """Tells how far a run is: on the bar, or in a line every `_LOG_SECONDS`.
+
+    The bar is seen, and its time counts, from the first call to the run's end: before and after it
+    there may be a training, which has a bar of its own.
+    """
 
     def __init__(self, console: Console, bar: Progress):
-        self._console, self._bar, self._task = console, bar, bar.add_task("", total=None)
-        self._started = self._last = time.monotonic()
-        self._first: tuple[int, int] | None = None  # prompts and words of a run before this one
+        self._console, self._bar = console, bar
+        self._task: TaskID | None = None  # none while nothing runs
+        self._over: tuple[int, int] | None = None  # prompts done and rows of the run that has ended
 
     def __call__(self, counts: Any, rows: int) -> None:
         done, now = counts.prompts + counts.rejected, time.monotonic()
-        if self._first is None:
-            self._first = done, counts.words
+        if (done, rows) == self._over:
+            return
+        if self._task is None:
+            self._started = self._last = now
+            self._first = done, counts.words  # of a run before this one
+            self._task = self._bar.add_task("", total=None)
+            if self._console.is_terminal:
+                self._bar.start()
         rate = (counts.words - self._first[1]) / max(now - self._started, 1e-3)
         words = f"{counts.samples:,} texts  {rate:,.0f} words/s  {counts.rejected:,} rejected"
         self._bar.update(self._task, completed=done, total=rows, description=words)
-        if self._console.is_terminal or now - self._last < _LOG_SECONDS:
-            return
-        self._last, new = now, done - self._first[0]
-        left = (now - self._started) * (rows - done) / new if new else math.inf
-        ahead = f"{left:,.0f} s left" if math.isfinite(left) else "time left unknown"
-        self._console.print(f"generating: {done:,}/{rows:,} prompts  {words}  {ahead}")
+        if done >= rows:
+            self.stop()
+            self._bar.remove_task(self._task)
+            self._task, self._over = None, (done, rows)
+        elif not self._console.is_terminal and now - self._last >= _LOG_SECONDS:
+            self._last, new = now, done - self._first[0]
+            left = (now - self._started) * (rows - done) / new if new else math.inf
+            ahead = f"{left:,.0f} s left" if math.isfinite(left) else "time left unknown"
+            self._console.print(f"generating: {done:,}/{rows:,} prompts  {words}  {ahead}")
+
+    def stop(self) -> None:
+        """Leaves the bar as it is now."""
+        if self._bar.live.is_started:
+            self._bar.stop()

@@ -136,7 +136,19 @@ def _generate(args: argparse.Namespace) -> int:
     with (
         spooled(args.prompts) as prompts,
         generation_progress(quiet=args.quiet) as progress,
+        contextlib.ExitStack() as waiting,
     ):
+        if not args.quiet:
+            waiting.enter_context(status_line(f"loading {args.model}"))
+
+        def tell(counts: Any, rows: int) -> None:
+            waiting.close()
+            progress(counts, rows)
+
+        def warn(text: str) -> None:
+            waiting.close()
+            stderr().print(text, markup=False)
+
         outcome = generate(
             args.model,
             prompts=prompts,
@@ -144,8 +156,8 @@ def _generate(args: argparse.Namespace) -> int:
             out=args.out,
             launch=launch,
             resume=args.resume,
-            progress=progress,
-            warn=lambda text: stderr().print(text, markup=False),
+            progress=None if args.quiet else tell,
+            warn=warn,
         )
     if not outcome.manifest:
         sent = {"job": outcome.job, "directory": args.out}
@@ -182,6 +194,11 @@ def _augment(args: argparse.Namespace) -> int:
         TrainingReport(quiet=args.quiet).running() as report,
         generation_progress(quiet=args.quiet) as progress,
     ):
+
+        def tell(counts: Any, rows: int) -> None:
+            report.pause()
+            progress(counts, rows)
+
         about = augment(
             args.data,
             out=args.out,
@@ -191,7 +208,7 @@ def _augment(args: argparse.Namespace) -> int:
             resume=args.resume,
             check=args.check,
             report=report,
-            progress=progress,
+            progress=None if args.quiet else tell,
         )
     if args.json:
         print(json.dumps(about, ensure_ascii=False))

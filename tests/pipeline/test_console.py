@@ -39,3 +39,22 @@ def test_a_bar_in_a_terminal(monkeypatch):
     assert "10 rejected" in shown
     with console.generation_progress(quiet=True) as tell:
         assert tell is None
+
+
+def test_the_bar_is_seen_while_texts_are_written_and_only_then(monkeypatch):
+    """A training, which draws a bar of its own, may stand before a run and between two."""
+    said = io.StringIO()
+    screen = Console(file=said, force_terminal=True, width=160)
+    monkeypatch.setattr(console, "stderr", lambda: screen)
+    with console.generation_progress(quiet=False) as tell:
+        assert said.getvalue() == ""
+        for _ in range(2):
+            tell(Counts(), 200)
+            tell(Counts(200, 400, 3600, 0), 200)
+            before = said.getvalue()
+            assert "400 texts" in before
+            tell(Counts(200, 400, 3600, 0), 200)  # the last look at a run that is over
+            assert said.getvalue() == before
+            said.seek(0)
+            said.truncate()
+    assert said.getvalue() == ""

@@ -74,7 +74,7 @@ class Options:
         return self.per_example or PER_EXAMPLE[cell.method][cell.size]
 
     def tag(self, cell: Cell) -> str:
-        """Of a cell's file, so that results of other options stand beside it."""
+        """The ending of a cell's file, so that results of other options have other files."""
         parts = []
         if self.per_example is not None and cell.method != "none":
             parts.append(f"x{self.per_example}")
@@ -169,7 +169,7 @@ def added_rows(
 
 
 def table_path(cell: Cell, cache: Path, options: Options) -> Path:
-    """Where an augmented table lies."""
+    """The path of an augmented table."""
     parts = [cell.set, cell.size, cell.seed, cell.method, f"x{options.each(cell)}"]
     name = "-".join(map(str, [*parts, *options.augment]))
     return cache / "tables" / name / "augmented.csv"
@@ -293,7 +293,7 @@ def print_tables(found: Sequence[dict[str, Any]], methods: Sequence[str]) -> Non
     print("|---|---|---|---|---|" + "---|" * len(added))
 
     def gains(classifier: str, size: int, names: Sequence[str], method: str) -> list[float]:
-        """Of each seed that has all the sets, the mean over them."""
+        """The mean over the sets, for each seed that has all of them."""
         out = []
         for seed in sorted({f["seed"] for f in found}):
             pairs = [

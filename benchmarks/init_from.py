@@ -32,7 +32,7 @@ from textmill.pipeline.api.console import TrainingReport
 
 
 def held_out_perplexity(model: SavedModel, table: Path) -> float:
-    """Over the rows whose label the model knows: all, but for very small sets."""
+    """Measures rows whose label the model knows, which are all rows except in very small sets."""
     network = LanguageModel(model.network)
     network.build()
     network.assign_arrays(model.arrays)

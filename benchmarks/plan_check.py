@@ -30,7 +30,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def core_seconds() -> float:
-    """Of all processes that this one has started and seen end, and of theirs."""
+    """CPU seconds of all processes that this one has started and that have ended, and of theirs."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -24,7 +24,7 @@ from textmill.pipeline.command.bench import flop_of_a_word, matrix_peak, random_
 
 
 def perplexity(model: SavedModel, ids: np.ndarray, precision: str) -> float:
-    """Of `SLOTS` stretches of the text side by side, each after its first word."""
+    """Perplexity of `SLOTS` parts of the text side by side, without their first words."""
     graph = Graph(model, SLOTS, precision)
     columns = ids[: len(ids) // SLOTS * SLOTS].reshape(SLOTS, -1).astype(np.int32)
     on = tf.fill([SLOTS], True)

@@ -42,13 +42,13 @@ class Plain(nn.Module):
 
 
 def columns(ids: np.ndarray, batch: int) -> torch.Tensor:
-    """[T, B]: so many streams side by side."""
+    """Cuts ids into streams side by side, [T, B]."""
     length = len(ids) // batch
     return torch.from_numpy(ids[: length * batch].reshape(batch, length).T.astype(np.int64))
 
 
 def perplexity(model: Plain, ids: torch.Tensor) -> float:
-    """Over all words but the streams' first."""
+    """Perplexity of all words except the first of each stream."""
     model.eval()
     nats, state = 0.0, None
     with torch.no_grad():

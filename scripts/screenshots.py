@@ -77,7 +77,7 @@ def chromium() -> Any:
 
 
 def whole_page(browser: Any, out: Path) -> None:
-    """A picture of all of it."""
+    """Takes a picture of the whole page."""
     height = browser.execute_script("return document.documentElement.scrollHeight")
     browser.set_window_size(WIDTH, height + 150)
     browser.save_screenshot(str(out))

@@ -85,7 +85,7 @@ def no_last_resort(request, monkeypatch):
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Equal bits need it, and it must be said before TensorFlow starts."""
+    """Sets one thread, which equal bits need, before TensorFlow starts."""
     from textmill.model.tensorflow_setup import use_one_thread
 
     use_one_thread()

@@ -1,4 +1,4 @@
-"""The network once more, in float64 NumPy, straight from the LSTM's equations."""
+"""A second version of the network, in float64 NumPy, directly from the LSTM's equations."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def penalised(logits, text, penalty):
 
 
 def repeats(text, word, n):
-    """Whether a word would end n words in a row that stand in the text already."""
+    """Whether a word would complete n words in a row that are already in the text."""
     if len(text) < n - 1:
         return False
     end = [*text[len(text) - n + 1 :], word]
@@ -79,7 +79,7 @@ def repeats(text, word, n):
 
 
 def ruled(logits, text, *, penalty=1.0, ngram=0):
-    """Logits after the penalty and the n-gram rule, which gives way where nothing is left."""
+    """Logits after the penalty and the n-gram rule, which is not applied if no word is left."""
     logits = penalised(logits, text, penalty)
     if not ngram:
         return logits

@@ -163,7 +163,7 @@ def test_links_lead_somewhere():
 
 
 def test_files_that_the_architecture_names_exist():
-    """As they are written there: `training/fit.py`, `output/columns`, `tests/lab/test_x.py`."""
+    """Names are written like `training/fit.py`, `output/columns`, `tests/lab/test_x.py`."""
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+(?:\.py)?)`", text))
     assert len(named) > 50

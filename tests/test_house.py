@@ -29,7 +29,7 @@ def sources(*folders: str) -> list[Path]:
 
 
 def imports(path: Path) -> set[str]:
-    """Dotted names of all that a file imports, inside functions too."""
+    """Dotted names of all imports of a file, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -76,7 +76,7 @@ def test_only_the_pipeline_knows_beam():
 
 
 def test_no_code_goes_by_a_second_name():
-    """`from model.x import` works in this folder, and loads all a second time."""
+    """`from model.x import` works in this folder, but would load all code a second time."""
     folders = ("model", "pipeline", "lab", "tests", "benchmarks", "scripts", "docker")
     for path in sources(*folders):
         for name in imports(path):
@@ -89,7 +89,7 @@ def test_no_code_goes_by_a_second_name():
 
 
 def test_no_module_hides_a_standard_one():
-    """`statistics.py` beside a script would be imported in the place of Python's own."""
+    """A `statistics.py` beside a script would be imported instead of Python's own."""
     names = [path.stem for path in sources("model", "pipeline")]
     assert not {name for name in names if name in sys.stdlib_module_names}
 

@@ -1,4 +1,4 @@
-"""In a folder with files of the user's that are called as ours are."""
+"""textmill works in a folder where files of the user have the names of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMAND = Path(sys.executable).parent / "textmill"
 
 @pytest.fixture
 def folder(tmp_path, model_dir):
-    """What is imported of these by mistake says so."""
+    """A folder with a model, prompts, and files that report if they are imported by mistake."""
     for name in ("model", "pipeline", "lab"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the {name}.py of the user')\n")
     shutil.copytree(model_dir, tmp_path / "alice")

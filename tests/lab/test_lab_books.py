@@ -27,7 +27,7 @@ licence
 
 @pytest.fixture
 def network(monkeypatch, tmp_path):
-    """Answers instead of the network, and which addresses were asked for."""
+    """Answers instead of the network, and records the addresses."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked = []
 

@@ -1,4 +1,4 @@
-"""The lab's checks: they pass what is right, and say what is wrong with what is not."""
+"""The lab's checks pass right answers, and say what is wrong with the others."""
 # ruff: noqa: E501
 
 from __future__ import annotations

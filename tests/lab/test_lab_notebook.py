@@ -53,7 +53,7 @@ def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
     shown = []
 
     def show():
-        """As in a kernel, the picture is drawn and closed."""
+        """Draws and closes the picture, as a kernel does."""
         plt.savefig(io.BytesIO(), format="png")
         shown.append(plt.gcf())
         plt.close()

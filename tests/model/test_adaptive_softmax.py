@@ -129,7 +129,7 @@ def test_greedy_takes_the_lowest_id_on_ties(make_model):
 
 @pytest.mark.parametrize("bias", [(30.0, 30.0), (80.0, 79.0)])
 def test_extreme_temperatures_and_clusters_end(make_model, bias):
-    """Where a bound is far off, weights underflow or a whole cluster is barred, draws still end."""
+    """Draws end even if a bound is far off, weights underflow or a whole cluster is banned."""
     model = make_model(WORDS, scale=1.0, arrays={"cluster_bias": np.float32(bias)}, **SIZES)
     random = np.random.default_rng(0)
     x = random.normal(size=(12, 64)).astype(np.float32)

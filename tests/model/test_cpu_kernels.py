@@ -31,7 +31,7 @@ def lstm_in_numpy(x, h, c, kernel, recurrent, bias):
 
 
 def assert_gradients(function, inputs, weigh):
-    """Of the sum of all outputs, each weighed, against differences in float64."""
+    """Gradients of the weighted sum of all outputs, against differences in float64."""
     tensors = [tf.constant(a) for a in inputs]
     with tf.GradientTape() as tape:
         tape.watch(tensors)

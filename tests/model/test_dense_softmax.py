@@ -26,7 +26,7 @@ KINDS = [
 
 
 class Sampler(DenseSampler):
-    """With its steps, which are compiled once for all tests."""
+    """A sampler with its steps, which are compiled once for all tests."""
 
     @functools.cached_property
     def step(self):
@@ -129,7 +129,7 @@ def test_draws_follow_the_filtered_softmax(sampler, count, too_early):
 
 
 def test_products_in_low_precision_keep_the_distribution():
-    """But for what rounding to 8 bits does to logits of about 1, which 60,000 draws do not show."""
+    """Rounding to 8 bits changes logits of about 1 so little that 60,000 draws do not show it."""
     sampler = small_tiles("bfloat16")
     (x,) = features(rows=1)
     tile = sampler.products(tf.constant(x[None]))[0]
@@ -157,7 +157,7 @@ def test_filters_beside_them_change_no_other_slot(sampler):
 
 
 def test_a_filter_that_keeps_one_word_keeps_the_best_one(sampler):
-    """At the edge of a filter a word's logit must not differ from itself in the last bit."""
+    """At the edge of a filter, a word's logit must be the same in both places, to the last bit."""
     x = 3 * features(seed=2)
     words, _, lost = draws(sampler, x, 4, top_k=1)
     best = (x.astype(float) @ EMBEDDING.T + BIAS).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Texts: right for hand-made logits, and the same whatever stands beside them."""
+"""Texts are right for hand-made logits, and do not depend on the texts beside them."""
 
 from __future__ import annotations
 

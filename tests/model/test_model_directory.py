@@ -45,7 +45,7 @@ def test_round_trip(make_model, tmp_path):
 
 
 def test_labels_of_an_older_kind_are_told(make_model, tmp_path):
-    """Those set the first state only."""
+    """In older models with labels, a label sets only the first state."""
     model = make_model(["a"], labels=("x", "y"))
     del model.arrays["context_input"]
     save_model(tmp_path / "m", model, card="")

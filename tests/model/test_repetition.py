@@ -1,4 +1,4 @@
-"""Penalty, n-gram block, bans and echo: against brute force, and the same whatever is beside."""
+"""Penalty, n-gram block, bans and echo: against brute force, and independent of other texts."""
 
 from __future__ import annotations
 

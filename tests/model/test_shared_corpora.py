@@ -1,4 +1,4 @@
-"""The whole path on real books and corpora, where the shared data folder is present."""
+"""The whole path on real books and corpora, if the shared data folder is present."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_best_weights_are_kept_and_patience_ends_it(silent):
 
 
 class Clock:
-    """Stands still but for 10 ms at each look at it, and what a test adds."""
+    """A clock that moves on only by 10 ms at each reading, and by what a test adds."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""`textmill augment`: real rows come back, kept ones pass the bars, bad tables are told."""
+"""`textmill augment`: real rows stay, added rows pass the filters, bad tables are refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rows_of(counts, seed=0):
 
 @pytest.fixture
 def quick(monkeypatch, make_model):
-    """No network is trained and none writes: what is written is words of the label.
+    """Trains no network and lets none write; the texts are words of the label instead.
 
     Gives the calls: what was asked of training and generation.
     """

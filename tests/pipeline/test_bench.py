@@ -1,4 +1,4 @@
-"""`textmill bench`: its figures hang together."""
+"""`textmill bench`: its figures agree with each other."""
 
 from __future__ import annotations
 

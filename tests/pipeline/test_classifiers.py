@@ -22,7 +22,7 @@ ANIMALS = ("cat", "dog", "owl")
 
 
 def rows(count):
-    """Labels told by one word among others, and by the order of two words."""
+    """Texts whose label depends on one word among others."""
     random = np.random.default_rng(0)
     labels = [ANIMALS[i % 3] for i in range(count)]
     texts = []
@@ -176,7 +176,7 @@ def test_with_characters_a_word_is_judged_by_its_parts():
 
 
 def test_a_row_is_judged_by_a_classifier_that_has_not_seen_it():
-    """A word of the row's own tells its label only to who has seen it."""
+    """A row has a word of its own, so only a classifier that has seen the row knows its label."""
     texts = [chr(0x4E00 + i) for i in range(30)]
     labels = ["a", "b", "b"] * 10
     judged = []

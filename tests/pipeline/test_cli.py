@@ -164,7 +164,7 @@ def test_arguments_that_are_no_unicode(model_dir, capsys):
 
 
 def test_a_full_output(tmp_path):
-    """What is printed last is flushed by `main`, which can still tell of a full disk."""
+    """`main` flushes the output, so that it can still report a full disk."""
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "manifest.json").write_text("{}")
     command = [sys.executable, "-m", "textmill", "verify", str(tmp_path / "o"), "--json"]

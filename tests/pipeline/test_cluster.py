@@ -59,7 +59,7 @@ def command(job: Path, out: Path, *flags: str, words: int = 20, options=()) -> l
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All of a finished run but its seconds."""
+    """Everything of a finished run except its seconds."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -153,7 +153,7 @@ def prism() -> Iterator[tuple[subprocess.Popen, list[str]]]:
 
 
 def _needs_flink() -> None:
-    """Skips what is of no use without Beam's job server: 230 MB would be fetched first."""
+    """Skips tests if Beam's job server is missing, which would be a download of 230 MB."""
     if "FLINK_JOB_SERVER_JAR" not in os.environ:
         pytest.skip("FLINK_JOB_SERVER_JAR does not name Beam's job server for Flink")
     if shutil.which("java") is None:
@@ -292,7 +292,7 @@ def _long(job: Path) -> dict[str, bytes]:
 
 
 def _interrupted(job, out, flags, *, after, act):
-    """Runs the job and acts when some of its shards stand."""
+    """Runs the job and acts when some of its shards are finished."""
     launcher = subprocess.Popen(
         command(job, out, *flags, words=_LONG), cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -69,7 +69,7 @@ def service():
 
 @pytest.fixture(scope="module")
 def model(make_model, tmp_path_factory):
-    """Small and untrained: these tests are of the way, not of the texts."""
+    """A small, untrained model: these tests check the path, not the texts."""
     out = tmp_path_factory.mktemp("models") / "small"
     words = ["the", "old", "cat", "dog", "a", "sat", "on", "mat", ",", ".", "big", "red"]
     save_model(out, make_model(words), card="# small\n")
@@ -88,7 +88,7 @@ def disk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def local(model, disk):
-    """What a local run writes, but for the seconds it took."""
+    """What a local run writes, without the seconds it took."""
     out = disk / "out"
     ask = ["generate", str(model), "--prompts", str(disk / "in" / "*"), "--out", str(out), *ASK]
     assert main([*ask, "--max-rejected", "1", "--", "--runner=FnApiRunner"]) == 0

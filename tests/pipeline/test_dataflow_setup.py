@@ -168,7 +168,7 @@ class Refusal(Exception):
 
 
 def listing(error):
-    """As Beam's file systems pack an error of the service, twice."""
+    """Packs an error of the service twice, as Beam's file systems do."""
     from apache_beam.io.filesystem import BeamIOError
 
     inner = BeamIOError("List operation failed", {"gs://words/x": error})
@@ -349,7 +349,7 @@ def test_the_launcher_s_file_runs(tmp_path):
 
 
 def test_the_sources_are_staged_whole(tmp_path):
-    """As Beam's stager does it."""
+    """Does what Beam's stager does."""
     build = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (package,) = tmp_path.glob("*.tar.gz")
@@ -422,7 +422,7 @@ def test_other_commands_of_the_document():
 
 
 def test_errors_of_the_document():
-    """Each that it explains is one of the code's."""
+    """Each message that the document explains is in the code."""
     sources = "".join(path.read_text() for path in (ROOT / "pipeline").rglob("*.py"))
     plain = re.sub(r'"\s*f?"', "", re.sub(r"\{[^{}]*\}", "...", sources))
     (section,) = re.findall(r"## Errors you may meet first\n(.*)", DOCUMENT, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Edits of rows: what each may change, and what a variant hangs on."""
+"""Edits of rows: what each may change, and what a variant depends on."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def saved(folder, make_model, **more):
 
 
 def test_masked_draws_the_model_s_next_words(tmp_path, make_model):
-    """By chi-square against the Keras network's softmax; unknown words are never drawn again."""
+    """Drawn words follow the Keras network's softmax (chi-square); `<unk>` is never drawn."""
     from scipy.stats import chisquare
 
     from textmill.model.generation.next_word import NextWord

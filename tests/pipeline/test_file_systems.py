@@ -200,7 +200,7 @@ def test_the_first_of_two_attempts_stands():
 
 
 def test_a_folder_removed_under_a_run(model_dir, folder, monkeypatch):
-    """Nothing is written into a folder of that name that somebody else may make."""
+    """Nothing is written into a folder of that name, which somebody else may make."""
     import textmill.pipeline.job.beam_steps
 
     real, calls = textmill.pipeline.job.beam_steps.write_shard, []

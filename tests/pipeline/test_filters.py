@@ -94,7 +94,7 @@ def test_words_and_characters():
 
 
 class Says:
-    """A classifier of one opinion that remembers what it was asked."""
+    """A classifier that always gives the same answer and records what it was asked."""
 
     def __init__(self, labels, row):
         self.labels, self.row, self.asked = labels, row, []
@@ -127,7 +127,7 @@ def test_a_row_s_own_fold_does_not_judge_it():
 
 
 def test_a_label_that_its_fold_has_not_seen_is_judged_by_the_others():
-    """Of a label of one row, the fold without that row knows nothing."""
+    """If a label has one row, the classifier that has not seen this row does not know it."""
     knows, knows_not = Says(("x", "z"), [0.3, 0.7]), Says(("x", "y"), [0.5, 0.5])
     (found,) = scored(written("a", "z", source=2), fitted=[(knows, [0]), (knows_not, [1, 2])])
     assert (found.predicted, found.confidence) == ("z", pytest.approx(0.7))

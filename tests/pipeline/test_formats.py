@@ -432,7 +432,7 @@ CHANGING = [
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_data_sets_load_whatever_the_rows_carry(model_dir, tmp_path, monkeypatch, name, fields):
-    """Also where the first shard, or the last, has no records, or nothing but nulls in a column."""
+    """It loads even if the first or last shard has no records, or only nulls in a column."""
     import datasets
 
     rows = [{"prompt": "", **fields[0]}] * 10
@@ -488,7 +488,7 @@ def test_numbers_that_json_has_not(model_dir, tmp_path, value):
 
 
 def test_ids_that_occur_twice(model_dir, tmp_path):
-    """Both rows are kept, apart by their place; only a record that is there twice is a fault."""
+    """Both rows are kept and differ in their place; only a repeated record is a fault."""
     (tmp_path / "p.jsonl").write_text(
         '{"prompt": "a dog", "id": "x"}\n{"prompt": "the cat", "id": "x"}\n{"prompt": "the"}\n'
     )

@@ -244,7 +244,7 @@ def test_a_failing_worker_says_why_and_leaves_no_manifest(
 
 
 def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
-    """Killed from outside as soon as it has written something; the others end too."""
+    """A worker is killed as soon as it has written something; the others end, too."""
     out, found = tmp_path / "o", {}
 
     def watch(counts, rows):
@@ -282,7 +282,7 @@ def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path
 
 
 def test_a_second_attempt_tells_of_the_first_one_s_file(tmp_path):
-    """Also on another kind of CPU, where its bytes differ."""
+    """The same holds on another kind of CPU, where bytes differ."""
     shard = Shard(
         number=0, of=1, path="p", name="p", form=Form("text"), columns=(), start=0, end=9, first=1,
         rows=2,

@@ -258,7 +258,7 @@ def test_a_report_is_no_stranger_to_verify_and_comes_again_the_same(output, corp
 
 
 def test_a_resume_leaves_the_report_alone(output):
-    """Also where something is damaged and will be made again."""
+    """The same holds if something is damaged and will be made again."""
     report(str(output))
     page = (output / "report.html").read_bytes()
     header = json.loads((output / "run.json").read_text())
@@ -714,7 +714,7 @@ def test_in_a_browser(browser, tmp_path):
 
 
 def test_on_a_book(shared, tmp_path):
-    """Paragraphs of the corpus itself are copies, and look like it."""
+    """Paragraphs of the corpus itself are copies, and the figures show it."""
     lines = read_corpus([str(shared / "books" / "alice.txt")], mode="stream").texts[:200]
     made = [generation(f"p:{i}", 1, text, 1.0) for i, text in enumerate(lines)]
     files = CorpusSettings(paths=(str(shared / "books" / "alice.txt"),))

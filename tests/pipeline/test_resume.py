@@ -114,7 +114,7 @@ def test_a_finished_run_that_was_damaged_is_made_whole(stopped, whole, model_dir
 
 
 def test_a_shard_without_a_note_is_not_trusted(stopped, whole, model_dir, prompt_file):
-    """Cut at a line's end it would look whole."""
+    """A file that is cut at the end of a line would look whole."""
     run(model_dir, prompt_file, stopped, resume=True)
     (stopped / "manifest.json").unlink()
     shard = sorted(stopped.glob("shard-*"))[3]

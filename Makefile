@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test lint fault-test long-test walk-test lab-test cluster-tools test-cluster clean
+.PHONY: demo lab test lint smoke fault-test long-test walk-test lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -32,6 +32,13 @@ fault-test: $(VENV)/.tested
 # Whole walks, from texts to an output: the README's example, the demo, each kind of corpus, JAX.
 walk-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m walk --numprocesses 2
+
+# A short walk on another Python, in an environment of its own: make smoke PYTHON=python3.13
+SMOKE := build/smoke-$(notdir $(PYTHON))
+smoke:
+	$(PYTHON) -m venv $(SMOKE)
+	$(SMOKE)/bin/python -m pip install --quiet --constraint constraints.txt .
+	$(SMOKE)/bin/python scripts/smoke.py
 
 # A million draws where `make test` takes fewer.
 long-test: $(VENV)/.tested

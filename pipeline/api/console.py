@@ -146,6 +146,7 @@ class _Told:
         if (done, rows) == self._over:
             return
         if self._task is None:
+            self._over = None
             self._started = self._last = now
             self._first = done, counts.words  # of a run before this one
             self._task = self._bar.add_task("", total=None)

@@ -59,8 +59,8 @@ class Checkpoint:
         del record["about"]
         if record.pop("digest") != self.digest:
             raise TextmillError(
-                f"the checkpoint {self.path} is of another corpus or other settings. Give those "
-                "it was begun with, or remove it and train without --resume"
+                f"the checkpoint {self.path} belongs to another corpus or other settings. Give "
+                "those that it began with, or remove it and train without --resume"
             )
         return arrays, record
 

@@ -430,7 +430,7 @@ class _Fit:
             self.report.message("training diverged again; the best weights so far are kept")
             raise _Stop("diverged")
         self.report.message(
-            f"training diverged at step {self.place.step:,}; on from step "
+            f"training diverged at step {self.place.step:,}; going on from step "
             f"{self.good[1]['place']['step']:,} with the rate {rate * _SLOWER:g}"
         )
         seconds = self.history.seconds

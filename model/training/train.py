@@ -323,7 +323,7 @@ def _unfinished(out: str, *, resume: bool) -> Path:
         check_free(out)
         if checkpoint.exists():
             raise TextmillError(
-                f"an unfinished training stands in {checkpoint.parent}: go on with --resume, or "
+                f"there is an unfinished training in {checkpoint.parent}; go on with --resume, or "
                 "remove it"
             )
     elif not checkpoint.exists():

@@ -51,7 +51,7 @@ def check_choices(old: SavedModel, *, level: str, preset: str, output: str) -> N
         )
     for option, value in (("--preset", preset), ("--output", output)):
         if value != AUTO:
-            raise UsageError(f"{option} {value} does not go with --init-from, which has its own")
+            raise UsageError(f"{option} {value} is not for --init-from, which has its own")
 
 
 def sizes(old: SavedModel) -> Preset:

@@ -378,7 +378,7 @@ def _write_prompts(
             for i, start in starts
         ]  # fmt: skip
     if not prompts:
-        raise TextmillError("no row has two words, so that none can be begun; add longer texts")
+        raise TextmillError("no row has two words to begin texts with; add longer texts")
     write_once(folder.prompts, json_lines(prompts))
 
 

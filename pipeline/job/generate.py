@@ -218,7 +218,7 @@ def _carry_out(
 
 
 def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -> str:
-    stand = f"{directory.count()} of {len(job.plan.shards)} shards stand. {_GO_ON}"
+    stand = f"{directory.count()} of {len(job.plan.shards)} shards are finished. {_GO_ON}"
     if sent:
         stand = f"job {sent[0].id} goes on without this command; {sent[0].stop} stops it. {stand}"
     return f"interrupted; {stand}"

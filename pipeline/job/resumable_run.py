@@ -107,9 +107,7 @@ class RunDirectory:
         holds_run = RUN in inside
         if not (resume and holds_run):
             if resume and any(name.startswith("shard-") for name in inside):
-                raise TextmillError(
-                    f"{self.out} holds shards but no {RUN}: there is no going on with it"
-                )
+                raise TextmillError(f"{self.out} holds shards but no {RUN}: the run cannot go on")
             _check_free(self.out)
         make_directory(self.out)
         self._lock = self._acquire()
@@ -219,7 +217,7 @@ class RunDirectory:
             if not isinstance(stands, dict) or not isinstance(stands.get("versions"), dict):
                 raise ValueError("it tells of no run")
         except (ValueError, RecursionError) as error:
-            raise TextmillError(f"{path} is damaged, so there is no going on: {error}") from None
+            raise TextmillError(f"{path} is damaged, so the run cannot go on: {error}") from None
         for run in (stands, wanted := dict(self._header)):
             versions = run.get("versions", {})
             run["versions"] = {"tensorflow": versions.get("tensorflow")}

@@ -84,7 +84,7 @@ def _verify(out: str, manifest: dict[str, Any], verdict: Verdict) -> Verdict:
                 f"{MANIFEST} says {count} {name}, the files hold {totals[name]}"
             )
     if twice:
-        verdict.problems.append(f"{twice} records are there twice")
+        verdict.problems.append(f"{twice} records appear twice")
     verdict.problems += _strangers(out, manifest)
     return verdict
 
@@ -177,7 +177,7 @@ def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             agrees = False
         if not agrees:
-            yield f"{name} does not go with {MANIFEST}"
+            yield f"{name} disagrees with {MANIFEST}"
 
 
 class _Ids:

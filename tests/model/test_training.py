@@ -326,7 +326,7 @@ def test_divergence_goes_on_from_the_last_good_point(silent):
 
     results = iter([9.0, 8.0, 7.0, 6.0])
     _, history = run(lambda: next(results), Loud(), net=net, epochs=4, average=False)
-    assert told == ["training diverged at step 61; on from step 38 with the rate 0.002"]
+    assert told == ["training diverged at step 61; going on from step 38 with the rate 0.002"]
     assert (history.restarts, history.stopped, len(history.validations)) == (1, "epochs", 4)
     assert history.validations[1]["step"] == 76
     assert history.validations[1]["learning_rate"] < 2e-3 < history.validations[0]["learning_rate"]

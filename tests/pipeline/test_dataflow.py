@@ -249,7 +249,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(bucket, service, inputs, capsys
     assert "interrupted; job job-1 goes on without this command" in said
     stop = "gcloud dataflow jobs cancel job-1 --region=europe-west1 --project=my-project stops it"
     assert stop in said
-    assert "0 of 24 shards stand" in said
+    assert "0 of 24 shards are finished" in said
 
 
 def test_sources_that_are_staged_are_all_that_a_worker_needs(

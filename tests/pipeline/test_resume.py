@@ -74,7 +74,7 @@ def stopped(model_dir, prompt_file, tmp_path, monkeypatch) -> Path:
         return real(done, output)
 
     monkeypatch.setattr(textmill.pipeline.job.beam_steps, "write_shard", write)
-    with pytest.raises(Interrupted, match=r"9 of 40 shards stand.*--resume goes on"):
+    with pytest.raises(Interrupted, match=r"9 of 40 shards are finished.*--resume goes on"):
         run(model_dir, prompt_file, tmp_path / "o")
     monkeypatch.undo()
     return tmp_path / "o"
@@ -145,7 +145,7 @@ def test_damaged_notes_cost_their_shard(stopped, whole, model_dir, prompt_file, 
 @pytest.mark.parametrize("text", ["[]", "1", '{"versions": []}', "[" * 90_000])
 def test_damaged_descriptions_of_the_run(stopped, model_dir, prompt_file, text):
     (stopped / "run.json").write_text(text)
-    with pytest.raises(TextmillError, match=r"run\.json is damaged, so there is no going on"):
+    with pytest.raises(TextmillError, match=r"run\.json is damaged, so the run cannot go on"):
         run(model_dir, prompt_file, stopped, resume=True)
 
 
@@ -253,7 +253,7 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
         f"{shards[1].name}: not readable as jsonl",
         f"{shards[2]}: No such file",
         f"{shards[3].name}: 0 rejected instead of",
-        "2 records are there twice",
+        "2 records appear twice",
         "stranger in",
         "dangling in",
         "is not what its manifest says",
@@ -269,8 +269,8 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
     for problem in (
         "README.md: the checksum",
         "run.json: the checksum",
-        "run.json does not go with manifest.json",
-        "stats.json does not go with manifest.json",
+        "run.json disagrees with manifest.json",
+        "stats.json disagrees with manifest.json",
         f"{shards[4].name}: not readable as jsonl",
     ):
         assert problem in problems
@@ -353,5 +353,5 @@ def test_sigterm_ends_cleanly(model_dir, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "shards stand. The same command with --resume goes on" in said
+    assert "shards are finished. The same command with --resume goes on" in said
     assert "Traceback" not in said

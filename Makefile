@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test lint fault-test long-test walk-test lab-test cluster-tools test-cluster clean
+.PHONY: demo lab docs test lint fault-test long-test walk-test lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -12,6 +12,11 @@ demo: $(VENV)/.installed
 lab: $(VENV)/.lab
 	@echo "ready: fill in lab/exercises.py, then $(BIN)/python -m lab.check"
 	@echo "the notebook: $(BIN)/jupyter lab lab/word_level_lab.ipynb"
+
+# The documents as a site, in site/: strict, and nothing is fetched.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "ready: site/index.html"
 
 test: $(VENV)/.tested lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
@@ -66,9 +71,13 @@ $(VENV)/.lab: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache

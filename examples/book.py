@@ -25,7 +25,7 @@ for found in model.generate("The", samples=2, temperature=[0.5, 1.0], max_words=
     print(f"{found.temperature}  {found.prompt.text}{found.text}")
 
 # The same, word by word, as they are drawn.
-print("streamed:", end=" ", flush=True)
+print("streamed: The", end="", flush=True)
 for piece in model.stream("The", temperature=0.5, max_words=20):
     print(piece, end="", flush=True)
 print()

@@ -44,8 +44,8 @@ def test_the_notebook_is_the_one_that_its_source_makes():
 def test_a_book(tmp_path):
     printed = output("book.py", tmp_path)
     assert len(re.findall(r"^(?:0\.5|1\.0)  The", printed, re.M)) == 4
-    streamed = re.search(r"^streamed:(.*)$", printed, re.M)[1]
-    assert f"0.5  The{streamed}\n" in printed  # the same text as the first one
+    streamed = re.search(r"^streamed: (.+)$", printed, re.M)[1]
+    assert f"0.5  {streamed}\n" in printed  # the same text as the first one
     likely, unlikely = map(float, re.findall(r"^perplexity +([\d.]+)  ", printed, re.M))
     assert likely < unlikely
     assert len(re.findall(r"^ *\d+\.\d%  \S+$", printed, re.M)) == 5

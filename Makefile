@@ -16,7 +16,7 @@ lab: $(VENV)/.lab
 # The documents as a site, in site/: strict, and nothing is fetched.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo "ready: site/index.html"
+	@echo "ready: site/index.html; the search needs a server: $(BIN)/python -m http.server --directory site"
 
 test: $(VENV)/.tested lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)

@@ -13,9 +13,9 @@ lab: $(VENV)/.lab
 	@echo "ready: fill in lab/exercises.py, then $(BIN)/python -m lab.check"
 	@echo "the notebook: $(BIN)/jupyter lab lab/word_level_lab.ipynb"
 
-# The documents as a site, in site/: strict, and nothing is fetched.
+# The documents as a site, in site/: nothing is fetched. It is strict, which --quiet would switch off.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "ready: site/index.html; the search needs a server: $(BIN)/python -m http.server --directory site"
 
 test: $(VENV)/.tested lint

@@ -43,7 +43,12 @@ setup(
         "cluster": ["apache-beam[gcp]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
-        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"],
+        "docs": [
+            "latex2mathml>=3.77",
+            "mkdocs>=1.6,<2",
+            "mkdocs-material>=9.5",
+            "mkdocstrings[python]>=0.27",
+        ],
         "lab": [
             "bottle>=0.13",
             "ipykernel>=6",

@@ -2,17 +2,19 @@
 
 A file of `PAGES` becomes a page of the site. Any other file that a page links to is copied to
 `files/` in the site. So the same documents work in the repository and as a site, and mkdocs still
-checks each link.
+checks each link. Formulas become MathML, which browsers show without a script.
 """
 
 from __future__ import annotations
 
+import html
 import os
 import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
@@ -26,6 +28,7 @@ PAGES = {
 }
 _ORIGINS = {page: file for file, page in PAGES.items()}
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]*)(#[^)\s]*)?\)")
+_FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 _LOADED = re.compile(
     r"<(?:script|img|link rel=\"(?:stylesheet|preload)\")[^>]+(?:src|href)=\"https?:"
 )
@@ -57,8 +60,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return _LINK.sub(mapped, markdown)
 
 
+def on_page_content(html_text: str, **_: Any) -> str:
+    """Writes the formulas, which the extension `arithmatex` has marked, as MathML."""
+
+    def as_mathml(found: re.Match[str]) -> str:
+        display = "block" if found[1] == "div" else "inline"
+        return convert(html.unescape(found[2]).strip(), display=display)
+
+    return _FORMULA.sub(as_mathml, html_text)
+
+
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Refuses a page that would load something from elsewhere."""
+    """Refuses a page that would load something from elsewhere, or show a formula's source."""
+    if 'class="arithmatex"' in output:
+        raise PluginError(f"{page.file.src_uri} has a formula that is not written as MathML")
     loaded = _LOADED.search(output)
     if loaded:
         raise PluginError(f"{page.file.src_uri} loads something from elsewhere: {loaded[0]}")

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab docs test lint fault-test long-test walk-test lab-test cluster-tools test-cluster clean
+.PHONY: demo lab test lint fault-test long-test walk-test lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -14,6 +14,7 @@ lab: $(VENV)/.lab
 	@echo "the notebook: $(BIN)/jupyter lab lab/word_level_lab.ipynb"
 
 # The documents as a site, in site/: nothing is fetched. It is strict, which --quiet would switch off.
+.PHONY: docs
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "ready: site/index.html; the search needs a server: $(BIN)/python -m http.server --directory site"

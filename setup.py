@@ -48,6 +48,7 @@ setup(
             "mkdocs>=1.6,<2",
             "mkdocs-material>=9.5",
             "mkdocstrings[python]>=0.27",
+            "ruff>=0.6",  # breaks the signatures into lines
         ],
         "lab": [
             "bottle>=0.13",

@@ -13,6 +13,12 @@ lab: $(VENV)/.lab
 	@echo "ready: fill in lab/exercises.py, then $(BIN)/python -m lab.check"
 	@echo "the notebook: $(BIN)/jupyter lab lab/word_level_lab.ipynb"
 
+# The documents as a site, in site/: nothing is fetched. It is strict, which --quiet would switch off.
+.PHONY: docs
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "ready: site/index.html; the search needs a server: $(BIN)/python -m http.server --directory site"
+
 test: $(VENV)/.tested lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
 
@@ -73,9 +79,13 @@ $(VENV)/.lab: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache

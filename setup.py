@@ -43,6 +43,13 @@ setup(
         "cluster": ["apache-beam[gcp]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
+        "docs": [
+            "latex2mathml>=3.77",
+            "mkdocs>=1.6,<2",
+            "mkdocs-material>=9.5",
+            "mkdocstrings[python]>=0.27",
+            "ruff>=0.6",  # breaks the signatures into lines
+        ],
         # Keras converts by tf2onnx, which needs onnx.
         "export": ["onnx>=1.17", "tf2onnx>=1.17"],
         "lab": [

@@ -1,6 +1,7 @@
 """Makes and runs the notebook: `python -m lab.notebook`.
 
-`lab/word_level_lab.py` is its source (jupytext's percent format); the notebook has no outputs.
+`lab/word_level_lab.py` is its source (jupytext's percent format); the notebook has no outputs. With
+the path of another source, such as `examples/tour.py`, it makes the notebook beside that.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ LAB = Path(__file__).resolve().parent
 SOURCE, NOTEBOOK = LAB / "word_level_lab.py", LAB / "word_level_lab.ipynb"
 
 
-def made() -> Any:
+def made(source: Path = SOURCE) -> Any:
     """Makes the notebook, without outputs; it is the same each time."""
     import jupytext
 
-    notebook = jupytext.read(SOURCE)
+    notebook = jupytext.read(source)
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02}"
     notebook.metadata.pop("jupytext", None)
     return notebook
 
 
-def as_text() -> str:
+def as_text(source: Path = SOURCE) -> str:
     """Gives the contents of the notebook file."""
     import nbformat
 
-    return nbformat.writes(made(), version=4, indent=1) + "\n"
+    return nbformat.writes(made(source), version=4, indent=1) + "\n"
 
 
-def run(notebook: Any, *, allow_errors: bool = False) -> Any:
+def run(notebook: Any, *, folder: Path = LAB, allow_errors: bool = False) -> Any:
     """Runs the notebook in a new kernel; its cells then hold the outputs."""
     from nbclient import NotebookClient
 
@@ -41,7 +42,7 @@ def run(notebook: Any, *, allow_errors: bool = False) -> Any:
         notebook,
         timeout=1200,  # seconds for a cell
         allow_errors=allow_errors,
-        resources={"metadata": {"path": str(LAB)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     return client.execute()
 
@@ -51,15 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lab.notebook", description="Makes the notebook."
     )
+    parser.add_argument("source", type=Path, nargs="?", default=SOURCE, help="its source")
     parser.add_argument("--run", type=Path, metavar="FILE", help="run it, with outputs into FILE")
     args = parser.parse_args(argv)
     if args.run is None:
-        NOTEBOOK.write_text(as_text(), encoding="utf-8")
-        print(NOTEBOOK)
+        notebook = args.source.with_suffix(".ipynb")
+        notebook.write_text(as_text(args.source), encoding="utf-8")
+        print(notebook)
         return 0
     import nbformat
 
-    nbformat.write(run(made()), args.run)
+    nbformat.write(run(made(args.source), folder=args.source.parent), args.run)
     print(args.run)
     return 0
 

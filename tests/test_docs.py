@@ -6,11 +6,13 @@ import argparse
 import importlib.util
 import re
 import shlex
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import textmill
 from textmill.pipeline.command import cli
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import parser
@@ -112,24 +114,36 @@ def test_every_option_in_the_documents_exists():
 
 
 @pytest.mark.walk
-def test_the_worked_example_runs(shared, tmp_path, monkeypatch, capsys):
-    shutil.copy(shared / "books" / "alice.txt", tmp_path)
-    lines = (shared / "prompts" / "headlines.txt").read_text("utf-8").splitlines()[:50]
-    (tmp_path / "headlines.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def test_the_worked_example_runs(tmp_path, monkeypatch, capfd):
+    """As it is written, one command after the other; only the training is shorter."""
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    commands = re.findall(r"^textmill .*$", "\n".join(blocks), flags=re.MULTILINE)
-    assert len(commands) >= 4
-    for command in commands:
-        words = shlex.split(command)[1:]
-        if words[0] == "augment":  # tests/pipeline/test_augment.py runs it, on rows of its own
-            parser(COMMANDS).parse_args(words)
+    example = README[README.index("## A worked example") : README.index("## From Python")]
+    lines = "".join(re.findall(r"```sh\n(.*?)```", example, flags=re.DOTALL)).splitlines()
+    named = [line.split()[1] for line in lines if line.startswith("textmill ")]
+    assert named == ["books", "train", "sample", "generate", "verify", "report"]
+    for line in lines:
+        words = shlex.split(line)
+        if words[0] != "textmill":
+            subprocess.run(["bash", "-ec", line], check=True)
+            prompts = (tmp_path / "prompts.txt").read_text("utf-8").splitlines()
+            assert len(prompts) > 600
+            (tmp_path / "prompts.txt").write_text("\n".join(prompts[:20]) + "\n", "utf-8")
             continue
         if "--minutes" in words:
             words[words.index("--minutes") + 1] = "0.1"
-        assert cli.main(words) == 0, command
-        assert capsys.readouterr().out
+        assert cli.main(words[1:]) == 0, line
+        assert capfd.readouterr().out, line
     assert len(list((tmp_path / "out").glob("shard-*"))) >= 1
+
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(code.split("\n\n", 1)[1].splitlines()) <= 10
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert capfd.readouterr().out.startswith("The class")
+    assert len(list((tmp_path / "rows").glob("shard-*.parquet"))) >= 1
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_commands_of_other_engines_are_known():
@@ -157,9 +171,18 @@ def test_the_commands_of_other_engines_are_known():
 
 
 def test_links_lead_somewhere():
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+    for document in [
+        ROOT / "README.md",
+        ROOT / "examples/README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), (document.name, target)
+
+
+def test_the_api_page_lists_every_public_name():
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    assert sorted(re.findall(r"^::: textmill\.(\w+)$", page, re.MULTILINE)) == textmill.__all__
 
 
 def test_files_that_the_architecture_names_exist():

@@ -77,7 +77,7 @@ def test_only_the_pipeline_knows_beam():
 
 def test_no_code_goes_by_a_second_name():
     """`from model.x import` works in this folder, but would load all code a second time."""
-    folders = ("model", "pipeline", "lab", "tests", "benchmarks", "scripts", "docker")
+    folders = ("model", "pipeline", "lab", "tests", "benchmarks", "scripts", "docker", "examples")
     for path in sources(*folders):
         for name in imports(path):
             assert name.split(".")[0] not in ("model", "pipeline"), f"{path}: {name}"

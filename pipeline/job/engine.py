@@ -86,10 +86,27 @@ class Engine:
     def pipeline(self) -> beam.Pipeline:
         """Makes a pipeline with its own copy of the present options."""
         try:
-            return beam.Pipeline(runner=self._runner, options=self._options)
+            return _Pipeline(runner=self._runner, options=self._options)
         except ValueError as error:  # options that do not go together
             reason = " ".join(str(error).split())
             raise UsageError(f"after --: {reason}") from None
+
+
+class _Pipeline(beam.Pipeline):
+    """A pipeline that is the same in a notebook as in a script.
+
+    In a notebook Beam puts the number of the cell before the label of each step. For that it loads
+    its interactive runner, which needs a pandas before version 3.
+    """
+
+    def apply(self, transform: Any, pvalueish: Any = None, label: str | None = None) -> Any:
+        """See `beam.Pipeline`."""
+        altering = beam.pipeline.alter_label_if_ipython
+        beam.pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
+        try:
+            return super().apply(transform, pvalueish, label)
+        finally:
+            beam.pipeline.alter_label_if_ipython = altering
 
 
 class DirectRunner(SwitchingDirectRunner):

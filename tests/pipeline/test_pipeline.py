@@ -23,7 +23,7 @@ from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import write_once
-from textmill.pipeline.job.engine import runner_of
+from textmill.pipeline.job.engine import Engine, runner_of
 from textmill.pipeline.job.generate import generate
 from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.local_runner import default_workers, quiet_threads
@@ -438,6 +438,20 @@ def test_threads_of_a_run_do_not_print_their_errors(capsys, monkeypatch):
     assert capsys.readouterr().out == ""
     run_it()
     assert capsys.readouterr().out == "of a thread\n"
+
+
+def test_a_notebook_s_pipeline_is_a_script_s(monkeypatch):
+    """Beam's own way of labels there fails with pandas 3."""
+    import apache_beam as beam
+
+    def fail(transform, pvalueish):
+        raise AttributeError("type object 'DataFrame' has no attribute 'first'")
+
+    monkeypatch.setattr("apache_beam.pipeline.alter_label_if_ipython", fail)
+    pipeline = Engine(Launch(runner_flags=IN_PROCESS)).pipeline()
+    pipeline | "Numbers" >> beam.Create([1, 2]) | "Doubled" >> beam.Map(lambda n: 2 * n)
+    assert "Numbers" in pipeline.applied_labels
+    assert beam.pipeline.alter_label_if_ipython is fail  # for other pipelines all is as it was
 
 
 def test_workers_default_to_the_cores():

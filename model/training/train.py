@@ -132,7 +132,8 @@ def train_model(
             **_made_by(),
         },
     )
-    page = training_page(model.training, "How this model was trained")
+    name = os.path.basename(os.path.abspath(out))
+    page = training_page(model.training, f"How {name} was trained")
     if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
         shutil.rmtree(out)
     save_model(

@@ -2,28 +2,12 @@
 
 # Okabe and Ito's colours (2008), for any colour vision; dashes and marks tell lines apart, too.
 STYLE = """
-:root { --c0: #0072B2; --c1: #D55E00; --c2: #009E73; --c3: #CC79A7; --soft: #f4f5f8;
-  --heat: 0 114 178; }
+:root { --c0: #0072B2; --c1: #D55E00; --c2: #009E73; --c3: #CC79A7; --heat: 0 114 178; }
 @media (prefers-color-scheme: dark) { :root { --c0: #56B4E9; --c1: #E69F00; --c2: #009E73;
-  --c3: #CC79A7; --soft: #212128; --heat: 86 180 233; } }
+  --c3: #CC79A7; --heat: 86 180 233; } }
 body { max-width: 66rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin-bottom: .3rem; overflow-wrap: anywhere; }
-h2 { border-top: 1px solid var(--line); padding-top: 1.5rem; }
-h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; overflow-wrap: anywhere; }
-p { max-width: 46rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem;
-  margin: 1.2rem 0; }
-.tiles div { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; }
-.tiles dt { color: var(--faint); font-size: .85rem; }
-.tiles dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums;
-  overflow-wrap: anywhere; }
 .notes { border-left: 4px solid var(--c1); padding: .1rem 1rem; background: var(--soft); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr));
-  gap: 1rem 2rem; }
-.charts svg:not(.swatch) { font-size: 13.5px; }
 @media (min-width: 50rem) { .charts.two svg:not(.swatch) { font-size: 11px; } }
-.charts figure { margin: .5rem 0; min-width: 0; }
-figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
 .key { display: inline-block; max-width: 100%; overflow-wrap: anywhere; margin-right: .8rem; }
 .swatch { width: 2rem; height: .75rem; margin-right: .3rem; vertical-align: middle; }
 .mark { stroke: none; }
@@ -33,11 +17,6 @@ figcaption { font-size: .9rem; } figcaption b { color: var(--ink); }
 .real { stroke: var(--ink); stroke-dasharray: 4 4; }
 circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fill: var(--c1); }
 .mark.s2 { fill: var(--c2); } .mark.s3 { fill: var(--c3); }
-.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.5rem), 1fr));
-  gap: .8rem; }
-.side > div { background: var(--soft); border-radius: .5rem; padding: .6rem .9rem; min-width: 0; }
-.side p { margin: .2rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-.tag { overflow-wrap: anywhere; color: var(--faint); font-size: .8rem; letter-spacing: .02em; }
 .prompt { margin: 1.4rem 0 .5rem; padding-left: .8rem; border-left: 4px solid var(--c0);
   font-weight: 600; white-space: pre-wrap; overflow-wrap: anywhere; }
 .meanings { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
@@ -45,12 +24,7 @@ circle.s0, .mark.s0 { fill: var(--c0); stroke: none; } circle.s1, .mark.s1 { fil
 .asked { font-size: 1.05rem; } .asked b { font-weight: 600; }
 .bar { width: 9rem; height: .8rem; display: block; margin-top: .35rem; }
 .bar rect { fill: var(--c0); }
-.scroll { max-width: 100%; margin: 1rem 0; } .scroll:focus-visible { outline: 2px solid var(--c0); }
-.numbers th:first-child { text-align: left; }
-.numbers td, .numbers th, .matrix td, .matrix th { overflow-wrap: normal;
-  white-space: nowrap; padding-right: 1.1rem; }
-.numbers th:first-child { position: sticky; left: 0; background: var(--page); }
-thead th { vertical-align: bottom; }
+.matrix td, .matrix th { overflow-wrap: normal; white-space: nowrap; }
 .matrix td { text-align: right; min-width: 3rem; padding: .3rem .6rem; }
 .matrix th { padding-right: .6rem; }
 .matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
@@ -61,11 +35,8 @@ table.verdicts th:last-child { text-align: left; }
 figure.narrow { max-width: 28rem; }
 """ + "\n".join(f".q{i} {{ background: rgb(var(--heat) / {i / 20:.2f}); }}" for i in range(11))
 STYLE += """
-summary { cursor: pointer; font-weight: 600; } details { margin: 1rem 0; }
-details table { margin: .5rem 0; } details h2 { border: 0; padding: 0; margin: 1rem 0 .3rem; }
 .interval { stroke: var(--c0); stroke-width: 3; }
 .zero { stroke: var(--ink); stroke-dasharray: 3 3; }
 .dot { fill: var(--c0); }
 .over { paint-order: stroke; stroke: var(--page); stroke-width: 4; }
-@media print { body { max-width: none; } .scroll { overflow: visible; } }
 """

@@ -8,10 +8,11 @@ import re
 import numpy as np
 import pytest
 import reference
-from pages import EVIL, Tags, pictures, points
+from pages import EVIL, Tags, across, look, open_browser, pictures, points, unfold
 
 from textmill.model.errors import TextmillError
 from textmill.model.network.lstm import LanguageModel
+from textmill.model.pages.pieces import rounded, shown
 from textmill.model.pages.training_page import training_page
 from textmill.model.text.split import END, Part
 from textmill.model.text.vocabulary import EOS, PAD, RESERVED, UNKNOWN
@@ -288,7 +289,120 @@ def test_the_page_has_a_point_for_each_row():
 
 def test_the_numbers_stand_in_a_table():
     cells = Tags(training_page({"history": HISTORY}, "t")).cells
-    assert cells == [f"{value:.7g}" for row in HISTORY for value in row.values()]
+    assert cells[:4] == ["1", "7.5", "400", "200"]
+    assert cells == [rounded(value) for row in HISTORY for value in row.values()]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (6.578052e-05, "0.0000658"),
+        (0.0038690020850960707, "0.003869"),
+        (0.5, "0.5"),
+        (157.876, "157.9"),
+        (1204.6, "1,205"),
+        (93542, "93,542"),
+        (-0.0375, "-0.0375"),
+        (0.0, "0"),
+        (1e-300, "1e-300"),
+        (math.nan, "nan"),
+        (None, "–"),
+        (True, "yes"),
+        ([0.5, 10_000], "0.5, 10,000"),
+        ([], "–"),
+        ("0123456789abcdef" * 4, f'<code class="number" title="{"0123456789abcdef" * 4}">'
+         "0123456789ab…</code>"),
+    ],
+)  # fmt: skip
+def test_figures_for_people(value, told):
+    assert shown(value) == told
+
+
+def test_a_seed_can_be_copied():
+    page = training_page({"settings": {"seed": 1234567, "max_size": 50000}}, "t")
+    assert Tags(page).cells == ["1234567", "50,000"]
+
+
+METRICS = {
+    "test_perplexity": 74.414, "valid_perplexity": 77.573, "test_unknown_rate": 0.04756,
+    "train_words": 93542, "vocabulary": 2895, "seconds": 754.0, "stopped": "minutes", "own": 1.5,
+}  # fmt: skip
+
+
+def test_a_summary_stands_on_top():
+    page = training_page(
+        {"metrics": METRICS, "corpus": {"sources": [{"name": f"{i}.txt"} for i in range(5)]}}, "t"
+    )
+    text = " ".join(" ".join(Tags(page).texts).partition("no validation")[0].split())
+    for told in (
+        "It learned from 0.txt, 1.txt, 2.txt and 2 more files. It stopped when its time was over.",
+        "test perplexity 74.41", "unknown words in the test 4.8%", "words to learn from 93,542",
+        "time 12.6 min",
+    ):  # fmt: skip
+        assert told in text
+    assert Tags(page).cells[:8][-1] == "1.5"
+    page = training_page(
+        {"metrics": METRICS, "settings": {"vocabulary": {"level": "char"}}}, "t"
+    )  # fmt: skip
+    assert "characters to learn from" in page
+
+
+def test_samples_of_three_validations_are_open_and_the_others_behind_a_fold():
+    samples = [
+        {"epoch": epoch, "temperature": t, "text": f"text {epoch} {t}"}
+        for epoch in range(1, 8)
+        for t in (0.5, 1.0)
+    ]
+    history = [row(epoch, 9.0, abs(epoch - 6) + 2.0) for epoch in range(1, 8)]
+    page = training_page({"samples": samples, "history": history}, "t")
+    page = page[page.index("<h2>Samples") :]
+    open_ones, folded = page.split("<details>", 1)
+    assert re.findall(r"text (\d) 0.5", open_ones) == ["1", "4", "7"]
+    assert folded.startswith("<summary>Samples of the 4 other validations</summary>")
+    assert re.findall(r"text (\d) 1.0", folded) == ["2", "3", "5", "6"]
+    assert "<h3>Epoch 6, the best validation</h3>" in folded
+
+
+LONG = {
+    "history": [
+        row(e / 3, 4000 / e, 3000 / e, step=e * 1234, learning_rate=6.578052e-05 / e)
+        for e in range(1, 31)
+    ],
+    "samples": [
+        {"epoch": e / 3, "temperature": t, "text": "Donaudampfschifffahrt" * 9}
+        for e in range(1, 31)
+        for t in (0.5, 0.8, 1.0)
+    ],
+    "metrics": METRICS,
+    "settings": {"minutes": 5.0, "sha256": "0123456789abcdef" * 4, EVIL: EVIL, "x" * 60: 1234.5},
+    "corpus": {"sources": [{"name": "n" * 200, "bytes": 123456789}]},
+    "machine": EVIL,
+}
+
+
+def test_in_a_browser(tmp_path):
+    path = tmp_path / "training.html"
+    path.write_text(training_page(LONG, f"How {'m' * 90} was trained"), "utf-8")
+    with open_browser() as browser:
+        for width in (360, 390, 1180):
+            for scheme in ("light", "dark"):
+                look(browser, path, width=width, scheme=scheme)
+                height = browser.execute_script("return document.documentElement.scrollHeight")
+                assert height < 5_000
+                unfold(browser)
+                assert across(browser) <= width
+        assert browser.get_log("browser") == []
+        look(browser, path, width=390)
+        unfold(browser)
+        # A number stands on one line, wherever it is.
+        broken = browser.execute_script(
+            "return [...document.querySelectorAll('dd, .numbers th, .numbers td, td.number')]"
+            ".filter(e => /^-?[0-9]/.test(e.textContent) && (() => {"
+            "  const r = document.createRange(); r.selectNodeContents(e);"
+            "  return new Set([...r.getClientRects()].map(b => Math.round(b.top))).size > 1"
+            "})()).map(e => e.textContent)"
+        )
+        assert broken == []
 
 
 def test_the_learning_rate_is_drawn_where_it_is_known():
@@ -316,9 +430,10 @@ def test_all_text_is_escaped():
         EVIL,
     )
     tags = Tags(page)
-    assert not {"script", "b"} & {tag for tag, _ in tags.seen}
-    # Title, heading, corpus, setting and its name, column, cell, epoch, figure, version, machine...
-    assert "".join(tags.texts).count(EVIL) == 15
+    assert "script" not in {tag for tag, _ in tags.seen}
+    assert EVIL not in page
+    # Title, heading, corpus twice, setting and its name, column, cell, epoch, figure, version...
+    assert "".join(tags.texts).count(EVIL) == 16
     pictures(page)
 
 
@@ -344,7 +459,8 @@ def test_samples_and_settings_are_shown():
     tags = Tags(page)
     text = "".join(tags.texts)
     assert "Once  upon\na time" in text
-    assert "epoch 2.5, temperature 0.8" in text
+    assert "Epoch 2.5" in text
+    assert "temperature 0.8" in text
     assert "vocabulary, level" in text
     assert tags.cells == ["32", "–", "word"]
 

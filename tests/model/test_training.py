@@ -423,7 +423,7 @@ def test_the_page_is_in_the_model_directory(model_dir):
     # Perplexity over epochs and over seconds, and the learning rate.
     points = 3 * len(load_model(model_dir).training["history"])
     assert page.count('<circle class="valid"') == points
-    assert "<h1>How this model was trained</h1>" in page
+    assert f"<h1>How {model_dir.name} was trained</h1>" in page
 
 
 def test_labels_set_the_texts(labelled_dir):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TextmillError(Exception):
-    """Something failed that the message explains; the command prints it and exits with `status`.
+    """An error that its message explains; the command prints it and exits with `status`.
 
     Examples:
         >>> try:
@@ -18,7 +18,7 @@ class TextmillError(Exception):
 
 
 class UsageError(TextmillError):
-    """An option or argument is not of the allowed form (exit status 2).
+    """An option or argument does not have the allowed form (exit status 2).
 
     Examples:
         >>> try:
@@ -36,8 +36,8 @@ class SettingError(UsageError):
 
     Args:
         field: the name of the dataclass field, which is the option's name with underscores.
-        allowed: what the field must be, to be read after "must be".
-        received: the value that came; None if there was none.
+        allowed: what the field must be; the message puts it after "must be".
+        received: the value that was given; None if there was none.
 
     Examples:
         >>> try:
@@ -52,10 +52,11 @@ class SettingError(UsageError):
         super().__init__(self.said(field, shown=repr(received)))
 
     def said(self, name: str, *, shown: str | None = None) -> str:
-        """The message for whom the setting has another name.
+        """Gives the message with another name for the setting.
 
         Args:
-            shown: what came, as text; None for what it is.
+            name: the name that the message uses.
+            shown: the received value as text; None shows the value itself.
         """
         if self.received is None:
             return f"{name} is missing; it must be {self.allowed}"

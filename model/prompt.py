@@ -19,7 +19,7 @@ class Prompt:
         settings: settings of this prompt; None takes the run's. Those in `RUN_WIDE` are always
             the run's.
         extra: other fields of the prompt's row, copied to the output.
-        row: where it stands in the input, for who has to find it again.
+        row: the prompt's place in the input, so that a person can find it again.
 
     Examples:
         >>> textmill.Prompt(id="a", text="The cat").extra
@@ -65,9 +65,9 @@ class Generation:
     logprob: float
 
     def record(self) -> dict[str, Any]:
-        """The text as one flat row: what came with the prompt, then `id` and the text's own fields.
+        """Gives one flat row: the prompt's other fields, then `id` and the text's own fields.
 
-        `id` is that of an output of `textmill generate`: the prompt's with `#` and the sample.
+        The `id` is as in an output of `textmill generate`: the prompt's id, `#` and the sample.
         """
         return {
             **self.prompt.extra,
@@ -87,14 +87,14 @@ class Score:
     """How probable a model finds a text, from its first word to its end.
 
     Attributes:
-        text: as it was given.
-        label: the label it was scored with, or None.
-        words: tokens of the text; its end is not counted.
-        unknown: those that the vocabulary does not hold; each counts as the word `<unk>`.
+        text: the text, unchanged.
+        label: the label that it was scored with, or None.
+        words: number of tokens of the text, without its end.
+        unknown: number of tokens that are not in the vocabulary; each counts as the word `<unk>`.
         logprob: natural log-probability of all tokens and of the end.
         perplexity: exp(-logprob / (words + 1)), as `textmill evaluate` defines it.
-        tokens: each token with its natural log-probability, the last one `<eos>`; None unless they
-            were asked for.
+        tokens: each token with its natural log-probability, the last one `<eos>`; None unless
+            `tokens=True` was given.
 
     Examples:
         >>> (found,) = textmill.load("alice").score("The cat sat.", tokens=True)

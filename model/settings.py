@@ -287,11 +287,11 @@ class GenerationSettings:
     entries of the vocabulary; `<unk>` stands for many words and so is never a repetition.
 
     Attributes:
-        samples: texts for each prompt and temperature.
-        temperatures: logits are divided by it; 0 is greedy, the lowest id on ties. With
-            several, in any sequence, a prompt gets `samples` texts at each, numbered on through
-            them.
-        top_k: only the k most probable words (all that tie with the k-th stay); 0 is off.
+        samples: number of texts for each prompt and temperature.
+        temperatures: any sequence of temperatures, by which the logits are divided; 0 always takes
+            the most probable word, the lowest id on ties. With several, a prompt gets `samples`
+            texts at each, and the numbers of the samples go on from one to the next.
+        top_k: keep only the k most probable words (and all that tie with the k-th); 0 is off.
         top_p: keep only the smallest set of most probable words that holds this share; 1 is off.
         min_p: keep only words whose probability is at least this share of the most probable
             word's; 0 is off.

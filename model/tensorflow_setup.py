@@ -10,19 +10,19 @@ from contextlib import contextmanager, suppress
 
 from textmill.model.errors import TextmillError
 
-# TensorFlow and Keras load these, if they are installed, for what a generator has no use for:
-# nearly two seconds.
+# TensorFlow and Keras load these, if they are installed, which takes nearly two seconds. A
+# generator does not need them.
 _OPTIONAL = ("IPython", "jax", "matplotlib", "pandas", "sklearn")
 
 
 def load_tensorflow(*, lean: bool = False) -> None:
-    """Imports TensorFlow and its text operations; what they print while they load goes nowhere.
+    """Imports TensorFlow and its text operations and drops what they print while they load.
 
     They write some lines to the standard error's descriptor before any log level is read, and
     users take these lines for an error.
 
     Args:
-        lean: load it as if the packages that it could do without were not installed.
+        lean: whether to load it as if the packages that it does not need were not installed.
 
     Raises:
         TextmillError: TensorFlow is missing, or Keras cannot load its backend.
@@ -41,7 +41,7 @@ def load_tensorflow(*, lean: bool = False) -> None:
 
 
 def use_one_thread() -> None:
-    """Sets TensorFlow to one intra-op thread, on which equal bits depend, and shares GPUs.
+    """Sets TensorFlow to one thread, which equal bits need, and shares GPUs.
 
     Call it before TensorFlow computes anything in the process.
 
@@ -80,9 +80,9 @@ def share_gpus() -> None:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Puts off the search for garbage, which takes a tenth of the time that modules load.
+    """Stops the garbage collector, which takes a tenth of the time that modules load.
 
-    Nor is there garbage to be found among the modules later.
+    Later, it does not search the loaded modules either, as they hold no garbage.
     """
     on = gc.isenabled()
     gc.disable()
@@ -96,7 +96,7 @@ def _no_collection() -> Iterator[None]:
 
 @contextmanager
 def _hidden(names: Iterable[str]) -> Iterator[None]:
-    """Lets packages that are not loaded look as if they were not installed."""
+    """Hides packages that are not loaded, as if they were not installed."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:

@@ -14,7 +14,7 @@ from textmill.model.text.vocabulary import EOS
 
 
 class NextWord:
-    """Reads texts with a saved model's network, to tell what may follow.
+    """Reads texts with a saved model's network, and gives what may follow.
 
     Args:
         model: from `load_model`.
@@ -26,10 +26,10 @@ class NextWord:
         self._last: tuple[list[int], str | None, Any] = ([], None, None)  # words, label, state
 
     def logits(self, text: str, label: str | None) -> np.ndarray:
-        """The logits of the word after a text, float64 [V].
+        """Gives the logits of the word after a text, float64 [V].
 
-        Words go through the network one by one, and the state is kept: where the text goes on from
-        the one before it, only the new words do.
+        Words go through the network one by one, and the state is kept. If a text continues the one
+        before it, only the new words are read.
         """
         (words, _), *_ = self.model.vocabulary.encode_prompts([text])
         ids = [EOS, *map(int, words)]
@@ -45,10 +45,11 @@ class NextWord:
         return np.array(logits, np.float64)[0, 0]
 
     def probabilities(self, text: str, settings: GenerationSettings) -> np.ndarray:
-        """The probabilities that the next word is drawn with, float64 [V].
+        """Gives the probabilities that the next word is drawn with, float64 [V].
 
         Args:
-            settings: first temperature, filters, label, bans and `unknown` count.
+            text: the text before.
+            settings: the first temperature, filters, label, bans and `unknown` are used.
         """
         logits = self.logits(text, settings.label)
         logits[list(never_ids(self.model, settings))] = -np.inf
@@ -56,11 +57,11 @@ class NextWord:
 
 
 def probabilities(logits: np.ndarray, settings: GenerationSettings) -> np.ndarray:
-    """softmax(logits / T) after the filters, as the generator draws from it, float64 [V].
+    """Gives softmax(logits / T) after the filters, as the generator draws from it, float64 [V].
 
     Args:
         logits: float64 [V].
-        settings: the first temperature counts, and the filters.
+        settings: the first temperature and the filters are used.
     """
     import tensorflow as tf
 

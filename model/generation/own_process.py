@@ -1,10 +1,10 @@
-"""A `Writer` in a process of its own, so that it may be used after any other TensorFlow work.
+"""Runs a `Writer` in a process of its own, so that it works after any other TensorFlow work.
 
-Equal bytes need TensorFlow on one thread, which can only be said before it starts in a process. The
-process here is started for that, with the model handed over, and ends with its user.
+Equal bytes need TensorFlow on one thread, which can only be set before it starts in a process. So a
+new process is started; it gets the model and ends with the process that started it.
 
-The two talk over a pair of sockets. A message is a call, or asks for the next results of one, or
-ends it; each gets one answer. So calls may be open side by side, and one may be left unfinished.
+The two talk over a pair of sockets. A message begins a call, asks for its next results, or ends it;
+each message gets one answer. So several calls may be open, and a call may be left unfinished.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import Any
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import SavedModel
 
-_AT_A_TIME = 256  # results of a call in one answer; a stream's come one by one
+_AT_A_TIME = 256  # results of a call in one answer; those of a stream come one by one
 
 
 class WriterProcess:
     """Has the methods of a `Writer`, which run in a process of its own.
 
-    The process starts with the first call and lives until `close`, or until nothing holds this
-    object. If it dies, or a call is interrupted, the next call starts another one.
+    The process starts with the first call and runs until `close`, or until this object is deleted.
+    If it dies, or a call is interrupted, the next call starts another process.
 
     Args:
         model: from `load_model`.
@@ -82,13 +82,14 @@ class WriterProcess:
         """Sends a message and waits for its answer.
 
         Args:
-            of: the process that a call began in: another one does not know it.
+            message: the message.
+            of: the process that the call began in, as another one does not know it.
 
         Returns:
-            The answer; of a new call the process that has it.
+            The answer; for a new call, the process that runs it.
 
         Raises:
-            TextmillError: what the call raised, or the process is dead.
+            TextmillError: the call raised it, or the process is dead.
         """
         with self._lock:
             if of is None:
@@ -100,7 +101,7 @@ class WriterProcess:
                 kind, value = self._connection.recv()
             except (EOFError, OSError):
                 raise TextmillError(self._death()) from None
-            except BaseException:  # Ctrl-C: the answer would be taken for that of the next message
+            except BaseException:  # after Ctrl-C, the next message would get this one's answer
                 self._end()
                 raise
             if kind == "error":
@@ -109,7 +110,7 @@ class WriterProcess:
 
     def _start(self) -> None:
         if self._process is not None and self._pid == os.getpid():
-            return  # a fork's copy belongs to the process that it was copied from
+            return  # after a fork, the process belongs to the parent
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -117,7 +118,7 @@ class WriterProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                # No file of the user stands in for a package; Ctrl-C is the caller's to handle.
+                # No file of the user replaces a package; only the caller handles Ctrl-C.
                 env={**os.environ, "PYTHONSAFEPATH": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
                 start_new_session=True,
             )
@@ -162,7 +163,7 @@ def main() -> None:
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            os._exit(0)  # TensorFlow's threads make the interpreter's own end abort now and then
+            os._exit(0)  # a normal exit sometimes aborts, because of TensorFlow's threads
         try:
             if writer is None:
                 writer = _writer(model)

@@ -1,4 +1,4 @@
-"""All that a saved model does with text: it writes, scores, and tells the next word."""
+"""Everything that a saved model does with texts: it writes, scores and gives next words."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from textmill.model.settings import GenerationSettings, check_int
 from textmill.model.text.tokens import surface
 from textmill.model.text.vocabulary import EOS, RESERVED, UNKNOWN
 
-_ROWS = 32  # texts that are scored side by side
-_AT_A_TIME = 64 * _ROWS  # of which those of like length are
+_ROWS = 32  # texts of a batch
+_AT_A_TIME = 64 * _ROWS  # texts that are sorted by length and then cut into batches
 
 
 class Writer:
@@ -41,11 +41,12 @@ class Writer:
         return self._generator.stream(prompt, settings)
 
     def score(self, texts: Sequence[str], label: str | None, tokens: bool) -> Iterator[Score]:
-        """Scores of texts in their order.
+        """Scores texts, in their order.
 
         Args:
-            label: the label of all of them, for a model that has labels.
-            tokens: whether the scores tell of each token.
+            texts: the texts.
+            label: the label of all texts, for a model that has labels.
+            tokens: whether the scores hold each token.
 
         Raises:
             SettingError: the model does not have the label, or needs one.
@@ -61,7 +62,7 @@ class Writer:
             some = texts[start : start + _AT_A_TIME]
             words = list(self.model.vocabulary.tokens(some))
             ids = [np.append(self.model.vocabulary.lookup(w), EOS).astype(np.int32) for w in words]
-            # Texts of like length side by side, so that little is padded; one shape for all.
+            # A batch has texts of similar length, so that little is padded; there is one shape.
             order = sorted(range(len(some)), key=lambda i: len(ids[i]))
             nats: dict[int, np.ndarray] = {}
             for begin in range(0, len(order), _ROWS):
@@ -75,10 +76,12 @@ class Writer:
     def next_words(
         self, text: str, settings: GenerationSettings, k: int
     ) -> Iterator[tuple[str, float]]:
-        """The k most probable next words with their probabilities, the end as `<eos>`.
+        """Gives the k most probable next words with their probabilities; the end is `<eos>`.
 
         Args:
+            text: the text before.
             settings: see `NextWord.probabilities`.
+            k: number of words.
 
         Raises:
             SettingError: see `check_settings`.
@@ -114,7 +117,7 @@ class Writer:
         )
 
     def _shown(self, word: str) -> str:
-        """A token as it stands in text."""
+        """Gives a token as it stands in text."""
         return surface(word) if self.model.vocabulary.level == "word" else word
 
     @cached_property

@@ -73,10 +73,10 @@ class Evaluator:
         return Likelihood(sum(s.nats for s in scores), sum(s.tokens for s in scores))
 
     def each(self, rows: Sequence[np.ndarray], contexts: np.ndarray) -> list[np.ndarray]:
-        """Negative log-likelihoods in nats of each word of each row, float64.
+        """Gives the negative log-likelihood in nats of each word of each row, float64.
 
         Args:
-            rows: int32 ids, the `<eos>` at the end included, each row from its own start.
+            rows: int32 ids with the `<eos>` at the end; each row has its own start.
             contexts: float32 [rows, C]; C is 0 for a network without labels.
         """
         windows = [nats for nats, _ in self._windows(rows, contexts)]
@@ -89,10 +89,10 @@ class Evaluator:
     def _windows(
         self, rows: Sequence[np.ndarray], contexts: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Nats of each word, float64 [rows, `_WINDOW`], and which words are no padding, bool.
+        """Gives nats of each word, float64 [rows, `_WINDOW`], and which words are not padding.
 
-        Rows are judged in windows, the state carried from one to the next: one shape, however
-        long the rows are.
+        The rows are cut into windows, and the state is carried from one to the next. So there is
+        one shape, however long the rows are.
         """
         windows = -(-max(len(row) for row in rows) // _WINDOW)
         targets = np.full((len(rows), windows * _WINDOW), PAD, np.int32)

@@ -1,4 +1,4 @@
-"""Books of Project Gutenberg by their number: downloaded once, checked, and kept."""
+"""Downloads books of Project Gutenberg by their number, checks them and keeps them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _SECONDS = 60
 
 
 def cache() -> Path:
-    """Where downloaded books lie."""
+    """Gives the folder of downloaded books."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "textmill" / "books"
 
 
 def gutenberg(number: int) -> Path:
-    """The file of a book of Project Gutenberg, downloaded if it is not there yet.
+    """Gives the file of a book of Project Gutenberg; downloads it if it is not there yet.
 
     Raises:
-        SettingError: there can be no such number.
-        TextmillError: it cannot be had.
+        SettingError: the number is not allowed.
+        TextmillError: the book cannot be downloaded.
     """
     check_int("gutenberg", number, 1, _MOST_NUMBER)
     file = cache() / f"{number}.txt"
@@ -66,7 +66,7 @@ def _not_there(address: str, reason: object, file: Path) -> str:
 
 
 def _keep(raw: bytes, file: Path) -> None:
-    """Writes a file, whole or not at all."""
+    """Writes a file whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(f".{os.getpid()}.part")
     try:

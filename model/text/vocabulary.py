@@ -120,7 +120,7 @@ class Vocabulary:
         return np.fromiter((self.ids.get(word, UNKNOWN) for word in words), np.int32)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """int32 ids of each text."""
+        """Gives the ids of each text, int32."""
         return [self.lookup(tokens) for tokens in self.tokens(texts)]
 
     def encode_prompts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, bool]]:

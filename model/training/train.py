@@ -412,7 +412,7 @@ def recipe_line(recipe: Recipe) -> str:
 
 
 def _metrics(network: LanguageModel, material: _Material, history: History) -> dict[str, Any]:
-    """Measures the test part; float32 is what a saved model is in."""
+    """Measures the test part in float32, the precision of a saved model."""
     from textmill.model.network.likelihood import Evaluator
     from textmill.model.network.lstm import LanguageModel
 

@@ -49,8 +49,8 @@ def generate(
 ) -> Outcome:
     """Writes texts for every prompt into a directory, with worker processes or on a cluster.
 
-    It is `textmill generate`: every prompt ends as texts or as one rejected record, files appear
-    whole, and a run that was stopped goes on with `resume=True`.
+    It does what `textmill generate` does: every prompt gives its texts or one rejected record,
+    files appear whole, and a stopped run goes on with `resume=True`.
 
     Args:
         model: a model directory.
@@ -59,19 +59,19 @@ def generate(
         out: the directory to make.
         format: `jsonl`, `csv`, `parquet`, `tfrecord` or `text`.
         compression: `none`, `gzip` or `zstd`; None means zstd for Parquet, none for the others.
-        delimiter: between the cells of a .csv.
-        strict: a field of a row that is neither prompt, id nor a setting is an error.
+        delimiter: the character between the cells of a .csv.
+        strict: whether a field of a row that is not the prompt, the id or a setting is an error.
         resume: go on with a run into `out` that was stopped.
-        workers: local processes; None means one a core.
-        dataflow: run on Dataflow: `cpu`, `gpu` or `cheap`.
-        runner_flags: Beam's own, such as `["--runner=FlinkRunner"]`.
-        wait: False comes back as soon as a runner elsewhere has the job.
+        workers: number of local processes; None means one for each core.
+        dataflow: run on Dataflow with a preset: `cpu`, `gpu` or `cheap`.
+        runner_flags: Beam's own flags, such as `["--runner=FlinkRunner"]`.
+        wait: whether to wait for the end; False returns as soon as a remote runner has the job.
         quiet: show no progress on the standard error.
         options: `samples`, `temperature`, `max_words`, `seed` and so on, as for `Model.generate`.
 
     Returns:
-        The `Outcome`: its `manifest["counts"]` tells of rows, prompts, rejected rows, records and
-        words.
+        The `Outcome`; its `manifest["counts"]` has the numbers of rows, prompts, rejected rows,
+        records and words.
 
     Raises:
         TextmillError: model, prompts or output cannot be used, or a worker failed.
@@ -120,14 +120,14 @@ def augment(
 ) -> Any:
     """Adds rows to a labelled table, written by a model that learns from it.
 
-    It is `textmill augment`.
+    It does what `textmill augment` does.
 
     Args:
         data: a data frame, a `datasets.Dataset`, rows, or the path of a table.
         text: the column of the texts.
         label: the column of the labels.
-        out: where the table and the folder `OUT.augment` with all else are kept; for a path it must
-            be given, for data in memory None keeps nothing.
+        out: the table to make; everything else is kept in the folder `OUT.augment`. It must be
+            given if `data` is a path; for data in memory, None keeps nothing.
         check: measure what the added rows are worth to a classifier; it is in
             `OUT.augment/augment.json`.
         resume: go on with a run into `out` that was stopped.
@@ -138,8 +138,9 @@ def augment(
             underscores, `methods` for `--with`.
 
     Returns:
-        Of the same kind as `data`: the real rows with all their columns, then the added ones, with
-        the columns that `textmill augment` adds, `origin` first. Of a path the path `out`.
+        A table of the same kind as `data`: the real rows with all their columns, then the added
+        rows, with the columns that `textmill augment` adds, `origin` first. If `data` is a path,
+        the path `out`.
 
     Raises:
         TextmillError: the table cannot be used, or the output cannot be written.
@@ -195,7 +196,7 @@ def augment(
 
 
 def _prompt_files(prompts: Any, out: str) -> list[str]:
-    """Paths of prompt files; rows in memory are written to one."""
+    """Gives paths of prompt files; writes rows in memory to a file."""
     rows = rows_from(prompts)
     if rows is None:
         if isinstance(prompts, str | os.PathLike):
@@ -253,10 +254,12 @@ def _augment_file(
 def _with_all_columns(
     rows: Sequence[Mapping[str, Any]], made: Sequence[dict[str, Any]], *, own: tuple[str, str]
 ) -> list[dict[str, Any]]:
-    """Real rows as they were with the added columns behind, then the added rows.
+    """Gives the real rows, unchanged, with the added columns, then the added rows.
 
     Args:
-        own: columns of text and label, which all rows have.
+        rows: the real rows.
+        made: rows of the augmented table.
+        own: the columns of text and label, which all rows have.
     """
     others = [name for name in dict.fromkeys(n for row in rows for n in row) if name not in own]
     names = {

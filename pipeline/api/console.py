@@ -1,4 +1,4 @@
-"""What a person sees: progress on the standard error, tables on the standard output."""
+"""Shows progress on the standard error, and tables on the standard output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-_LOG_SECONDS = 30.0  # between lines where there is no terminal
+_LOG_SECONDS = 30.0  # seconds between two lines, if there is no terminal
 
 
 def stderr() -> Console:
@@ -40,8 +40,9 @@ def table(title: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = ()
     """Prints a table; text from files is escaped.
 
     Args:
-        rows: of two cells, where there is no header.
-        head: names of the columns; those behind the first are of figures then.
+        title: the title of the table.
+        rows: the rows; without a header they have two cells.
+        head: names of the columns; all but the first then hold figures.
     """
     drawn = Table(show_header=bool(head))
     for number, name in enumerate(head or ("", "")):

@@ -1,4 +1,4 @@
-"""Prompts and rows as Python users have them: texts, rows, frames, data sets."""
+"""Reads prompts and rows from Python objects: texts, rows, data frames, data sets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _ALLOWED = (
 
 
 def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Iterator[Prompt]:
-    """Prompts, whatever they came as.
+    """Makes prompts of any allowed kind of data.
 
-    The id of a text is the text itself, and from its second time on the text with a number: `(2)`.
+    The id of a text is the text itself; if it comes again, a number such as `(2)` follows.
 
     Args:
-        settings: the run's, which fields of a row override.
-        column: of a row's or frame's prompt.
+        data: texts, prompts, rows, a data frame or a data set.
+        settings: the run's settings, which fields of a row override.
+        column: the field of a row, or the column of a frame, that holds the prompt.
 
     Raises:
-        UsageError: it is nothing of that kind, or a row is no prompt.
+        UsageError: the data is of another kind, or a row is not a prompt.
     """
     seen: Counter[str] = Counter()
     for number, item in enumerate(_items(data, column), start=1):
@@ -44,7 +45,7 @@ def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Ite
 
 
 def rows_from(data: Any) -> list[dict[str, Any]] | None:
-    """Rows of a data frame, a data set or a list of rows; None for anything else."""
+    """Reads rows of a data frame, a data set or a list of rows; gives None for anything else."""
     if isinstance(data, str | bytes | Mapping):
         return None
     if hasattr(data, "to_dict") and hasattr(data, "columns") and hasattr(data, "index"):  # pandas
@@ -61,7 +62,7 @@ def rows_from(data: Any) -> list[dict[str, Any]] | None:
 
 
 def like(data: Any, rows: list[dict[str, Any]]) -> Any:
-    """Rows as the same kind of thing that `data` is, which `rows_from` read."""
+    """Turns rows into the same kind of object as `data`, which `rows_from` has read."""
     kind = type(data)
     if hasattr(kind, "from_pylist"):  # Arrow
         return kind.from_pylist(rows)

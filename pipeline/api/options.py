@@ -98,7 +98,8 @@ def settings_from(kind: type[Settings], options: Mapping[str, Any], **given: Any
 
     Args:
         kind: a dataclass.
-        given: fields that come from elsewhere.
+        options: options by name.
+        given: fields that do not come from the options.
 
     Raises:
         SettingError: a value is not allowed.
@@ -117,10 +118,12 @@ def refuse_unknown(function: Callable[..., Any], options: Mapping[str, Any], kin
     """Refuses options that a function does not have.
 
     Args:
-        kind: a TypedDict of those that it has beside its own parameters.
+        function: the function.
+        options: the options that were given.
+        kind: a TypedDict of the options that it has besides its own parameters.
 
     Raises:
-        UsageError: as said; the message names the nearest option.
+        UsageError: it does not have an option; the message names the nearest one.
     """
     known = [*inspect.signature(function).parameters, *kind.__annotations__]
     for name in options:

@@ -40,7 +40,7 @@ Path = str | os.PathLike[str]
 
 
 class Model:
-    """A trained model that writes texts, scores them, and tells the next word.
+    """A trained model that writes texts, scores them, and gives the next words.
 
     It comes from `textmill.load`, `textmill.train` or `textmill.from_keras`. The work is done in a
     process of its own, which starts with the first call (some seconds, as TensorFlow loads) and
@@ -49,8 +49,8 @@ class Model:
 
     Args:
         saved: what the model directory holds.
-        own_process: False does the work in this process. It is refused if TensorFlow runs here
-            with several threads already, and leaves TensorFlow on one thread.
+        own_process: False does the work in this process. This is refused if TensorFlow already
+            runs here with several threads, and it leaves TensorFlow on one thread.
 
     Examples:
         >>> model = textmill.load("alice")
@@ -169,14 +169,15 @@ class Model:
     def score(
         self, texts: str | Iterable[str], *, label: str | None = None, tokens: bool = False
     ) -> list[Score]:
-        """Tells how probable the model finds texts, each from its first word to its end.
+        """Gives how probable the model finds texts, each from its first word to its end.
 
         Args:
-            label: for a model that has labels.
-            tokens: tell of each token, too.
+            texts: a text, or many.
+            label: the label of the texts, for a model that has labels.
+            tokens: whether the scores also hold each token.
 
         Raises:
-            UsageError: a text is no text, or the model does not have the label.
+            UsageError: a text is not a string, or the model does not have the label.
 
         Examples:
             >>> model = textmill.load("alice")
@@ -193,12 +194,15 @@ class Model:
     def next_words(
         self, text: str, *, k: int = 10, **options: Unpack[GenerationOptions]
     ) -> list[tuple[str, float]]:
-        """Tells the k most probable words after a text, with their probabilities.
+        """Gives the k most probable words after a text, with their probabilities.
 
         The end of the text is the word `<eos>`.
 
         Args:
-            options: `temperature`, `top_k`, `top_p`, `min_p`, `ban`, `unknown` and `label` count.
+            text: the text before.
+            k: number of words.
+            options: `temperature`, `top_k`, `top_p`, `min_p`, `ban`, `unknown` and `label` are
+                used.
 
         Raises:
             UsageError: an option is not allowed.
@@ -215,14 +219,14 @@ class Model:
         return list(self._work().next_words(text, settings, k))
 
     def keras(self, *, states: bool = False) -> Any:
-        """The network as a `keras.Model` of stock layers, for fine-tuning, embeddings and so on.
+        """Gives the network as a `keras.Model` of stock layers, for fine-tuning or embeddings.
 
-        It takes `ids`, int32 [texts, words], the first being `<eos>`, 2; of a model with labels
-        also `label`, one-hot float32; and gives logits of each next word, float32
+        It takes `ids`, int32 [texts, words], beginning with `<eos>`, 2, and, if the model has
+        labels, `label`, one-hot float32. It gives logits of each next word, float32
         [texts, words, vocabulary]. `textmill.from_keras` takes it back.
 
         Args:
-            states: h and c of each layer are inputs and outputs, too.
+            states: whether h and c of each layer are inputs and outputs, too.
 
         Examples:
             >>> import numpy as np
@@ -264,7 +268,7 @@ def _generation(method: Callable[..., Any], options: Mapping[str, Any]) -> Gener
 
 
 def load(path: Path, *, own_process: bool = True) -> Model:
-    """Loads a model directory, and checks every byte of it. It runs no code from it.
+    """Loads a model directory and checks every byte of it. It runs no code from it.
 
     Args:
         path: a directory that `textmill.train` or `textmill train` made; also on Beam's file
@@ -300,22 +304,22 @@ def train(
 
     Args:
         corpus: text files or patterns, or tables with `text="column"`; or a data frame, a
-            `datasets.Dataset` or rows, with `text="column"`. None means the text that every
-            Python carries, its language reference.
+            `datasets.Dataset` or rows, with `text="column"`. None means the text that comes with
+            Python, its language reference.
         out: the directory to make.
-        minutes: the budget; the speed is measured and fixes how many words are trained on.
+        minutes: time to train; the speed is measured first and fixes the number of words.
         epochs: passes over the texts; 40 if neither is given.
         preset: sizes, a name of `textmill train --preset`, or `auto`.
-        output: `dense`, `adaptive`, or `auto` for what is faster.
+        output: `dense`, `adaptive`, or `auto` for the faster one.
         init_from: a model directory to begin from.
-        resume: go on with a training into `out` that was stopped.
+        resume: go on with a stopped training into `out`.
         tensorboard: a folder for TensorBoard's logs.
         quiet: show no progress on the standard error.
         options: `mode`, `level`, `text`, `label`, `seed` and so on: the options of
             `textmill train` with underscores.
 
     Raises:
-        TextmillError: the corpus has no text, or `out` is taken or cannot be written.
+        TextmillError: the corpus has no text, or `out` exists or cannot be written.
         UsageError: an option is not allowed.
 
     Examples:
@@ -351,7 +355,7 @@ def _train(
     quiet: bool,
     **more: Any,
 ) -> Model:
-    # A tokenised corpus has a sentence or a paragraph a line, blank lines included.
+    # Each line of a tokenised corpus is a sentence or a paragraph; blank lines count, too.
     unwrap = options.get("unwrap", True) and options.get("level") != "whitespace"
     corpus = settings_from(
         CorpusSettings, {**options, "unwrap": unwrap}, paths=paths, labels=options.get("label")
@@ -372,7 +376,7 @@ def _train(
 
 @contextmanager
 def _files(corpus: Any) -> Iterator[tuple[str, ...]]:
-    """The corpus as paths; rows in memory are written to a table first."""
+    """Gives the corpus as paths; writes rows in memory to a table first."""
     rows = None if corpus is None else rows_from(corpus)
     if rows is None:
         one = corpus is not None and isinstance(corpus, str | os.PathLike)

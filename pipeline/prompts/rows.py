@@ -40,7 +40,7 @@ class BadRow(Exception):
 
 
 def reason_class(reason: str) -> str:
-    """A reason without what is particular to its row, so that like ones can be counted."""
+    """Cuts the details of a row from a reason, so that equal reasons can be counted."""
     return re.split(r": |\. (?:Received|Found)| at (?:byte|character) ", reason, maxsplit=1)[0]
 
 
@@ -205,7 +205,7 @@ def checked(prompt: Prompt) -> Prompt:
 
 
 def setting_reason(error: SettingError) -> str:
-    """Why a row's setting is refused."""
+    """Says why a row's setting is refused."""
     return error.said(error.field, shown=_shown(error.received))
 
 

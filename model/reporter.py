@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -16,3 +19,17 @@ class Reporter(Protocol):
 
     def validated(self, epoch: float, *, perplexity: float, best: bool) -> None:
         """Shows the result of a validation."""
+
+
+@contextmanager
+def quiet_logs(*names: str) -> Iterator[None]:
+    """Lets loggers of these names tell nothing for a while: what matters comes as an exception."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

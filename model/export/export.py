@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import uuid
@@ -13,7 +12,9 @@ import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import SavedModel, check_free
+from textmill.model.reporter import quiet_logs
 
+_NOISY = ("tensorflow", "tf2onnx", "absl")  # loggers that tell of what is as it should be
 KINDS = ("keras", "saved-model", "onnx")
 _ENDINGS = {"keras": ".keras", "onnx": ".onnx", "saved-model": ""}
 
@@ -74,7 +75,7 @@ def _write(model: SavedModel, to: str, path: Path, *, states: bool) -> None:
     if to == "saved-model":
         from textmill.model.export.saved_model import save_tensorflow
 
-        with _silent():
+        with quiet_logs(*_NOISY):
             save_tensorflow(model, str(path))
         return
     network = keras_model(model, states=states)
@@ -83,24 +84,9 @@ def _write(model: SavedModel, to: str, path: Path, *, states: bool) -> None:
         return
     # Keras exports what has been called.
     network([np.zeros([size or 1 for size in x.shape], x.dtype) for x in network.inputs])
-    with _silent(), warnings.catch_warnings():
+    with quiet_logs(*_NOISY), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network.export(str(path), format="onnx", verbose=False)
-
-
-class _silent:
-    """Keeps the notices of TensorFlow and tf2onnx from the terminal."""
-
-    _names = ("tensorflow", "tf2onnx", "absl")
-
-    def __enter__(self) -> None:
-        self._levels = [logging.getLogger(name).level for name in self._names]
-        for name in self._names:
-            logging.getLogger(name).setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for name, level in zip(self._names, self._levels, strict=True):
-            logging.getLogger(name).setLevel(level)
 
 
 def _needs_onnx() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
 from textmill.model.errors import TextmillError, UsageError
+from textmill.model.reporter import quiet_logs
 from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import load_tensorflow
 from textmill.pipeline.api.inputs import like, rows_from
@@ -28,6 +29,7 @@ from textmill.pipeline.output.formats import Format, json_lines
 from textmill.pipeline.prompts.reading import InputSettings
 
 Path = str | os.PathLike[str]
+_NOISY = ("apache_beam", "apitools")  # loggers that tell of what is as it should be
 
 
 def generate(
@@ -91,7 +93,7 @@ def generate(
     launch = Launch(workers=workers, runner_flags=tuple(runner_flags), dataflow=dataflow, wait=wait)
     reading = InputSettings(delimiter=delimiter, strict=strict)
     files = _prompt_files(prompts, os.fspath(out))
-    with generation_progress(quiet=quiet) as progress:
+    with generation_progress(quiet=quiet) as progress, quiet_logs(*_NOISY):
         return run_job(
             os.fspath(model),
             prompts=files,
@@ -237,7 +239,13 @@ def _augment_file(
     with (
         TrainingReport(quiet=quiet).running() as report,
         generation_progress(quiet=quiet) as progress,
+        quiet_logs(*_NOISY),
     ):
+
+        def tell(counts: Any, rows: int) -> None:
+            report.pause()  # one bar at a time
+            progress(counts, rows)
+
         run(
             data,
             out=out,
@@ -247,7 +255,7 @@ def _augment_file(
             resume=resume,
             check=check,
             report=report,
-            progress=progress,
+            progress=None if quiet else tell,
         )
 
 

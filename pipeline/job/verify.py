@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Verdict:
     duplicate_ids: int = 0
 
 
-def verify(out: str) -> Verdict:
+def verify(out: str | os.PathLike[str]) -> Verdict:
     """Reads every file of an output and compares checksums and counts with the manifest.
 
     Raises:
@@ -58,6 +59,7 @@ def verify(out: str) -> Verdict:
         >>> textmill.verify("out").problems
         []
     """
+    out = os.fspath(out)
     manifest, verdict = read_manifest(out), Verdict()
     try:
         return _verify(out, manifest, verdict)

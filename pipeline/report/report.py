@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,19 +25,19 @@ from textmill.pipeline.report.tally import Group, Rejections, Stream, Table
 
 
 def report(
-    directory: str,
+    directory: str | os.PathLike[str],
     *,
-    corpus: CorpusSettings | None = None,
+    corpus: CorpusSettings | str | os.PathLike[str] | None = None,
     copied_words: int = 8,
-    out: str | None = None,
+    out: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Reads an output once and writes report.html and report.json.
 
     Args:
         directory: that `generate` made, or FILE.augment of `augment`.
-        corpus: that the model was trained on; without it copying, the lengths and the word
-            frequencies of real texts are not measured, except of an augmentation, whose real rows
-            are there.
+        corpus: what the model was trained on: a text file, or settings that read it. Without it
+            copying and the lengths and word frequencies of real texts are not measured, except of
+            an augmentation, whose real rows are there.
         copied_words: from so many words in a row on a text is a copy.
         out: where the two files go; None means the directory itself.
 
@@ -52,6 +53,9 @@ def report(
     """
     if copied_words < 1:
         raise SettingError("copied_words", "a whole number of at least 1", copied_words)
+    directory = os.fspath(directory)
+    if isinstance(corpus, str | os.PathLike):
+        corpus = CorpusSettings(paths=(os.fspath(corpus),))
     inside = names(directory)
     if AUGMENT in inside:
         told, groups, real = _of_augment(directory)
@@ -69,7 +73,7 @@ def report(
     figures, beside, measured = compare(groups, real, copied_words=copied_words)
     told["notes"] = (*told["notes"], *_not_measured(real))
     found = Report(**told, groups=figures, real=beside, measured=measured)
-    place = directory if out is None else out
+    place = directory if out is None else os.fspath(out)
     text = json.dumps(as_json(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     make_directory(place)
     for name, content in zip(REPORT, (report_page(found), text), strict=True):

@@ -101,7 +101,7 @@ def test_scores_know_the_label(labelled_dir):
     text = "The old cat sat."
     found = {label: next(writer.score([text], label, False)).logprob for label in labels}
     assert len(set(found.values())) == len(labels)
-    with pytest.raises(SettingError, match="label must be given"):
+    with pytest.raises(SettingError, match="label is missing; it must be"):
         next(writer.score([text], None, False))
 
 

@@ -7,7 +7,7 @@ import re
 
 from rich.console import Console
 
-from textmill.pipeline.command import console
+from textmill.pipeline.api import console
 from textmill.pipeline.job.resumable_run import Counts
 
 

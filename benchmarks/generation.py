@@ -1,21 +1,18 @@
 """The generator beside its limit and beside other ways to write the same number of words.
 
-    python benchmarks/generation.py [--model MODEL] [--rounds 3] [--parts limit ...]
+    python benchmarks/generation.py [--rounds 3] [--parts limit ...]
 
 Everything runs in this one process with one thread, in turns, so ratios compare like with like.
 `reference`: vocabulary 33,278, embedding and hidden 650, 2 layers; `small`: 5,000, 256, 1 layer;
 random weights, float32, output biases by Zipf's law. The dense limit is the best rate of large
 float32 matrix products, measured beside, over 2 flop for each weight of LSTM and dense output.
 Memory is the process's at its peak, TensorFlow included. The adaptive output has a benchmark of its
-own (adaptive.py), as it needs word frequencies. `--model` is a trained model for the time to a
-first text; PyTorch is measured where it is installed.
+own (adaptive.py), as it needs word frequencies. PyTorch is measured where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -251,32 +248,13 @@ def prompts_and_lengths() -> list[tuple[str, str]]:
     ]
 
 
-def first_text(model: str) -> tuple[str, str]:
-    """Seconds from the command to its first text, imports and compilation included."""
-    command = [
-        sys.executable,
-        "-m",
-        "textmill",
-        "sample",
-        model,
-        "The",
-        "--max-words",
-        "10",
-    ]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return "first text of `textmill sample` after start", f"{time.perf_counter() - started:.1f} s"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", help="a trained model, for the time to a first text")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
     use_one_thread()
-    rows = [] if args.model is None else [first_text(args.model)]
-    rows.append(("matrix-product peak, one thread", f"{matrix_peak() / 1e9:.0f} GFLOP/s"))
+    rows = [("matrix-product peak, one thread", f"{matrix_peak() / 1e9:.0f} GFLOP/s")]
     if "limit" in args.parts:
         for network in (REFERENCE, SMALL):
             rows += against_limit(network, args.rounds)

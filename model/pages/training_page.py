@@ -140,14 +140,17 @@ def _unit(training: Mapping[str, Any]) -> str:
 
 def _metrics(metrics: Mapping[str, Any], unit: str) -> str:
     rows = []
-    for key, value in metrics.items():
-        name, tell = _METRICS.get(key, (None, None))
+    for key in [
+        *(key for key in _METRICS if key in metrics),
+        *(key for key in metrics if key not in _METRICS),
+    ]:
+        name, tell = _METRICS.get(key, (str(key).replace("_", " "), None))
+        value = metrics[key]
         cell = shown(value) if tell is None or value is None else escape(tell(value))
-        called = str(key).replace("_", " ") if name is None else name.replace("word", unit)
-        rows.append(row(called, [cell]))
+        rows.append(row(name.replace("word", unit) if key in _METRICS else name, [cell]))
     if not rows:
         return ""
-    return table("Figures of the training", ["figure", "value"], rows, style="numbers")
+    return table("Figures of the training", ["figure", "value"], rows, style="facts")
 
 
 # -- curves ----------------------------------------------------------------------------------------

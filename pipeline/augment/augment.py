@@ -29,7 +29,7 @@ from textmill.pipeline.augment.candidates import (
 from textmill.pipeline.augment.classifiers import CLASSIFIERS, UNSPACED, needs_scikit_learn
 from textmill.pipeline.augment.edits import Candidate
 from textmill.pipeline.augment.filters import FilterSettings
-from textmill.pipeline.augment.folder import REAL, AugmentFolder, added_columns
+from textmill.pipeline.augment.folder import NOT_NEEDED, REAL, AugmentFolder, added_columns
 from textmill.pipeline.augment.gain import CheckSettings
 from textmill.pipeline.augment.gain import check as measure
 from textmill.pipeline.augment.table import (
@@ -317,8 +317,9 @@ def _tell(wanted: Mapping[str, int], found: Made, report: Reporter) -> None:
     kept = Counter(candidates[i].label for i in choice.kept)
     short = [f"{label} {kept[label]:,} of {n:,}" for label, n in wanted.items() if kept[label] < n]
     if short:
-        why = ", ".join(f"{reason} {n:,}" for reason, n in list(choice.counts().items())[:3])
+        reasons = [(why, n) for why, n in choice.counts().items() if why != NOT_NEEDED]
+        why = ", ".join(f"{reason} {n:,}" for reason, n in reasons[:3])
+        because = f"; most were rejected for: {why}" if why else ""
         report.message(
-            f"fewer rows than wanted passed the filters: {', '.join(short[:10])}; most were "
-            f"rejected for: {why}"
+            f"fewer rows than wanted passed the filters: {', '.join(short[:10])}{because}"
         )

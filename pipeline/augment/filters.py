@@ -17,6 +17,7 @@ import numpy as np
 
 from textmill.model.settings import NOT_NEGATIVE, SHARE, check_float, check_int
 from textmill.pipeline.augment.edits import Candidate
+from textmill.pipeline.augment.folder import NOT_NEEDED
 
 Words = tuple[str, ...]
 
@@ -339,7 +340,7 @@ def choose(
         left = wanted[label]
         for i in random.permutation(numbers).tolist():
             if not left:
-                reasons[i] = "not needed"
+                reasons[i] = NOT_NEEDED
                 continue
             by_people = candidates[i].origin in BY_PEOPLE
             why = others.why_not(candidates[i].text, by_people=by_people)

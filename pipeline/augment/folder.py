@@ -24,6 +24,7 @@ from textmill.pipeline.files.filesystem import exists, join, names, read
 
 AUGMENT = "augment.json"
 REAL = "real"  # the origin of a row that people wrote
+NOT_NEEDED = "not needed"  # the reason of a candidate whose label had all its rows
 _ENDING = ".augment"
 
 

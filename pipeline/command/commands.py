@@ -187,6 +187,7 @@ def _augment(args: argparse.Namespace) -> int:
     from textmill.pipeline.augment.augment import augment
     from textmill.pipeline.augment.candidates import AugmentSettings
     from textmill.pipeline.augment.filters import FilterSettings
+    from textmill.pipeline.augment.folder import NOT_NEEDED
     from textmill.pipeline.job.launch import Launch
 
     settings, launch = settings_of(AugmentSettings, args), settings_of(Launch, args)
@@ -214,7 +215,10 @@ def _augment(args: argparse.Namespace) -> int:
         print(json.dumps(about, ensure_ascii=False))
         return DONE
     counts = about["counts"]
-    rejected = [(f"rejected: {reason}", n) for reason, n in counts["rejected"].items()]
+    rejected = [
+        (reason if reason == NOT_NEEDED else f"rejected: {reason}", n)
+        for reason, n in counts["rejected"].items()
+    ]
     rows = [(name, counts[name]) for name in ("real", "candidates", "wanted", "kept")]
     gains = [
         (

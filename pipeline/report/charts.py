@@ -46,7 +46,9 @@ class Measure:
             return "–"
         if self.form is not None:
             return f"{value:{self.form}}"
-        return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+        if isinstance(value, int) or value >= 100:
+            return f"{value:,.0f}"
+        return f"{value:#.3g}".rstrip(".")
 
 
 # In the order of the table.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from textmill.model.text.corpus import Source
@@ -61,6 +61,49 @@ class OriginsOfLabel:
 
     label: str
     columns: tuple[tuple[Sample, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowsedText:
+    """A text to browse; what its output does not tell is None.
+
+    Attributes:
+        text: the text without its prompt, cut if it is long.
+        temperature: the temperature as text.
+        words: how many words were drawn.
+        finish: how the text ended, as in the output.
+    """
+
+    text: str
+    temperature: str | None = None
+    words: int | None = None
+    finish: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowsedPrompt:
+    """A prompt to browse and some of its texts, by temperature."""
+
+    prompt: str
+    label: str | None
+    texts: tuple[BrowsedText, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowsedRow:
+    """A row to browse, real, added or not.
+
+    Attributes:
+        text: the row's text, cut if it is long.
+        label: the row's label.
+        origin: `real`, or the method that made the row.
+        result: `real`, `added`, or why the candidate was not added.
+    """
+
+    text: str
+    label: str
+    origin: str
+    result: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,17 +201,22 @@ class Report:
 
     Attributes:
         kind: of the command that made it.
+        name: of the run: its directory's, or that of the table with the added rows.
         asked: what the output was made with, as its own files tell it: `settings` and others; of a
-            run also `model`, its fingerprint, and `prompts`, names of their files.
-        counts: of rows and texts, by name.
+            run also `prompts`, names of their files. `model` is the model's fingerprint; an
+            augmentation tells it as long as its candidates are there.
+        counts: of rows and texts, by name. An augmentation's `rejected` are the candidates that
+            did not pass; `not_needed` are those that would have, where the label was full.
         rejected: the most frequent reason first.
         labels: texts of each label by origin; those of `generate` are of the one called `texts`.
         agreement, check: what an augmentation tells; None where it tells nothing.
         real: None where there are no real texts.
+        browse: texts for the page to browse; report.json does not hold them.
         notes: what was not measured or cannot be shown, for people.
     """
 
     kind: Literal["generate", "augment"]
+    name: str
     asked: Mapping[str, Any]
     counts: Mapping[str, int]
     rejected: tuple[RejectedReason, ...]
@@ -179,12 +227,14 @@ class Report:
     groups: tuple[GroupFigures, ...]
     real: RealText | None
     measured: Measured
+    browse: tuple[BrowsedPrompt, ...] | tuple[BrowsedRow, ...] = ()
     notes: tuple[str, ...]
 
 
 def as_json(found: Report) -> dict[str, Any]:
     """What report.json holds."""
-    told = {"format": FORMAT, **asdict(found)}
+    told = {"format": FORMAT, **asdict(replace(found, browse=()))}
+    del told["browse"]
     if found.kind == "generate":
         told["labels"] = {label: n["texts"] for label, n in found.labels.items()}
         del told["agreement"], told["check"]

@@ -8,10 +8,20 @@ from html import escape
 from typing import Any
 
 from textmill.model.pages.pieces import STYLE as PAGE_STYLE
-from textmill.model.pages.pieces import called, facts, html_page, row, shown, table
+from textmill.model.pages.pieces import (
+    called,
+    facts,
+    fold,
+    html_page,
+    row,
+    shown,
+    table,
+    tiles,
+)
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report import charts
+from textmill.pipeline.report.browse import SCRIPT, browser
 from textmill.pipeline.report.figures import Agreement, OriginsOfLabel, Report, Sample
 from textmill.pipeline.report.style import STYLE
 
@@ -31,48 +41,67 @@ def report_page(found: Report) -> str:
         _check(found.check),
         _rejected(found),
         _samples(found),
+        browser(found),
         _curves(found),
         _shapes(found),
         _agreement(found.agreement),
         _labels(found.labels),
-        "<h2>What was asked</h2>\n<details><summary>All settings</summary>\n"
-        f"{facts('Settings and inputs', found.asked)}\n</details>",
+        f"<h2>What was asked</h2>\n{fold('All settings', _settings(found.asked))}",
     ]
-    title = "What was added to the data" if augment else "What was generated"
-    return html_page(title, "\n".join(filter(None, sections)), style=PAGE_STYLE + STYLE)
+    title = f"Rows added in {found.name}" if augment else f"Texts generated in {found.name}"
+    body = "\n".join(filter(None, sections))
+    return html_page(title, body, style=PAGE_STYLE + STYLE, script=SCRIPT if found.browse else "")
+
+
+def _settings(asked: Mapping[str, Any]) -> str:
+    names = {key: value for key, value in asked.items() if key != "versions"}
+    return facts("Settings and inputs", names) + facts("Versions", asked.get("versions"))
+
+
+# Names of the counts for people, where that of the code says too little.
+_COUNTS = {
+    "rows": "prompt rows", "prompts": "prompts", "rejected": "rejected rows", "records": "texts",
+    "words": "words drawn",
+}  # fmt: skip
+_COUNTS_OF_ROWS = {
+    "real": "real rows", "learned": "real rows learned from", "candidates": "candidates",
+    "wanted": "rows wanted", "kept": "rows added", "rejected": "candidates rejected",
+    "not_needed": "candidates not needed",
+}  # fmt: skip
 
 
 def _lead(found: Report) -> str:
-    tiles = "\n".join(
-        f"<div><dt>{called(name)}</dt><dd>{n:,}</dd></div>" for name, n in found.counts.items()
-    )
+    names = _COUNTS_OF_ROWS if found.kind == "augment" else _COUNTS
+    counts = [
+        (names.get(name, name.replace("_", " ")), f"{n:,}") for name, n in found.counts.items()
+    ]
     measured = found.measured
     used = (
-        f"Figures of words are taken on {measured.sampled:,} of {measured.texts:,} texts, "
-        "those whose ids hash lowest"
+        f"The figures of words come from {measured.sampled:,} of the {measured.texts:,} texts. "
+        "These are chosen at random, with a fixed seed."
         if measured.sampled < measured.texts
-        else f"Figures of words are taken on all {measured.texts:,} texts"
+        else f"The figures of words come from all {measured.texts:,} texts."
     )
     return (
-        f'<p class="asked">{_in_short(found.asked)}</p>\n<dl class="tiles">\n{tiles}\n</dl>\n'
-        f'<p class="faint">{used}.</p>'
+        f'<p class="asked">{_in_short(found.asked)}</p>\n{tiles(counts)}\n'
+        f'<p class="faint">{used}</p>'
     )
 
 
 def _in_short(asked: Mapping[str, Any]) -> str:
     """The settings that say something, in a line."""
     parts, names = [], asked.get("prompts")
-    if names:
-        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-        parts.append(f"Prompts of <b>{escape(', '.join(names[:3]))}</b>{more}")
     if "model" in asked:
         parts.append(f"model <b>{escape(asked['model'][:12])}</b>")
+    if names:
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        parts.append(f"prompts of <b>{escape(', '.join(names[:3]))}</b>{more}")
     for key, value in asked["settings"].items():
         if value in (None, False, "", [], {}) or value == _USUAL.get(key):
             continue
-        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        parts.append(f"{called(key)} <b>{escape(told)}</b>")
-    return " · ".join(parts)
+        parts.append(f"{called(key)} <b>{shown(value, exact=key == 'seed')}</b>")
+    line = " · ".join(parts)
+    return line[:1].upper() + line[1:]
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -82,8 +111,13 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _rejected(found: Report) -> str:
     rejected, what = found.rejected, "Candidates" if found.kind == "augment" else "Rows"
+    unneeded = found.counts.get("not_needed", 0) if found.kind == "augment" else 0
+    said = ""
+    if unneeded:
+        many = "candidate was" if unneeded == 1 else "candidates were"
+        said = f"<p>{unneeded:,} more {many} not needed: the label had all its rows already.</p>"
     if not rejected:
-        return ""
+        return f"<h2>Candidates that were not needed</h2>\n{said}" if said else ""
     most, total = max(why.count for why in rejected), sum(why.count for why in rejected)
     rows = [
         row(
@@ -103,7 +137,7 @@ def _rejected(found: Report) -> str:
     )
     if examples:
         examples = f'<h3>Some of them</h3>\n<div class="side">\n{examples}\n</div>'
-    return f"<h2>{what} that were rejected</h2>\n{counts}\n{examples}"
+    return f"<h2>{what} that were rejected</h2>\n{counts}\n{said}\n{examples}"
 
 
 def _labels(labels: Mapping[str, Mapping[str, int]]) -> str:
@@ -149,10 +183,11 @@ def _curves(found: Report) -> str:
     if drawn:
         drawn = f'<div class="charts">\n{drawn}\n</div>'
     else:
-        drawn = '<p class="faint">There are no several temperatures, so there are no curves.</p>'
+        why = "Only one temperature was used" if over else "The temperatures are not known"
+        drawn = f'<p class="faint">{why}, so there are no curves.</p>'
     head, rows = charts.measured_rows(found)
     figures = table(
-        "Figures of each temperature" if over else "Figures",
+        "Figures of each temperature" if over and found.kind == "generate" else "Figures",
         head,
         [row(name, told) for name, *told in rows],
         style="numbers",
@@ -168,15 +203,18 @@ def _curves(found: Report) -> str:
         "falls with the number of words."
     ]
     if measured.bleu_texts:
-        how.append(f"Self-BLEU, of up to four words, is of {measured.bleu_texts} texts of each.")
+        how.append(
+            f"Self-BLEU, of up to four words in a row, is taken over {measured.bleu_texts:,} "
+            "texts of each sample."
+        )
     if real is not None:
         run = measured.copied_words
         how.append(f"A copy is a run of {run} or more words, case and punctuation aside.")
-        how.append(f"For its figures the {real.name} is cut to the longest drawn text.")
+        how.append(f"Texts of the {real.name} are cut to the length of the longest drawn text.")
+    explained = f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(" ".join(how))}</p>'
     return (
-        f"<h2>{'Over temperature' if over else 'Figures'}</h2>\n{drawn}\n{figures}\n"
-        f"<details><summary>What the figures mean</summary>\n"
-        f'<dl class="meanings">\n{meanings}\n</dl>\n<p>{escape(" ".join(how))}</p>\n</details>'
+        f"<h2>{'Over temperature' if len(over) > 1 else 'Figures'}</h2>\n{drawn}\n{figures}\n"
+        + fold("What the figures mean", explained)
     )
 
 
@@ -199,9 +237,8 @@ def _shapes(found: Report) -> str:
     beside = "" if found.real is not None else " Real text was not measured."
     return (
         f'<h2>Lengths and word frequencies</h2>\n<div class="charts two">\n{drawn}\n</div>\n'
-        f'<p class="faint">Word frequencies are of {words:,} words each, or of all there are.'
-        f"{beside}</p>\n<details><summary>The numbers behind these two</summary>\n"
-        f"{chr(10).join(tables)}\n</details>"
+        f'<p class="faint">Word frequencies are counted over at most {words:,} words of each.'
+        f"{beside}</p>\n{fold('The numbers behind these pictures', chr(10).join(tables))}"
     )
 
 

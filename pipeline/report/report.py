@@ -10,9 +10,17 @@ from typing import Any
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.text.corpus import CorpusSettings
-from textmill.pipeline.augment.folder import AUGMENT, Augmented
+from textmill.pipeline.augment.folder import AUGMENT, NOT_NEEDED, Augmented
 from textmill.pipeline.augment.gain import Gain
-from textmill.pipeline.files.filesystem import join, make_directory, names, read, remove, write_once
+from textmill.pipeline.files.filesystem import (
+    absolute,
+    join,
+    make_directory,
+    names,
+    read,
+    remove,
+    write_once,
+)
 from textmill.pipeline.job.manifest import MANIFEST, REPORT, STATS, read_manifest
 from textmill.pipeline.job.verify import Verdict, read_rows
 from textmill.pipeline.output.columns import Column
@@ -21,7 +29,7 @@ from textmill.pipeline.report.figures import Agreement, Report, as_json
 from textmill.pipeline.report.measuring import RealTexts, compare
 from textmill.pipeline.report.metrics import has_bleu, plain_words
 from textmill.pipeline.report.page import report_page
-from textmill.pipeline.report.tally import Group, Rejections, Stream, Table
+from textmill.pipeline.report.tally import Group, Rejections, Rows, Stream, Table
 
 
 def report(
@@ -116,11 +124,13 @@ def _of_generate(directory: str) -> _Told:
         )
     told = {
         "kind": "generate",
+        "name": _name(directory),
         "asked": asked,
         "counts": counts,
         "rejected": Rejections(reasons).reasons(),
         "labels": {label: {"texts": n} for label, n in sorted(stream.labels.items())},
         "samples": stream.samples(),
+        "browse": stream.browse(),
         "notes": notes,
     }
     return told, stream.groups(), None
@@ -146,15 +156,21 @@ def _verify(directory: str) -> str:
 
 
 def _of_augment(directory: str) -> _Told:
-    augmented, table = Augmented.open(directory), Table()
+    augmented, table, browsed = Augmented.open(directory), Table(), Rows()
     about, place = augmented.about, augmented.generated
     for number, row in enumerate(augmented.rows()):
         table.add(number, row)
-    candidates = [] if place is None else _streamed(place, read_manifest(place)).groups()
+        browsed.add(number, row)
+    asked = {"settings": about["settings"], "thresholds": about.get("thresholds")}
+    candidates = []
+    if place is not None:
+        manifest = read_manifest(place)
+        candidates = _streamed(place, manifest).groups()
+        asked["model"] = manifest["model"]
     for group in candidates:
         group.name = f"candidates, {group.name}"
     gone = "The candidates as they were generated are gone: there are no temperatures."
-    rejections = _rejections(augmented)
+    rejections, unneeded = _rejections(augmented, browsed)
     with _damage_of(join(directory, AUGMENT), cure="run augment again"):
         agreement, check = about.get("agreement"), _gains(about.get("check"))
         if agreement is not None:
@@ -162,11 +178,13 @@ def _of_augment(directory: str) -> _Told:
     counts = {name: n for name, n in about["counts"].items() if isinstance(n, int)}
     told = {
         "kind": "augment",
-        "asked": {"settings": about["settings"], "thresholds": about.get("thresholds")},
-        "counts": {**counts, "rejected": rejections.counts.total()},
+        "name": _name(augmented.table),
+        "asked": asked,
+        "counts": {**counts, "rejected": rejections.counts.total(), "not_needed": unneeded},
         "rejected": rejections.reasons(),
         "labels": table.labels(),
         "samples": table.samples(),
+        "browse": browsed.browse(),
         "agreement": agreement,
         "check": check,
         "notes": [gone] if place is None else [],
@@ -174,15 +192,29 @@ def _of_augment(directory: str) -> _Told:
     return told, [*candidates, *table.groups()], RealTexts("real rows", table.real)
 
 
-def _rejections(augmented: Augmented) -> Rejections:
-    """Counted where the rows are, else as augment.json has it."""
-    found = Rejections()
+def _rejections(augmented: Augmented, browsed: Rows) -> tuple[Rejections, int]:
+    """Counts candidates that did not pass, and those that were not needed.
+
+    Their rows are counted if their file is there; else the counts are those of augment.json.
+    """
+    found, unneeded = Rejections(), 0
     for number, row in enumerate(augmented.rejected()):
-        found.add(number, row)
+        browsed.add(number, row)
+        if row.reason == NOT_NEEDED:
+            unneeded += 1
+        else:
+            found.add(number, row)
     told = augmented.about["counts"].get("rejected")
-    if not found.counts and isinstance(told, dict):
-        return Rejections({str(k): n for k, n in told.items() if isinstance(n, int)})
-    return found
+    if not found.counts and not unneeded and isinstance(told, dict):
+        counts = {str(k): n for k, n in told.items() if isinstance(n, int)}
+        unneeded = counts.pop(NOT_NEEDED, 0)
+        return Rejections(counts), unneeded
+    return found, unneeded
+
+
+def _name(path: str) -> str:
+    """The name of a run's directory or table."""
+    return os.path.basename(absolute(path)) or path
 
 
 def _gains(told: Any) -> tuple[Gain, ...] | None:

@@ -35,6 +35,20 @@ table.verdicts th:last-child { text-align: left; }
 figure.narrow { max-width: 28rem; }
 """ + "\n".join(f".q{i} {{ background: rgb(var(--heat) / {i / 20:.2f}); }}" for i in range(11))
 STYLE += """
+.browse form { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; }
+.browse label { color: var(--faint); font-size: .85rem; min-width: 0; max-width: 100%; }
+.browse input, .browse select { display: block; max-width: 100%; box-sizing: border-box; }
+.browse input, .browse select, .browse button { font: inherit; font-size: 1rem;
+  padding: .3rem .6rem; color: inherit; background: var(--soft); border: 1px solid var(--line);
+  border-radius: .4rem; }
+.browse button { cursor: pointer; } .browse button[aria-disabled=true] { color: var(--faint);
+  cursor: default; }
+.browse :focus-visible { outline: 2px solid var(--c0); outline-offset: 1px; }
+.browse .found { margin: .8rem 0; } .browse nav { margin: 1rem 0; }
+.browse [hidden] { display: none; }
+.entries.augment { display: grid; gap: .8rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
+.entry { min-width: 0; } .entries.augment .side { height: 100%; }
 .interval { stroke: var(--c0); stroke-width: 3; }
 .zero { stroke: var(--ink); stroke-dasharray: 3 3; }
 .dot { fill: var(--c0); }

@@ -25,6 +25,14 @@ MOST_LABELS = 24  # with samples
 _EXAMPLES = 2  # for each reason
 _MOST_CHARACTERS = 4_000  # of a sampled text
 
+# To browse: so many prompts, texts of each (at a temperature, at all of them), rows of each origin,
+# label and result, characters of a text and of all texts.
+BROWSED_PROMPTS = 200
+_BROWSED_AT_TEMPERATURE, _BROWSED_OF_PROMPT = 4, 24
+_BROWSED_ROWS = 10
+_BROWSED_KINDS = 400
+BROWSED_TEXT, BROWSED_ALL = 1_000, 1_000_000
+
 T = TypeVar("T")
 
 
@@ -40,6 +48,10 @@ class Lowest(Generic[T]):
         """Whether `add` would take a value of that name."""
         full = len(self._heap) == self.size
         return name not in self._held and not (full and _hash(name) >= -self._heap[0][0])
+
+    def get(self, name: str) -> T | None:
+        """The value of that name, if it is held."""
+        return self._held.get(name)
 
     def add(self, name: str, value: T) -> None:
         """Takes a value, or leaves it."""
@@ -116,6 +128,32 @@ class Group:
         return self.finish["length"] / self.finish.total() if self.finish else None
 
 
+@dataclass
+class _Prompt:
+    """A prompt to browse.
+
+    Attributes:
+        texts: by temperature.
+    """
+
+    prompt: str
+    label: str | None
+    texts: dict[float | None, list[figures.BrowsedText]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add(self, temperature: float | None, text: figures.BrowsedText) -> None:
+        """Takes a text while there is room."""
+        full = sum(map(len, self.texts.values())) >= _BROWSED_OF_PROMPT
+        if not full and len(self.texts[temperature]) < _BROWSED_AT_TEMPERATURE:
+            self.texts[temperature].append(text)
+
+    def told(self) -> figures.BrowsedPrompt:
+        """What the page shows."""
+        ordered = [text for key in sorted(self.texts, key=_order) for text in self.texts[key]]
+        return figures.BrowsedPrompt(prompt=self.prompt, label=self.label, texts=tuple(ordered))
+
+
 _Drawn = tuple[str, str, str]  # a prompt's name, the prompt, what was drawn after it
 
 
@@ -126,6 +164,7 @@ class Stream:
         self.labels: Counter[str] = Counter()
         self._groups: dict[float | None, Group] = {}
         self._shown: dict[str | None, dict[float | None, Lowest[_Drawn]]] = _nested()
+        self._browsed: Lowest[_Prompt] = Lowest(BROWSED_PROMPTS)
 
     def add(self, row: Mapping[str, Any], *, echo: bool) -> None:
         """Takes a record; with `echo` its text begins with its prompt."""
@@ -145,9 +184,19 @@ class Stream:
         if label is not None:
             known = _room(self.labels, label, 10 * MOST_LABELS)
             self.labels[label if known else "other labels"] += 1
+        # By the prompt's hash, so that the same prompts show at all temperatures.
+        name = row["id"].rpartition("#")[0]
+        self._browsed.add(name, _Prompt(browsed(prompt), label))
+        entry = self._browsed.get(name)
+        if entry is not None:
+            text = figures.BrowsedText(
+                text=browsed(drawn),
+                temperature=None if row.get("temperature") is None else _name(row["temperature"]),
+                words=row.get("words"),
+                finish=row.get("finish"),
+            )
+            entry.add(row.get("temperature"), text)
         if _room(self._shown, label, MOST_LABELS):
-            # By the prompt's hash, so that the same prompts show at all temperatures.
-            name = row["id"].rpartition("#")[0]
             shown = (name, prompt, drawn[:_MOST_CHARACTERS])
             self._shown[label][temperature].add(name, shown)
 
@@ -164,6 +213,23 @@ class Stream:
             figures.PromptsOfLabel(label=label, prompts=_by_prompt(self._shown[label]))
             for label in labels
         )
+
+    def browse(self) -> tuple[figures.BrowsedPrompt, ...]:
+        """Prompts with their texts; fewer where these are long."""
+        kept: list[figures.BrowsedPrompt] = []
+        left = BROWSED_ALL
+        for prompt in self._browsed:
+            one = prompt.told()
+            left -= len(one.prompt) + sum(len(text.text) for text in one.texts)
+            if left < 0:
+                break
+            kept.append(one)
+        return tuple(kept)
+
+
+def browsed(text: str) -> str:
+    """A text as the page shows it."""
+    return text if len(text) <= BROWSED_TEXT else f"{text[:BROWSED_TEXT]}…"
 
 
 def _by_prompt(shown: Mapping[float | None, Iterable[_Drawn]]) -> tuple[figures.PromptSamples, ...]:
@@ -224,6 +290,40 @@ class Table:
             figures.OriginsOfLabel(label=label, columns=_by_origin(self._shown[label]))
             for label in sorted(self._shown)
         )
+
+
+class Rows:
+    """Rows of an augmentation to browse: some of each origin, label and result."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, str], Lowest[figures.BrowsedRow]] = {}
+
+    def add(self, number: int, row: Row) -> None:
+        """Takes a row of the table, or a candidate that was not added."""
+        result = row.reason or (REAL if row.origin == REAL else "added")
+        kind = (row.origin, row.label, result)
+        if not _room(self._rows, kind, _BROWSED_KINDS):
+            return
+        held = self._rows.setdefault(kind, Lowest(_BROWSED_ROWS))
+        if held.wants(f"{number}"):
+            held.add(
+                f"{number}",
+                figures.BrowsedRow(
+                    text=browsed(row.text), label=row.label, origin=row.origin, result=result
+                ),
+            )
+
+    def browse(self) -> tuple[figures.BrowsedRow, ...]:
+        """What was added, then what was not, then real rows; fewer where these are long."""
+        order = sorted(self._rows, key=lambda kind: (kind[0] == REAL, kind[2] != "added", kind))
+        kept: list[figures.BrowsedRow] = []
+        left = BROWSED_ALL
+        for row in (row for kind in order for row in self._rows[kind]):
+            left -= len(row.text)
+            if left < 0:
+                break
+            kept.append(row)
+        return tuple(kept)
 
 
 def _by_origin(shown: Mapping[str, Iterable[str]]) -> tuple[tuple[figures.Sample, ...], ...]:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -388,6 +389,35 @@ def test_unlabelled_texts_get_the_label_of_the_classifiers(tmp_path, quick, sile
     assert about["counts"]["rejected"] == {"not needed": 12, "copy of a real row": 1}
     with pytest.raises(UsageError, match="--unlabelled"):
         AugmentSettings(text="t", label="l", methods=("pseudo",))
+
+
+def test_rows_that_were_not_needed_are_no_reason_for_too_few(tmp_path, quick, silent):
+    rng = random.Random(1)
+    data = table(tmp_path / "d.csv", rows_of({"cats": 12, "dogs": 12}))
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join({text_of("cats", rng) for _ in range(60)}) + "\n")
+    about = augmented(
+        data, tmp_path / "o.csv", silent, unlabelled=(str(more),), methods=("pseudo",),
+        per_example=1,
+    )  # fmt: skip
+    assert list(about["counts"]["rejected"]) == ["not needed"]
+    assert silent.messages[-1] == "fewer rows than wanted passed the filters: dogs 0 of 12"
+
+
+def test_the_command_counts_rows_that_were_not_needed_apart(tmp_path, capsys, monkeypatch):
+    counts = {
+        "real": 6, "candidates": 9, "wanted": 4, "kept": 4,
+        "rejected": {"not needed": 3, "loop": 2},
+    }  # fmt: skip
+    monkeypatch.setattr(
+        "textmill.pipeline.augment.augment.augment",
+        lambda *_, **__: {"counts": counts, "seconds": {}},
+    )
+    words = ["augment", "d.csv", "--text", "text", "--label", "label", "--out", "o.csv", "--quiet"]
+    assert main([words[0], str(tmp_path / words[1]), *words[2:]]) == 0
+    lines = [re.split(r"\W*│\W*", line)[1:-1] for line in capsys.readouterr().out.splitlines()]
+    assert ["not needed", "3"] in lines
+    assert ["rejected: loop", "2"] in lines
 
 
 def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):

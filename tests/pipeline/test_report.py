@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import json
 import math
 import re
@@ -11,7 +13,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from pages import EVIL, Tags, pictures, points
+from pages import EVIL, Tags, across, look, open_browser, pictures, points, unfold
 
 from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.pages.svg import MARKERS, Chart, Curve, swatch
@@ -29,7 +31,16 @@ from textmill.pipeline.report.charts import MEASURES
 from textmill.pipeline.report.figures import RejectedReason, as_json
 from textmill.pipeline.report.metrics import plain_words
 from textmill.pipeline.report.report import report
-from textmill.pipeline.report.tally import MOST_GROUPS, MOST_LABELS, SHOWN, Lowest, Stream
+from textmill.pipeline.report.tally import (
+    BROWSED_ALL,
+    BROWSED_PROMPTS,
+    BROWSED_TEXT,
+    MOST_GROUPS,
+    MOST_LABELS,
+    SHOWN,
+    Lowest,
+    Stream,
+)
 
 JSONL = Format()
 CORPUS = "The old cat sat on the green mat.\n\nThe red dog ran.\n\nA bird sang to the old cat.\n"
@@ -206,7 +217,7 @@ def test_of_a_text_output_is_said_what_cannot_be_shown(tmp_path):
     assert "temperatures" in found.notes[0]
     page = (tmp_path / "o" / "report.html").read_text("utf-8")
     assert "one two two" in page
-    assert "no several temperatures" in page
+    assert "The temperatures are not known, so there are no curves." in page
 
 
 def test_without_the_corpus_is_said_that_copying_was_not_measured(output, capsys):
@@ -286,7 +297,7 @@ def test_json_and_another_place(output, tmp_path, capsys):
 
 
 def test_the_keys_of_the_json_are_these_in_this_order(output, corpus, tmp_path):
-    both = ["format", "kind", "asked", "counts", "rejected", "labels", "samples"]
+    both = ["format", "kind", "name", "asked", "counts", "rejected", "labels", "samples"]
     figures = ["groups", "real", "measured", "notes"]
     diversity = ["distinct_1", "distinct_2", "distinct_3", "self_bleu", "repetition"]
     copies = ["copied", "texts_with_copies", "longest_copy"]
@@ -303,7 +314,7 @@ def test_the_keys_of_the_json_are_these_in_this_order(output, corpus, tmp_path):
     assert list(found["real"]["figures"]) == ["sampled", "mean_length", *diversity, *copies]
     found = as_json(report(str(augmentation(tmp_path / "a"))))
     assert list(found) == [*both, "agreement", "check", *figures]
-    assert list(found["asked"]) == ["settings", "thresholds"]
+    assert list(found["asked"]) == ["settings", "thresholds", "model"]
     assert found["check"][0]["with"] == 74.3
 
 
@@ -392,6 +403,119 @@ def test_an_echoed_prompt_is_not_counted_as_drawn():
     assert list(group.sample) == [(" it rained", 4)]
 
 
+# -- browsing --------------------------------------------------------------------------------------
+
+
+def many(prompts, *, samples=2, more="", temperatures=(0.5, 1.0)):
+    """Records as they stream by."""
+    return [
+        {
+            "id": f"p:{i}#{n}", "prompt": f"prompt {i}", "text": f" text {i} {t} {n}{more}",
+            "temperature": t, "words": 3, "finish": "eos", "logprob": -1.0,
+        }
+        for i in range(prompts)
+        for t in temperatures
+        for n in range(1, samples + 1)
+    ]  # fmt: skip
+
+
+def streamed(rows):
+    stream = Stream()
+    for row in rows:
+        stream.add(row, echo=False)
+    return stream.browse()
+
+
+def test_some_prompts_can_be_browsed_with_all_their_texts():
+    rows = many(BROWSED_PROMPTS + 50)
+    found = streamed(rows)
+    assert len(found) == len({one.prompt for one in found}) == BROWSED_PROMPTS
+    for one in found:
+        number = one.prompt.split()[1]
+        assert [text.text for text in one.texts] == [
+            f" text {number} {t} {n}" for t in (0.5, 1.0) for n in (1, 2)
+        ]
+        assert [text.temperature for text in one.texts] == ["0.5", "0.5", "1", "1"]
+        assert {(text.words, text.finish) for text in one.texts} == {(3, "eos")}
+    numbers = [int(one.prompt.split()[1]) for one in found]
+    assert numbers != sorted(numbers)
+    # Shards come in any order, a shard's records in theirs.
+    assert streamed(sorted(rows, key=lambda row: row["id"][::-1])) == found
+
+
+def test_what_can_be_browsed_is_bounded():
+    (one,) = streamed(many(1, samples=60))
+    assert [text.temperature for text in one.texts] == ["0.5"] * 4 + ["1"] * 4
+    (one,) = streamed(many(1, samples=4, temperatures=[n / 10 for n in range(30)]))
+    assert len(one.texts) == 24
+    found = streamed(many(BROWSED_PROMPTS, samples=4, more="x" * 1_500))
+    assert all(len(text.text) == BROWSED_TEXT + 1 for one in found for text in one.texts)
+    assert 100 <= len(found) < BROWSED_PROMPTS
+    assert sum(len(text.text) for one in found for text in one.texts) <= BROWSED_ALL
+
+
+def test_what_an_output_does_not_tell_cannot_be_chosen(tmp_path):
+    made = [generation("a", 1, "one two two", 0.5), generation("b", 1, "x", 1.0)]
+    report(str(write_output(tmp_path / "o", made, form=Format(name="text"))))
+    page = (tmp_path / "o" / "report.html").read_text("utf-8")
+    assert "Browse and filter 2 texts of 2 prompts" in page
+    assert "<select" not in page
+
+
+def with_unneeded(folder):
+    """The augmentation, with candidates of good quality whose label was full."""
+    beside = augmentation(folder)
+    rows = [
+        {"text": f"fine {i}", "label": "cats", "origin": "generated", "reason": "not needed"}
+        for i in range(30)
+    ]
+    with open(beside / "rejected.jsonl", "a") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
+    about = json.loads((beside / "augment.json").read_text())
+    about["counts"]["rejected"]["not needed"] = 30
+    (beside / "augment.json").write_text(json.dumps(about))
+    return beside
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_candidates_that_were_not_needed_are_not_rejected(rows, tmp_path):
+    folder = with_unneeded(tmp_path / "a")
+    if not rows:
+        (folder / "rejected.jsonl").unlink()
+    found = report(str(folder))
+    assert found.counts["rejected"] == 3
+    assert found.counts["not_needed"] == 30
+    assert [why.reason for why in found.rejected] == ["copied", "loops"]
+    page = (folder / "report.html").read_text("utf-8")
+    assert "3 rejected, by reason" in page
+    assert "30 more candidates were not needed: the label had all its rows already." in page
+    results = [one.result for one in found.browse]
+    assert results.count("not needed") == (10 if rows else 0)
+    assert results[0] == "added"
+    assert results[-1] == "real"
+    assert {one.origin for one in found.browse} == {"real", "generated", "swap"}
+
+
+def test_the_page_names_its_run_and_its_model(output, tmp_path, monkeypatch):
+    monkeypatch.chdir(output)
+    report(".", out=str(tmp_path / "r"))
+    page = (tmp_path / "r" / "report.html").read_text("utf-8")
+    assert "<h1>Texts generated in out</h1>" in page
+    assert "Model <b>0123456789ab</b> · prompts of <b>p.txt</b>" in page
+    found = report(str(augmentation(tmp_path / "a")))
+    page = (tmp_path / "a" / "more.csv.augment" / "report.html").read_text("utf-8")
+    assert "<h1>Rows added in more.csv</h1>" in page
+    assert "Model <b>0123456789ab</b>" in page
+    assert (found.name, found.asked["model"]) == ("more.csv", "0123456789abcdef" * 4)
+
+
+def test_one_temperature_has_no_curves(tmp_path):
+    report(str(write_output(tmp_path / "o", [generation("a", 1, "one two", 0.5)])))
+    page = (tmp_path / "o" / "report.html").read_text("utf-8")
+    assert "Only one temperature was used, so there are no curves." in page
+    assert "<h2>Figures</h2>" in page
+
+
 # -- the page --------------------------------------------------------------------------------------
 
 
@@ -474,7 +598,7 @@ def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
     folder = augmentation(tmp_path / "a", name=name)
     found = report(str(folder), copied_words=5)
     assert found.kind == "augment"
-    assert found.counts == {"real": 6, "candidates": 8, "kept": 5, "rejected": 3}
+    assert found.counts == {"real": 6, "candidates": 8, "kept": 5, "rejected": 3, "not_needed": 0}
     assert [(row.reason, row.count) for row in found.rejected] == [
         ("copied", 2),
         ("loops", 1),
@@ -563,7 +687,8 @@ def test_all_text_is_escaped(tmp_path):
         report(str(folder))
         page = (folder / "report.html").read_text("utf-8")
         tags = Tags(page)
-        assert not {"script", "img"} & {tag for tag, _ in tags.seen}
+        assert "img" not in {tag for tag, _ in tags.seen}
+        assert [tag for tag, _ in tags.seen].count("script") == 1  # the page's own
         assert page.count("<b>old") == 0
         assert EVIL not in page
         assert "".join(tags.texts).count(EVIL) >= 10
@@ -578,6 +703,9 @@ def test_the_page_needs_nothing_but_itself(output, corpus):
         assert not any(name.startswith("on") for name in attributes)
     assert not re.search(r"https?://|url\(|@import", page)
     assert "default-src 'none'; style-src 'sha256-" in page
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'" in page
     assert 'name="viewport"' in page
     assert "prefers-color-scheme: dark" in page
 
@@ -607,6 +735,9 @@ def test_pictures_have_names_captions_and_tables(output, corpus):
         ("distinct_1", 0.5, "0.500"),
         ("perplexity", 31.26, "31.3"),
         ("perplexity", 1059.2, "1,059"),
+        ("perplexity", 99.96, "100"),
+        ("perplexity", 12.0, "12.0"),
+        ("longest_copy", 1059, "1,059"),
         ("longest_copy", 0, "0"),
         ("copied", None, "–"),
     ],
@@ -656,16 +787,7 @@ def test_every_marker_is_drawn(marker):
 
 @pytest.fixture
 def browser():
-    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
-        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    with webdriver.Chrome(options=options, service=service) as found:
+    with open_browser() as found:
         yield found
 
 
@@ -683,27 +805,12 @@ def test_in_a_browser(browser, tmp_path):
     )
     for folder in folders:
         report(str(folder), corpus=CorpusSettings(paths=(str(tmp_path / "c.txt"),)))
-        for width in (360, 1180):
+        for width in (360, 390, 1180):
             for scheme in ("light", "dark"):
-                browser.execute_cdp_cmd(
-                    "Emulation.setDeviceMetricsOverride",
-                    {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width == 360},
-                )
-                browser.execute_cdp_cmd(
-                    "Emulation.setEmulatedMedia",
-                    {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-                )
-                browser.get((folder / "report.html").as_uri())
-                browser.execute_script(
-                    "for (const d of document.querySelectorAll('details')) d.open = true"
-                )
-                assert browser.execute_script("return innerWidth") == width
-                across = browser.execute_script("return document.documentElement.scrollWidth")
-                assert across <= width, (folder.name, width)
-                colour = "return getComputedStyle(document.body).backgroundColor"
-                expected = "rgb(255, 255, 255)" if scheme == "light" else "rgb(23, 23, 27)"
-                assert browser.execute_script(colour) == expected  # the style's hash is right
-                assert browser.execute_script("return document.scripts.length") == 0
+                look(browser, folder / "report.html", width=width, scheme=scheme)
+                unfold(browser)
+                assert across(browser) <= width, (folder.name, width)
+                assert browser.execute_script("return document.scripts.length") == 1
     assert browser.get_log("browser") == []
     asked = re.findall(r'"url":"((?:https?|wss?|ftp|file|data):[^"]*)"', json.dumps(
         [json.loads(line["message"]) for line in browser.get_log("performance")]
@@ -711,6 +818,102 @@ def test_in_a_browser(browser, tmp_path):
     asked = [url for url in asked if url != "data:,"]  # the empty page at the start
     assert asked
     assert all(url.endswith("/report.html") for url in asked)
+
+
+def choose(browser, name, value):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find_element(By.NAME, name)).select_by_visible_text(value)
+
+
+def seen(browser):
+    """The texts that can be seen, and what is said of them."""
+    return browser.execute_script(
+        "const there = [...document.querySelectorAll('.cell p')].filter(p => p.checkVisibility());"
+        "return [there.map(p => p.textContent), document.querySelector('.found').textContent]"
+    )
+
+
+def test_texts_are_browsed_and_filtered_in_a_browser(browser, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    made = [
+        generation(f"p:{i}", n, f"text {i} {t}", t, label=EVIL if i % 2 else "b  b",
+                   finish="length" if i < 3 else "eos")
+        for i in range(12)
+        for n, t in ((1, 0.5), (2, 1.0))
+    ]  # fmt: skip
+    folder = write_output(tmp_path / "o", made, labelled=True)
+    report(str(folder))
+    look(browser, folder / "report.html", width=390)
+    assert seen(browser)[0] == []
+    # By keys alone: open the fold, go to the fields.
+    summary = browser.find_element(By.XPATH, "//summary[starts-with(., 'Browse')]")
+    summary.send_keys(Keys.ENTER)
+    assert summary.text == "Browse and filter 24 texts of 12 prompts"
+    texts, said = seen(browser)
+    assert (len(texts), said) == (10, "24 texts found, page 1 of 3.")
+    summary.send_keys(Keys.TAB)
+    browser.switch_to.active_element.send_keys("TEXT 1")
+    assert sorted(seen(browser)[0]) == [
+        f"text {i} {t}" for i in (1, 10, 11) for t in (0.5, 1.0)
+    ]  # fmt: skip
+    choose(browser, "temperature", "0.5")
+    assert sorted(seen(browser)[0]) == ["text 1 0.5", "text 10 0.5", "text 11 0.5"]
+    choose(browser, "label", EVIL)
+    assert sorted(seen(browser)[0]) == ["text 1 0.5", "text 11 0.5"]
+    choose(browser, "finish", "cut at the limit")
+    assert seen(browser) == [["text 1 0.5"], "1 text found, page 1 of 1."]
+    browser.find_element(By.NAME, "words").send_keys("x")
+    assert seen(browser) == [[], "No text fits. Choose less, or other words."]
+    browser.find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    wait = "return document.querySelector('.found').textContent.startsWith('24')"
+    assert any(browser.execute_script(wait) for _ in range(100))
+    pages = [seen(browser)[0]]
+    back, on = browser.find_elements(By.CSS_SELECTOR, "nav button")
+    for _ in range(3):  # once more than there are pages
+        on.send_keys(Keys.ENTER)
+        assert browser.switch_to.active_element == on
+        pages.append(seen(browser)[0])
+    assert pages[2] == pages[3]
+    assert on.get_attribute("aria-disabled") == "true"
+    assert len({text for page in pages for text in page}) == 24
+    back.send_keys(Keys.SPACE)
+    assert seen(browser)[0] == pages[1]
+    for field in browser.find_elements(By.CSS_SELECTOR, ".browse input, .browse select"):
+        assert field.accessible_name
+    assert across(browser) <= 390
+    assert browser.get_log("browser") == []
+
+
+def test_rows_of_an_augmentation_are_filtered_in_a_browser(browser, tmp_path):
+    folder = with_unneeded(tmp_path / "a")
+    report(str(folder))
+    look(browser, folder / "report.html", width=390)
+    unfold(browser)
+    assert seen(browser)[1] == "24 texts found, page 1 of 2."
+    choose(browser, "reason", "copied")
+    assert sorted(seen(browser)[0]) == ["the old cat", "the old cat sat"]
+    choose(browser, "reason", "added")
+    choose(browser, "origin", "swap")
+    choose(browser, "label", "dogs")
+    assert seen(browser)[0] == ["far a dog red ran"]
+
+
+def test_without_a_script_all_texts_are_there(browser, tmp_path):
+    made = [generation(f"p:{i}", 1, f"text {i}", 0.5) for i in range(30)]
+    folder = write_output(tmp_path / "o", made)
+    report(str(folder))
+    page = (folder / "report.html").read_text("utf-8")
+    (folder / "report.html").write_text(re.sub(r"<script>.*?</script>", "", page, flags=re.S))
+    look(browser, folder / "report.html", width=390)
+    unfold(browser)
+    texts, said = seen(browser)
+    assert (len(texts), said) == (30, "")
+    shown = "return document.querySelector('.browse form').checkVisibility()"
+    assert not browser.execute_script(shown)
 
 
 def test_on_a_book(shared, tmp_path):

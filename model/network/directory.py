@@ -218,6 +218,11 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"{path} is of format {index['format']}, this textmill reads up to {FORMAT}; "
             "install a newer textmill"
         )
+    if index["format"] < FORMAT:
+        raise TextmillError(
+            f"{path} is of the older format {index['format']}, this textmill reads format {FORMAT}; "
+            "train the model again"
+        )
     # The index is written in one way only, so a changed byte that is still JSON shows here.
     # So does a file that no model has. Older ones named what people read, too.
     files = index.get("files")

@@ -141,6 +141,12 @@ def rewrite(folder, **fields):
     (folder / "model.json").write_text(text)
 
 
+def test_older_format(copy):
+    rewrite(copy, format=0)
+    with pytest.raises(TextmillError, match=r"of the older format 0, .* train the model again"):
+        load_model(copy)
+
+
 def test_newer_format(copy):
     rewrite(copy, format=2)
     with pytest.raises(TextmillError, match=r"model.json is of format 2, .* newer textmill"):

@@ -220,7 +220,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
         )
     if index["format"] < FORMAT:
         raise TextmillError(
-            f"{path} is of the older format {index['format']}, this textmill reads format {FORMAT}; "
+            f"{path} is of the older format {index['format']}, this textmill reads {FORMAT}; "
             "train the model again"
         )
     # The index is written in one way only, so a changed byte that is still JSON shows here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ def save_from_keras(
     """
     check_free(out)
     words, before = _vocabulary(vocabulary, level)
-    names = tuple(labels) if labels is not None else () if before is None else before.labels
+    names = () if before is None else before.labels
+    if labels is not None:
+        names = _names(labels)
     mode = mode or (before.mode if before is not None else "lines")
     check_choice("mode", mode, MODES)
     from textmill.model.network.keras_model import from_keras_model, open_keras
@@ -74,6 +76,21 @@ def save_from_keras(
     return saved
 
 
+def _names(labels: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(labels, str) or not all(map(_is_text, labels)):
+        raise TextmillError(f"labels must be a list of names. Received: {labels!r}")
+    if len(set(labels)) != len(labels):
+        raise TextmillError(f"each label must be named once. Received: {list(labels)!r}")
+    return tuple(labels)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a text with something in it that UTF-8 can hold."""
+    if not isinstance(value, str) or not value:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def _vocabulary(given: Words, level: str | None) -> tuple[Vocabulary, SavedModel | None]:
     """The vocabulary, and the model that it is of, if it is one's."""
     if isinstance(given, SavedModel):
@@ -94,12 +111,22 @@ def _vocabulary(given: Words, level: str | None) -> tuple[Vocabulary, SavedModel
                 "vocabulary.txt"
             ) from None
         return Vocabulary.from_text(text, name=str(path)), None
+    if not isinstance(given, Iterable):
+        raise TextmillError(
+            "a vocabulary must be a model directory, a vocabulary.txt or a list of words. "
+            f"Received: {given!r}"
+        )
     words = list(given)
     check_choice("level", level or "word", LEVELS)
-    if tuple(words[:3]) != RESERVED or not all(isinstance(word, str) for word in words):
+    if tuple(words[:3]) != RESERVED:
         raise TextmillError(
             f"a list of words must begin with {', '.join(RESERVED)}. Received: {words[:3]!r}"
         )
+    for number, word in enumerate(words):
+        if not _is_text(word):
+            raise TextmillError(
+                f"a word must be a text that is not empty. Received as number {number}: {word!r}"
+            )
     if len(set(words)) != len(words):
         raise TextmillError("a word stands in the vocabulary twice; each must stand once")
     return Vocabulary(level=level or "word", words=words, counts=[0] * len(words)), None

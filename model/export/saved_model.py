@@ -105,6 +105,9 @@ class Exported(tf.Module):
         self, *, prompts: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any, seed: Any,
         max_words: Any, labels: Any = None,
     ) -> dict[str, Any]:  # fmt: skip
+        checks = _checks(temperature, top_k, top_p, min_p, max_words)
+        with tf.control_dependencies(checks):
+            prompts = tf.identity(prompts)
         count = tf.shape(prompts)[0]
         ids, lengths, glued = self._encoded(prompts)
         label = {} if labels is None else {"labels": labels}
@@ -117,8 +120,9 @@ class Exported(tf.Module):
 
         state = tf.TensorShape([None, self._sizes.layers, self._sizes.hidden])
         none, flat = tf.TensorShape([]), tf.TensorShape([None])
+        longest = tf.reduce_max(tf.concat([lengths, [1]], axis=0))  # also of no prompts at all
         _, h, c = tf.while_loop(
-            lambda t, *_: t < tf.reduce_max(lengths) - 1, read, (0, first["h"], first["c"]),
+            lambda t, *_: t < longest - 1, read, (0, first["h"], first["c"]),
             shape_invariants=(none, state, state),
         )  # fmt: skip
         last = tf.gather(ids, lengths - 1, batch_dims=1)
@@ -142,7 +146,8 @@ class Exported(tf.Module):
         drawn = tf.TensorArray(tf.int32, size=max_words, element_shape=[None])
         on = tf.fill([count], True)
         t, *_, drawn = tf.while_loop(
-            lambda t, word, on, *_: (t < max_words) & tf.reduce_any(on),
+            # At least one step: an array that nothing was written into has no shape.
+            lambda t, word, on, *_: (t == 0) | ((t < max_words) & tf.reduce_any(on)),
             step,
             (0, last, on, h, c, drawn),
             shape_invariants=(none, flat, flat, state, state, tf.TensorShape(None)),
@@ -194,6 +199,19 @@ class Exported(tf.Module):
             no_space = before | tf.gather(self._left, ids)
             pieces = tf.where(no_space, body, " " + body)
         return tf.strings.reduce_join(tf.where(here, pieces, ""), axis=1)
+
+
+def _checks(temperature: Any, top_k: Any, top_p: Any, min_p: Any, max_words: Any) -> list[Any]:
+    """Operations that fail, with what is allowed, where a setting is outside its range."""
+    allowed = (
+        (temperature >= 0, "temperature must be at least 0", temperature),
+        (top_k >= 0, "top_k must be at least 0 (off)", top_k),
+        ((top_p > 0) & (top_p <= 1), "top_p must be above 0 and at most 1 (off)", top_p),
+        ((min_p >= 0) & (min_p <= 1), "min_p must be from 0 (off) to 1", min_p),
+        (max_words >= 1, "max_words must be at least 1", max_words),
+    )
+    return [tf.debugging.Assert(good, [f"{said}. Received:", value])
+            for good, said, value in allowed]  # fmt: skip
 
 
 def _table(ids: dict[str, int], unknown: int) -> Any:

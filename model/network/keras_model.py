@@ -203,12 +203,16 @@ def _found(model: keras.Model) -> dict[str, np.ndarray]:
     strange = [layer for layer in model.layers if type(layer).__name__ not in _STOCK]
     if strange:
         raise TextmillError(_refusal(f"it has a layer of the kind {type(strange[0]).__name__}"))
+    for layer in model.layers:
+        _check_layer(layer)
     own = {layer.name: layer for layer in model.layers}
     tables = [x for x in model.layers if isinstance(x, layers.Embedding)]
-    if not tables or not any(len(x.get_weights()[0]) > 1 for x in tables):
+    tied = next((x for x in tables if x.input_dim > 1), None)
+    if tied is None:
         raise TextmillError(_refusal("it has no embedding"))
-    tied = next(x for x in tables if len(x.get_weights()[0]) > 1)
-    embedding, *output = tied.get_weights()
+    if not model.built:
+        raise TextmillError("the Keras model has no weights yet; call it once on ids of words")
+    embedding, *output = _weights_of(tied)
     if output and np.abs(output[0].T - embedding).max() > 0:
         raise TextmillError(_refusal(_UNTIED))
     found = {"embedding": embedding}
@@ -223,12 +227,12 @@ def _found(model: keras.Model) -> dict[str, np.ndarray]:
             zip((f"lstm_{i}_kernel", f"lstm_{i}_recurrent", f"lstm_{i}_bias"), weights, strict=True)
         )
     dense = {
-        name: layer.get_weights() for name, layer in own.items() if isinstance(layer, layers.Dense)
+        name: _weights_of(layer) for name, layer in own.items() if isinstance(layer, layers.Dense)
     }
     bias = own.get("output_bias")
     found["output_bias"] = np.zeros(len(embedding), np.float32)
-    if bias is not None and bias.get_weights():
-        found["output_bias"] = bias.get_weights()[0].reshape(-1)
+    if bias is not None and _weights_of(bias):
+        found["output_bias"] = _weights_of(bias)[0].reshape(-1)
     if "label_input" in dense:
         names = [f"label_{kind}_{i}" for i in range(len(lstms)) for kind in "hc"]
         missing = [name for name in names if name not in dense]
@@ -257,7 +261,37 @@ def _found(model: keras.Model) -> dict[str, np.ndarray]:
             found["projection"] = weights[0]
         else:
             raise TextmillError(_refusal(f"it has a further layer, {name}"))
+    for name, array in found.items():
+        if not np.isfinite(array).all():
+            raise TextmillError(
+                f"the Keras model's weights hold numbers that are not finite, such as in {name}; "
+                "its training diverged"
+            )
     return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def _weights_of(layer: layers.Layer) -> list[np.ndarray]:
+    """A layer's weights in Keras's order; those of LoRA are added to what they adapt."""
+    if not getattr(layer, "lora_enabled", False):
+        return layer.get_weights()
+    if isinstance(layer, layers.Embedding):
+        return [np.asarray(keras.ops.convert_to_numpy(layer.embeddings))]
+    biases = [] if layer.bias is None else [layer.bias]
+    return [np.asarray(keras.ops.convert_to_numpy(x)) for x in (layer.kernel, *biases)]
+
+
+def _check_layer(layer: layers.Layer) -> None:
+    """Refuses what a comparison of small logits could miss."""
+    if getattr(layer, "quantization_mode", None) is not None:
+        raise TextmillError(_refusal(f"its layer {layer.name} is quantized"))
+    if getattr(layer, "logit_soft_cap", None) is not None:
+        raise TextmillError(_refusal(f"its layer {layer.name} caps the logits"))
+    if isinstance(layer, layers.LSTM):
+        functions = [layer.activation.__name__, layer.recurrent_activation.__name__]
+        if functions != ["tanh", "sigmoid"] or layer.go_backwards:
+            raise TextmillError(
+                _refusal(f"its layer {layer.name} is no forward LSTM of tanh and sigmoid")
+            )
 
 
 def _compare(model: keras.Model, settings: NetworkSettings, arrays: dict[str, np.ndarray]) -> None:
@@ -265,7 +299,8 @@ def _compare(model: keras.Model, settings: NetworkSettings, arrays: dict[str, np
     network = LanguageModel(settings)
     network.build()
     network.assign_arrays(arrays)
-    ids = np.random.default_rng(0).integers(0, settings.vocabulary, (2, 5)).astype(np.int32)
+    # Without the padding's id: a network may mask it, and no text holds it.
+    ids = np.random.default_rng(0).integers(1, settings.vocabulary, (2, 5)).astype(np.int32)
     context = np.eye(settings.context, dtype=np.float32)[[0, -1]] if settings.context else None
     expected, _ = network(ids, network.initial_state(2, context), context)
     try:

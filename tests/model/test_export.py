@@ -110,6 +110,20 @@ def test_drawn_words_follow_the_filtered_softmax(small, filters):
     assert found != texts(made, ["a b"] * count, **numbers(max_words=1, seed=1, **filters))
 
 
+def test_no_prompts_give_no_texts(small):
+    assert texts(small[1], tf.constant([], tf.string), **numbers()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("temperature", -1.0), ("top_k", -1), ("top_p", 0.0), ("min_p", 2.0), ("max_words", 0),
+     ("temperature", float("nan"))],
+)  # fmt: skip
+def test_settings_outside_their_range_are_refused(small, setting, value):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{setting} must be .* Received:"):
+        texts(small[1], ["a"], **numbers(**{setting: value}))
+
+
 def test_steps_give_the_logits(make_model):
     model = make_model(list("abcdefgh"), labels=("x", "y"), layers=2, hidden=6)
     made = Exported(model)
@@ -162,6 +176,21 @@ def test_files_open_where_textmill_is_not(model_dir, tmp_path):
     logits, found = json.loads(out.stdout.splitlines()[-1])
     np.testing.assert_allclose(logits, keras_model(model)([np.array(ids, np.int32)]), atol=1e-5)
     assert found == greedy_of(model, PROMPTS, max_words=12)
+
+
+def test_onnx_with_labels_and_an_adaptive_output(make_model, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    model = make_model(
+        list("abcdefgh"), hidden=6, layers=2, labels=("x", "y"), cutoffs=(6, 9), tail_widths=(4, 2)
+    )
+    export_model(model, to="onnx", out=tmp_path / "m.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
+    for rows, steps in ((1, 1), (3, 20)):  # neither is fixed
+        ids = np.random.default_rng(rows).integers(0, 11, (rows, steps)).astype(np.int32)
+        label = np.eye(2, dtype=np.float32)[np.arange(rows) % 2]
+        (found,) = session.run(None, {"ids": ids, "label": label})
+        np.testing.assert_allclose(found, keras_model(model)([ids, label]), atol=1e-5)
 
 
 @pytest.mark.parametrize("states", [False, True])

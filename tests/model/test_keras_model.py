@@ -98,13 +98,40 @@ def test_a_tuned_network_is_another_model(make_model, tmp_path):
     assert "taken over by textmill import" in (tmp_path / "tuned" / "README.md").read_text()
 
 
-def plain(*, tied=True, cells=1, size=33, extra=None):
+def test_a_network_that_was_tuned_by_lora(make_model, tmp_path):
+    """What LoRA learned is added to the weights."""
+    network = keras_model(make_model(WORDS, hidden=6))
+    for name in ("embedding", "projection"):
+        layer = network.get_layer(name)
+        layer.enable_lora(2)
+        for weight in layer.trainable_variables:
+            if "lora" in weight.name:
+                weight.assign(np.full(weight.shape, 0.3, np.float32))
+    ids = np.arange(6, dtype=np.int32)[None]
+    words = ["<pad>", "<unk>", "<eos>", *WORDS]
+    # The tied output takes the adapted vectors, as the input does.
+    own = restored(save_from_keras(network, vocabulary=words, out=tmp_path / "m"))
+    np.testing.assert_allclose(network(ids), own(ids, own.initial_state(1))[0], atol=1e-5)
+
+
+def test_a_network_that_masks_the_padding(tmp_path):
+    words = ["<pad>", "<unk>", "<eos>", *WORDS]
+    save_from_keras(plain(mask_zero=True), vocabulary=words, out=tmp_path / "m")
+
+
+def diverged():
+    network = plain()
+    network.set_weights([np.full(w.shape, np.nan) for w in network.get_weights()])
+    return network
+
+
+def plain(*, tied=True, cells=1, size=33, extra=None, lstm=None, **table):
     """A network as a Keras user builds one, under names of their own."""
     ids = keras.Input((None,), dtype="int32")
-    table = layers.ReversibleEmbedding(size, 8, tie_weights=tied)
+    table = layers.ReversibleEmbedding(size, 8, tie_weights=tied, **table)
     x = table(ids)
     for _ in range(cells):
-        x = layers.LSTM(8, return_sequences=True)(x)
+        x = layers.LSTM(8, return_sequences=True, **(lstm or {}))(x)
     if extra is not None:
         x = extra(x)
     return keras.Model(ids, table(x, reverse=True))
@@ -131,6 +158,10 @@ def test_a_network_that_a_keras_user_built(tmp_path):
         (lambda: plain(extra=layers.Activation("relu")), "its logits are up to"),
         (lambda: plain(tied=False), "its output has other weights than its embedding"),
         (lambda: keras.Sequential([layers.Dense(3)]), "it has no embedding"),
+        (lambda: keras.Sequential([layers.Embedding(33, 8), layers.LSTM(8)]), "no weights yet"),
+        (lambda: plain(logit_soft_cap=1000.0), "caps the logits"),
+        (lambda: plain(lstm={"recurrent_activation": "hard_sigmoid"}), "of tanh and sigmoid"),
+        (diverged, "numbers that are not finite, such as in embedding"),
         (lambda: 5, "a keras.Model is needed. Received: int"),
         (lambda: "none.keras", "there is no Keras file 'none.keras'"),
     ],
@@ -148,12 +179,32 @@ def test_other_networks_are_refused_in_one_line(tmp_path, network, said):
     [
         (["a", "b"], "must begin with <pad>, <unk>, <eos>"),
         (["<pad>", "<unk>", "<eos>", "a", "a"], "stands in the vocabulary twice"),
+        (["<pad>", "<unk>", "<eos>", ""], "Received as number 3: ''"),
+        (["<pad>", "<unk>", "<eos>", "\ud800"], "Received as number 3: "),
+        (["<pad>", "<unk>", "<eos>", 4], "Received as number 3: 4"),
+        (5, r"a vocabulary.txt or a list of words. Received: 5"),
         ("none.txt", "cannot read the vocabulary none.txt: No such file"),
     ],
 )
 def test_other_vocabularies_are_refused(tmp_path, words, said):
     with pytest.raises(TextmillError, match=said):
         save_from_keras(plain(), vocabulary=words, out=tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("xy", "must be a list of names. Received: 'xy'"),
+        ([1, 2], r"must be a list of names. Received: \[1, 2\]"),
+        (["x", "x"], "each label must be named once"),
+        (["x"], "the model takes 2 labels, 1 are named"),
+    ],
+)
+def test_other_labels_are_refused(make_model, tmp_path, labels, said):
+    network = keras_model(make_model(WORDS, labels=("x", "y")))
+    words = ["<pad>", "<unk>", "<eos>", *WORDS]
+    with pytest.raises(TextmillError, match=said):
+        save_from_keras(network, vocabulary=words, labels=labels, out=tmp_path / "m")
 
 
 def test_files_that_keras_would_run_code_of_are_refused(tmp_path):

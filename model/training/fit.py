@@ -334,7 +334,10 @@ class _Fit:
         epochs = place.total / self.feeder.words
         minutes = f"{self.settings.minutes:g} minutes"
         if place.total == by_minutes:
-            self.report.message(f"{minutes} are {place.total:,} words here, {epochs:.1f} epochs")
+            self.report.message(
+                f"in {minutes} this machine trains on about {place.total:,} words, "
+                f"{epochs:.1f} epochs"
+            )
             return
         seconds = max(place.total - self.history.words, 0) / pace
         self.report.message(

@@ -190,7 +190,7 @@ def _read(
         learned, labels = start.vocabulary, start.labels
     report.message(
         f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
-        f"{parts['valid'].unknown_rate(learned):.1%} unknown in the validation part"
+        f"{parts['valid'].unknown_rate(learned):.1%} of the validation words not in it"
     )
     return _Material(text, parts, learned, labels, old, start)
 

@@ -93,6 +93,7 @@ def generate(
     launch = Launch(workers=workers, runner_flags=tuple(runner_flags), dataflow=dataflow, wait=wait)
     reading = InputSettings(delimiter=delimiter, strict=strict)
     files = _prompt_files(prompts, os.fspath(out))
+    _load_beam()
     with generation_progress(quiet=quiet) as progress, quiet_logs(*_NOISY):
         return run_job(
             os.fspath(model),
@@ -197,6 +198,12 @@ def augment(
     return like(data, _with_all_columns(rows, made, own=(text, label)))
 
 
+def _load_beam() -> None:
+    """Loads Beam, which tells the root logger of packages that it could do without."""
+    with quiet_logs("root"):
+        import textmill.pipeline.job.beam_steps  # noqa: F401
+
+
 def _prompt_files(prompts: Any, out: str) -> list[str]:
     """Gives paths of prompt files; writes rows in memory to a file."""
     rows = rows_from(prompts)
@@ -230,6 +237,7 @@ def _augment_file(
     quiet: bool,
 ) -> None:
     load_tensorflow()
+    _load_beam()
     from textmill.pipeline.api.console import TrainingReport, generation_progress
     from textmill.pipeline.augment.augment import augment as run
     from textmill.pipeline.augment.candidates import AugmentSettings

@@ -257,13 +257,15 @@ def _verify(args: argparse.Namespace) -> int:
 
     with status_line(f"reading {args.directory}"):
         verdict = verify(args.directory)
-    rows = [*verdict.counts.items(), ("ids twice", verdict.duplicate_ids)]
+    rows = [*verdict.counts.items(), ("duplicate ids", verdict.duplicate_ids)]
     told = {**verdict.counts, "problems": verdict.problems}
     _tell(args, f"{args.directory} against its manifest", rows, told)
     for problem in verdict.problems if not args.json else ():
         print(problem, file=sys.stderr)
     if verdict.problems:
         return fail(f"{args.directory} is not what its manifest says", FAILED)
+    if not args.json:
+        print("right: every checksum and count agrees with the manifest")
     return DONE
 
 

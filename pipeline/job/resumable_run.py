@@ -338,11 +338,15 @@ def _note(summary: ShardSummary) -> bytes:
 
 
 def _check_free(out: str) -> None:
-    if is_remote(out):
-        if names(out):
-            raise TextmillError(f"{out} already exists; name another place or remove it first")
-        return
-    check_free(out)
+    try:
+        if is_remote(out):
+            if names(out):
+                raise TextmillError(f"{out} already exists; name another place or remove it first")
+            return
+        check_free(out)
+    except TextmillError as error:
+        hint = ", or go on with --resume" if "already exists" in str(error) else ""
+        raise TextmillError(f"{error}{hint}") from None
 
 
 def _alive(pid: int) -> bool:

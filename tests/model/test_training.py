@@ -116,7 +116,9 @@ def test_minutes_are_kept(silent, monkeypatch):
     clock = Clock(monkeypatch)
     _, history = run(lambda: 1.0, silent, minutes=0.1, started=0.0, patience=10**6)
     assert history.stopped == "minutes"
-    assert re.fullmatch(r"0\.1 minutes are [\d,]+ words here, .* epochs", silent.messages[-1])
+    assert re.fullmatch(
+        r"in 0\.1 minutes this machine trains on about [\d,]+ words, .* epochs", silent.messages[-1]
+    )
     assert 4 < history.seconds < 6.5
     # A budget that is over when training starts still gives one step and one validation.
     _, history = run(lambda: 1.0, silent, minutes=0.001, started=clock.now - 1)

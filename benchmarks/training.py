@@ -41,9 +41,10 @@ def textmill(words: int, units: int, layers: int, batch: int, *, plain: bool = F
     """Training steps of `network.lstm`, or without `network.cpu_kernels`."""
     import keras
 
-    from textmill.model.network.lstm import LanguageModel, Trainee
+    from textmill.model.network.lstm import LanguageModel
     from textmill.model.settings import NetworkSettings, TrainSettings
     from textmill.model.training.fit import _optimizer
+    from textmill.model.training.trainee import Trainee
 
     network = LanguageModel(
         NetworkSettings(vocabulary=words, embedding=units, hidden=units, layers=layers)

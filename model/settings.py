@@ -202,8 +202,8 @@ class TrainSettings:
         enough: stop once the validation perplexity is at most this.
         weight_drop: see `network.lstm.LanguageModel`.
         word_dropout: see `network.lstm.LanguageModel`.
-        activation_penalty: see `network.lstm.Trainee`.
-        slowness_penalty: see `network.lstm.Trainee`.
+        activation_penalty: see `training.trainee.Trainee`.
+        slowness_penalty: see `training.trainee.Trainee`.
         precision: precision of matrix products, see `network.lstm.LanguageModel`.
         average: whether running means of the weights are validated and kept.
         checkpoint_minutes: minutes between two checkpoints.

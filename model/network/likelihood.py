@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textmill.model.network.lstm import Judge, LanguageModel
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.network.reader import Judge
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, Vocabulary
 

@@ -21,12 +21,13 @@ import keras
 import numpy as np
 
 from textmill.model.errors import TextmillError
-from textmill.model.network.lstm import LanguageModel, Trainee, fast_kernels
+from textmill.model.network.lstm import LanguageModel, fast_kernels
 from textmill.model.reporter import Reporter
 from textmill.model.settings import TrainSettings
 from textmill.model.text.dataset import Feeder
 from textmill.model.training.checkpoint import Checkpoint, State
 from textmill.model.training.recipe import PLAIN, Recipe
+from textmill.model.training.trainee import Trainee
 
 _WARM_UP = 0.03  # share of the training over which the rate rises
 _LEAST_RATE = 0.01  # share of the peak rate at the end

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from textmill.model.errors import TextmillError
-from textmill.model.network.lstm import LanguageModel, Reader
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.network.reader import Reader
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
 

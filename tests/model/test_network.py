@@ -17,8 +17,10 @@ from keras import ops
 
 from textmill.model.machine import uses_cudnn
 from textmill.model.network.directory import weight_shapes
-from textmill.model.network.lstm import Judge, LanguageModel, Trainee
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.network.reader import Judge
 from textmill.model.settings import NetworkSettings
+from textmill.model.training.trainee import Trainee
 
 SIZES = [
     {"embedding": 6, "hidden": 6, "layers": 1},
@@ -230,7 +232,8 @@ import keras
 import numpy as np
 from textmill.model.text.dataset import LineBatches, StreamBatches
 from textmill.model.training.fit import fit
-from textmill.model.network.lstm import Judge, LanguageModel
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.network.reader import Judge
 from textmill.model.settings import NetworkSettings, TrainSettings
 
 class Report:

@@ -15,6 +15,7 @@ MODES = ("stream", "lines")
 OUTPUTS = ("auto", "dense", "adaptive")
 MOST_TAILS = 4
 PRECISIONS = ("float32", "bfloat16")
+EXPORTS = ("keras", "saved-model", "onnx")
 
 
 def _is_int(value: Any) -> bool:

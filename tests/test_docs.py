@@ -14,8 +14,8 @@ import pytest
 
 import textmill
 from textmill.pipeline.command import cli
+from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
-from textmill.pipeline.command.options import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from textmill.model.errors import SettingError, TextmillError, UsageError
-from textmill.model.network.directory import SavedModel, check_free
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.network.directory import SavedModel, check_free, written_whole
 from textmill.model.reporter import quiet_logs
+from textmill.model.settings import EXPORTS, check_choice
 
 _NOISY = ("tensorflow", "tf2onnx", "absl")  # loggers that tell of what is as it should be
-KINDS = ("keras", "saved-model", "onnx")
 _ENDINGS = {"keras": ".keras", "onnx": ".onnx", "saved-model": ""}
 
 
@@ -35,18 +33,8 @@ def export_model(
         UsageError: the name of the file has another ending, or `states` of a SavedModel.
     """
     check_export(to=to, out=out, states=states)
-    name, target = os.fspath(out), Path(out).absolute()
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}{_ENDINGS[to]}"
-    try:
+    with written_whole(out, ending=_ENDINGS[to]) as temporary:
         _write(model, to, temporary, states=states)
-        if target.exists():
-            target.rmdir()  # empty, as checked
-        temporary.rename(target)
-    except OSError as error:
-        raise TextmillError(f"cannot write {name}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
 
 
 def check_export(*, to: str, out: str | os.PathLike[str], states: bool) -> None:
@@ -55,8 +43,7 @@ def check_export(*, to: str, out: str | os.PathLike[str], states: bool) -> None:
     Raises:
         TextmillError: as `export_model` does.
     """
-    if to not in KINDS:
-        raise SettingError("to", f"one of {', '.join(KINDS)}", to)
+    check_choice("to", to, EXPORTS)
     name = os.fspath(out)
     if not name.endswith(_ENDINGS[to]):
         raise UsageError(

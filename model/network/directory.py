@@ -16,6 +16,8 @@ import os
 import shutil
 import uuid
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,33 @@ def check_free(path: str | os.PathLike[str]) -> None:
         raise TextmillError(f"cannot write to {parent}: {error.strerror}") from None
 
 
+@contextmanager
+def written_whole(path: str | os.PathLike[str], *, ending: str = "") -> Iterator[Path]:
+    """Gives a name beside a place; what is written there takes the place when the block ends well.
+
+    So a file or directory appears whole or not at all.
+
+    Args:
+        path: a place that `check_free` has found free.
+        ending: of the name, for writers that look at it.
+
+    Raises:
+        TextmillError: it cannot be written.
+    """
+    target = Path(path).absolute()
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}{ending}"
+    try:
+        yield temporary
+        if target.exists():
+            target.rmdir()  # empty, as checked
+        temporary.rename(target)
+    except OSError as error:
+        raise TextmillError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
+
+
 def save_model(
     path: str | os.PathLike[str], model: SavedModel, *, card: str, page: str | None = None
 ) -> None:
@@ -130,9 +159,7 @@ def save_model(
         TextmillError: the place is taken or cannot be written.
     """
     check_free(path)
-    target = Path(path).absolute()
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    try:
+    with written_whole(path) as temporary:
         temporary.mkdir()
         (temporary / "vocabulary.txt").write_text(
             model.vocabulary.to_text(), encoding="utf-8", newline="\n"
@@ -149,16 +176,9 @@ def save_model(
             "files": {name: _sha256(temporary / name) for name in _FILES},
         }
         (temporary / _INDEX).write_bytes(_pretty(index))
-        for path in temporary.iterdir():
-            with open(path, "rb") as file:
+        for written in temporary.iterdir():
+            with open(written, "rb") as file:
                 os.fsync(file.fileno())
-        if target.exists():
-            target.rmdir()  # empty, as checked
-        temporary.rename(target)
-    except OSError as error:
-        raise TextmillError(f"cannot write {target}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:

@@ -17,6 +17,7 @@ from textmill.pipeline.api.inputs import like, rows_from
 from textmill.pipeline.api.options import (
     AugmentOptions,
     GenerationOptions,
+    Path,
     refuse_unknown,
     settings_from,
 )
@@ -28,7 +29,6 @@ from textmill.pipeline.output.columns import plain
 from textmill.pipeline.output.formats import Format, json_lines
 from textmill.pipeline.prompts.reading import InputSettings
 
-Path = str | os.PathLike[str]
 _NOISY = ("apache_beam", "apitools")  # loggers that tell of what is as it should be
 
 

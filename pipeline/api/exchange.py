@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from textmill.model.tensorflow_setup import load_tensorflow, share_gpus
+from textmill.pipeline.api.options import Path
 from textmill.pipeline.api.trained_model import Model, load
-
-Path = str | os.PathLike[str]
 
 
 def export(model: Path | Model, *, to: str, out: Path, states: bool = False) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypedDict, TypeVar
 
 from textmill.model.errors import UsageError
 
+Path = str | os.PathLike[str]  # a place, as Python users name one
 Settings = TypeVar("Settings")
 
 
@@ -105,13 +107,13 @@ def settings_from(kind: type[Settings], options: Mapping[str, Any], **given: Any
         SettingError: a value is not allowed.
     """
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    values = dict(given)
+    values = {}
     for name, value in options.items():
         if name == "temperature":
             name, value = "temperatures", value if _is_many(value) else (value,)
         if name in names:
             values[name] = tuple(value) if _is_many(value) else value
-    return kind(**values)
+    return kind(**{**values, **given})
 
 
 def refuse_unknown(function: Callable[..., Any], options: Mapping[str, Any], kind: type) -> None:

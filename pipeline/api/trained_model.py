@@ -24,6 +24,7 @@ from textmill.model.text.vocabulary import Vocabulary
 from textmill.pipeline.api.inputs import prompts_from, rows_from
 from textmill.pipeline.api.options import (
     GenerationOptions,
+    Path,
     TrainOptions,
     refuse_unknown,
     settings_from,
@@ -35,8 +36,6 @@ from textmill.pipeline.output.formats import json_lines
 if TYPE_CHECKING:
     from textmill.model.generation.own_process import WriterProcess
     from textmill.model.generation.writer import Writer
-
-Path = str | os.PathLike[str]
 
 
 class Model:

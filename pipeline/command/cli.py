@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.exit_status import FAILED, INTERRUPTED, fail
-from textmill.pipeline.command.options import parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,8 +20,8 @@ from textmill.model.errors import SettingError, UsageError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import load_tensorflow, use_one_thread
+from textmill.pipeline.command.command_line import settings_of
 from textmill.pipeline.command.exit_status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
-from textmill.pipeline.command.options import settings_of
 from textmill.pipeline.command.standard_input import STANDARD_INPUT, spooled
 from textmill.pipeline.command.status_line import status_line
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from textmill.model.errors import UsageError
 from textmill.pipeline.command import cli
+from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.exit_status import fail
-from textmill.pipeline.command.options import parser
 
 # Of generate's options those that make no sense in a template.
 _NOT_HERE = {"help", "workers", "quiet", "json", "no_wait"}

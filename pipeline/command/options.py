@@ -1,180 +1,19 @@
-"""The options of the `textmill` command. Loads nothing heavy: `--help` must answer at once."""
+"""What each command of `textmill` takes. Loads nothing heavy: `--help` must answer at once."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from textmill.model import settings
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
-from textmill.pipeline.command.parsing import ORDER, Parser
+from textmill.pipeline.command.adder import Adder
 from textmill.pipeline.job.dataflow import PRESETS as DATAFLOW
 
-Settings = TypeVar("Settings")
-Run = Callable[[argparse.Namespace], int]
-
-# Of a value, by what stands for it in the help; others are texts.
-_TYPES = {"N": int, "K": int, "X": float, "P": float, "T": float, "SHARE": float}
-# What a shell offers as a value, by what stands for it in the help.
-_FILES = ("CORPUS", "TEXT", "GLOB", "FILE", "DATA", "TABLE")
-_FOLDERS = ("MODEL", "DIR")
-EXPORTS = ("keras", "saved-model", "onnx")
 # The ways of `augment --with`; `AugmentSettings`, which checks them, loads too much for help.
 WAYS = ("generated", "pseudo", "swap", "delete", "aeda", "masked")
-
-
-def parser(commands: Mapping[str, Run]) -> Parser:
-    """The command line's parser; `args.run` is the function that does the work.
-
-    Args:
-        commands: a function for each command by name.
-    """
-    top = Parser(
-        prog="textmill",
-        usage="textmill COMMAND [arguments and options]",
-        description="Trains an LSTM language model on any text and writes text with it in bulk.",
-        epilog="'textmill help COMMAND' shows what a command takes. To begin: textmill demo",
-    )
-    top.add_argument("--version", action=_Version, help="show textmill's version and those of what "
-                     "it is built on")  # fmt: skip
-    top.add_argument(
-        "--print-completion", action=_Completion, choices=("bash", "zsh", "tcsh"), metavar="SHELL",
-        help="print a script that completes commands and options in bash, zsh or tcsh",
-    )  # fmt: skip
-    subparsers = top.add_subparsers(
-        title="commands", metavar="COMMAND", parser_class=Parser, prog="textmill"
-    )
-    for name, run in commands.items():
-        about = _COMMANDS[name]
-        command = subparsers.add_parser(
-            name,
-            help=about.summary,
-            description=f"{about.summary[0].upper()}{about.summary[1:]}.",
-            usage=f"textmill {name} {about.usage}",
-        )
-        command.set_defaults(run=run)
-        about.add_options(Adder(command, about.kinds))
-        lists = any(action.nargs == "+" for action in command.options().values())
-        said = (ORDER if lists else "", about.more, f"Example: {about.example}")
-        command.epilog = "\n".join(filter(None, said))
-    wanted = subparsers.add_parser(
-        "help", help="show what a command takes", usage="textmill help [COMMAND]"
-    )
-    wanted.add_argument("command", nargs="?", metavar="COMMAND", choices=list(commands))
-    wanted.set_defaults(run=lambda args: _help(top, args.command))
-    for command in subparsers.choices.values():
-        command.others = subparsers.choices
-    top.set_defaults(run=lambda args: _help(top, None))
-    return top
-
-
-def settings_of(kind: type[Settings], args: argparse.Namespace, **given: Any) -> Settings:
-    """Makes settings from the parsed options that have the names of their fields.
-
-    A field without an option, or whose option was left out, keeps its default.
-
-    Args:
-        kind: a dataclass.
-        given: fields that follow from more than one option.
-
-    Raises:
-        SettingError: a value is not allowed.
-    """
-    values = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        value = getattr(args, field.name, None)
-        if value is not None:
-            values[field.name] = tuple(value) if isinstance(value, list) else value
-    return kind(**{**values, **given})
-
-
-def _help(top: Parser, name: str | None) -> int:
-    """Prints the help of a command, or of all together."""
-    (commands,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
-    (commands.choices[name] if name else top).print_help()
-    return 0
-
-
-class _Version(argparse.Action):
-    """Prints versions, without loading what they are of."""
-
-    def __init__(self, **kwargs: Any):
-        super().__init__(**{**kwargs, "nargs": 0})
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        import platform
-        from importlib.metadata import PackageNotFoundError, version
-
-        lines = []
-        for name in ("textmill", "tensorflow", "tensorflow-text", "keras", "apache-beam"):
-            try:
-                lines.append(f"{name} {version(name)}")
-            except PackageNotFoundError:
-                lines.append(f"{name} is not installed")
-        print("\n".join([*lines, f"Python {platform.python_version()}"]))
-        parser.exit()
-
-
-class _Completion(argparse.Action):
-    """Prints a shell's script of completion."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: object, values: Any, *_: object
-    ) -> None:
-        import shtab
-
-        print(shtab.complete(parser, shell=values))
-        parser.exit()
-
-
-class Adder:
-    """Adds options and arguments to a command.
-
-    Args:
-        place: the command, or a group of its options.
-        kinds: settings, whose defaults are those of the options with the names of their fields.
-    """
-
-    def __init__(self, place: argparse._ActionsContainer, kinds: Sequence[Any]):
-        self._place = place
-        self._kinds = kinds
-        self._defaults = {field.name: field.default for kind in kinds for field in fields(kind)}
-
-    def group(self, title: str) -> Adder:
-        """An adder of options that the help shows under a title."""
-        return Adder(self._place.add_argument_group(title), self._kinds)
-
-    def __call__(
-        self, name: str, value: str | tuple[str, ...] | None, text: str, **more: Any
-    ) -> None:
-        """Adds an option or argument.
-
-        Args:
-            name: its name.
-            value: what stands for the value in the help, a tuple of what the value may be, or None
-                for a switch.
-            text: the help.
-            more: what else argparse takes; `short`, a second name.
-        """
-        if value is None:
-            given: dict[str, Any] = {"action": "store_true"}
-        elif isinstance(value, tuple):
-            given = {"choices": value}
-        else:
-            given = {"metavar": value, "type": _TYPES.get(value)}
-        default = self._defaults.get(more.get("dest", name.removeprefix("--").replace("-", "_")))
-        if value is not None and name.startswith("--"):
-            given["default"] = list(default) if isinstance(default, tuple) else default
-        short = more.pop("short", None)
-        action = self._place.add_argument(
-            *filter(None, (short, name)), help=text, **{**given, **more}
-        )
-        if action.metavar in _FILES:
-            action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
-        elif action.metavar in _FOLDERS:
-            action.complete = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}  # type: ignore[attr-defined]
 
 
 # -- train and evaluate ----------------------------------------------------------------------------
@@ -424,8 +263,9 @@ def _augment(add: Adder) -> None:
 
 def _export(add: Adder) -> None:
     add("model", "MODEL", "model directory")
-    add("--to", EXPORTS, "keras: a file of stock layers; saved-model: a directory for TensorFlow, "
-        "with functions for one step and for whole texts; onnx: a file", required=True)  # fmt: skip
+    add("--to", settings.EXPORTS, "keras: a file of stock layers; saved-model: a directory for "
+        "TensorFlow, with functions for one step and for whole texts; onnx: a file",
+        required=True)  # fmt: skip
     add("--out", "PATH", "write it to this new file or directory", required=True)
     add("--states", None, "make the state an input and an output (keras and onnx; a SavedModel has "
         "both)")  # fmt: skip
@@ -522,7 +362,7 @@ class _Command:
 
 
 _RUNNER = "What follows -- goes to Beam, such as -- --runner=DirectRunner."
-_COMMANDS = {
+TAKES = {
     "train": _Command(
         summary="train a model on a book, a corpus or a labelled table",
         usage="CORPUS... --out MODEL [options]",

@@ -21,8 +21,8 @@ from textmill.model.prompt import Prompt
 from textmill.model.settings import RUN_WIDE, GenerationSettings
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN
 from textmill.pipeline.command import cli
+from textmill.pipeline.command.command_line import parser, settings_of
 from textmill.pipeline.command.commands import COMMANDS
-from textmill.pipeline.command.options import parser, settings_of
 from textmill.pipeline.prompts.rows import json_row, prompt_of
 
 WORDS = [f"w{i}" for i in range(12)]

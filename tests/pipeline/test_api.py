@@ -316,4 +316,3 @@ def test_training_takes_what_the_command_takes(tmp_path):
     )
     assert found.metrics["epochs"] == 1
     assert found.saved.mode == "lines"
-    assert bulk.Path  # the module is importable by its own name

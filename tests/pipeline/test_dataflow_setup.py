@@ -19,8 +19,8 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import GenerationSettings, NetworkSettings
 from textmill.pipeline.command import flex_template as template
 from textmill.pipeline.command.cli import main
+from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
-from textmill.pipeline.command.options import parser
 from textmill.pipeline.files.error_causes import first_cause, storage_refusal
 from textmill.pipeline.job import dataflow
 from textmill.pipeline.job.engine import refuse_unknown

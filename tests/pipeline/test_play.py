@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import re
-import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ import urllib.request
 import numpy as np
 import pytest
 import reference
+from pages import open_browser
 from sharing import generator_of
 
 from textmill.model.errors import TextmillError
@@ -241,21 +241,11 @@ def test_the_server_listens_on_this_machine_only(running, model_dir):
         assert other.socket.getsockname()[0] == "127.0.0.1"
 
 
-@pytest.mark.skipif(
-    shutil.which("chromium") is None or shutil.which("chromedriver") is None,
-    reason="needs a browser: apt-get install chromium chromium-driver",
-)
 def test_in_a_browser(running):
-    from selenium import webdriver
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
+    with open_browser() as browser:
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.ui import WebDriverWait
 
-    options = webdriver.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    with webdriver.Chrome(options=options, service=service) as browser:
         wait = WebDriverWait(browser, 60)
 
         def at(name):

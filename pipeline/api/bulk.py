@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -21,6 +22,7 @@ from textmill.pipeline.api.options import (
     refuse_unknown,
     settings_from,
 )
+from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.files.filesystem import read, write_once
 from textmill.pipeline.job.generate import Outcome
 from textmill.pipeline.job.generate import generate as run_job
@@ -93,8 +95,23 @@ def generate(
     launch = Launch(workers=workers, runner_flags=tuple(runner_flags), dataflow=dataflow, wait=wait)
     reading = InputSettings(delimiter=delimiter, strict=strict)
     files = _prompt_files(prompts, os.fspath(out))
-    _load_beam()
-    with generation_progress(quiet=quiet) as progress, quiet_logs(*_NOISY):
+    with (
+        generation_progress(quiet=quiet) as progress,
+        quiet_logs(*_NOISY),
+        contextlib.ExitStack() as waiting,
+    ):
+        if not quiet:
+            waiting.enter_context(status_line(f"loading {os.fspath(model)}"))
+        _load_beam()
+
+        def tell(counts: Any, rows: int) -> None:
+            waiting.close()
+            progress(counts, rows)
+
+        def warn(text: str) -> None:
+            waiting.close()
+            stderr().print(text, markup=False)
+
         return run_job(
             os.fspath(model),
             prompts=files,
@@ -104,8 +121,8 @@ def generate(
             form=form,
             launch=launch,
             resume=resume,
-            progress=progress,
-            warn=lambda text: None if quiet else stderr().print(text, markup=False),
+            progress=None if quiet else tell,
+            warn=warn,
         )
 
 
@@ -118,6 +135,7 @@ def augment(
     check: bool = False,
     resume: bool = False,
     workers: int | None = None,
+    runner_flags: Sequence[str] = (),
     quiet: bool = False,
     **options: Unpack[AugmentOptions],
 ) -> Any:
@@ -135,6 +153,7 @@ def augment(
             `OUT.augment/augment.json`.
         resume: go on with a run into `out` that was stopped.
         workers: local processes; None means one a core.
+        runner_flags: Beam's own, as for `textmill.generate`.
         quiet: show no progress on the standard error.
         options: `per_example`, `per_label`, `balance`, `methods`, `temperature`, `epochs`,
             `minutes`, `seed`, thresholds and so on: the options of `textmill augment` with
@@ -170,13 +189,11 @@ def augment(
     if rows is None and out is None:
         raise UsageError("out must be given for a table in a file; name the table to make")
     run = functools.partial(
-        _augment_file,
-        options,
-        text=text,
-        label=label,
+        augment_table,
+        {**options, "text": text, "label": label},
+        launch=Launch(workers=workers, runner_flags=tuple(runner_flags)),
         check=check,
         resume=resume,
-        workers=workers,
         quiet=quiet,
     )
     if rows is None:
@@ -224,26 +241,35 @@ def _prompt_files(prompts: Any, out: str) -> list[str]:
     return [path]
 
 
-def _augment_file(
+def augment_table(
     options: Mapping[str, Any],
     data: str,
     out: str,
     *,
-    text: str,
-    label: str,
+    launch: Launch,
     check: bool,
     resume: bool,
-    workers: int | None,
     quiet: bool,
-) -> None:
-    load_tensorflow()
+) -> dict[str, Any]:
+    """Augments a table in a file, and shows how far it is. Returns what augment.json says.
+
+    Args:
+        options: those of `AugmentOptions`, `text` and `label`.
+        data: path of the table.
+        out: path of the table to make.
+        launch: where the generation runs.
+        check: see `augment`.
+        resume: see `augment`.
+        quiet: see `augment`.
+    """
+    with status_line("loading TensorFlow"):
+        load_tensorflow()
     _load_beam()
     from textmill.pipeline.api.console import TrainingReport, generation_progress
     from textmill.pipeline.augment.augment import augment as run
     from textmill.pipeline.augment.candidates import AugmentSettings
     from textmill.pipeline.augment.filters import FilterSettings
 
-    asked = settings_from(AugmentSettings, options, text=text, label=label)
     with (
         TrainingReport(quiet=quiet).running() as report,
         generation_progress(quiet=quiet) as progress,
@@ -254,12 +280,12 @@ def _augment_file(
             report.pause()  # one bar at a time
             progress(counts, rows)
 
-        run(
+        return run(
             data,
             out=out,
-            settings=asked,
+            settings=settings_from(AugmentSettings, options),
             filters=settings_from(FilterSettings, options),
-            launch=Launch(workers=workers),
+            launch=launch,
             resume=resume,
             check=check,
             report=report,

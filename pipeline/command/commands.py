@@ -20,10 +20,10 @@ from textmill.model.errors import SettingError, UsageError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import load_tensorflow, use_one_thread
+from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.command.command_line import settings_of
 from textmill.pipeline.command.exit_status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
 from textmill.pipeline.command.standard_input import STANDARD_INPUT, spooled
-from textmill.pipeline.command.status_line import status_line
 
 
 def _tell(
@@ -121,11 +121,10 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from textmill.pipeline.api.console import generation_progress, stderr
-    from textmill.pipeline.job.generate import generate
-    from textmill.pipeline.job.launch import Launch
+    from textmill.pipeline.api.bulk import generate
+    from textmill.pipeline.api.options import GenerationOptions
 
-    asked, launch = _asked(args), settings_of(Launch, args)
+    settings_of(GenerationSettings, args)  # what is wrong is said before the prompts are read
     if not 0 <= args.max_rejected <= 1:
         raise SettingError("max_rejected", "a number in [0, 1]", args.max_rejected)
     if STANDARD_INPUT in args.prompts and (args.dataflow or not args.wait):
@@ -133,31 +132,16 @@ def _generate(args: argparse.Namespace) -> int:
             "--prompts - is read on this machine, and workers elsewhere cannot see it; save the "
             "prompts where they can and name that file"
         )
-    with (
-        spooled(args.prompts) as prompts,
-        generation_progress(quiet=args.quiet) as progress,
-        contextlib.ExitStack() as waiting,
-    ):
-        if not args.quiet:
-            waiting.enter_context(status_line(f"loading {args.model}"))
-
-        def tell(counts: Any, rows: int) -> None:
-            waiting.close()
-            progress(counts, rows)
-
-        def warn(text: str) -> None:
-            waiting.close()
-            stderr().print(text, markup=False)
-
+    names = ("out", "format", "compression", "strict", "resume", "workers", "dataflow", "wait")
+    given = {name: getattr(args, name) for name in (*names, "runner_flags", "quiet")}
+    with spooled(args.prompts) as prompts:
         outcome = generate(
             args.model,
             prompts=prompts,
-            **asked,
-            out=args.out,
-            launch=launch,
-            resume=args.resume,
-            progress=None if args.quiet else tell,
-            warn=warn,
+            delimiter=_delimiter(args),
+            temperature=args.temperatures,
+            **given,
+            **_options(args, GenerationOptions),
         )
     if not outcome.manifest:
         sent = {"job": outcome.job, "directory": args.out}
@@ -182,35 +166,17 @@ def _generate(args: argparse.Namespace) -> int:
 
 
 def _augment(args: argparse.Namespace) -> int:
-    _load_tensorflow()
-    from textmill.pipeline.api.console import TrainingReport, generation_progress, table
-    from textmill.pipeline.augment.augment import augment
-    from textmill.pipeline.augment.candidates import AugmentSettings
-    from textmill.pipeline.augment.filters import FilterSettings
+    from textmill.pipeline.api.bulk import augment_table
+    from textmill.pipeline.api.console import table
     from textmill.pipeline.augment.folder import NOT_NEEDED
     from textmill.pipeline.job.launch import Launch
 
-    settings, launch = settings_of(AugmentSettings, args), settings_of(Launch, args)
-    with (
-        TrainingReport(quiet=args.quiet).running() as report,
-        generation_progress(quiet=args.quiet) as progress,
-    ):
-
-        def tell(counts: Any, rows: int) -> None:
-            report.pause()
-            progress(counts, rows)
-
-        about = augment(
-            args.data,
-            out=args.out,
-            settings=settings,
-            filters=settings_of(FilterSettings, args),
-            launch=launch,
-            resume=args.resume,
-            check=args.check,
-            report=report,
-            progress=None if args.quiet else tell,
-        )
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    launch = settings_of(Launch, args)
+    about = augment_table(
+        given, args.data, args.out, launch=launch, check=args.check, resume=args.resume,
+        quiet=args.quiet,
+    )  # fmt: skip
     if args.json:
         print(json.dumps(about, ensure_ascii=False))
         return DONE
@@ -357,6 +323,23 @@ def _plan(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _asked(args: argparse.Namespace) -> dict[str, Any]:
+    """Makes what a plan is made of."""
+    from textmill.pipeline.output.formats import Format
+    from textmill.pipeline.prompts.reading import InputSettings
+
+    return {
+        "settings": settings_of(GenerationSettings, args),
+        "reading": InputSettings(delimiter=_delimiter(args), strict=args.strict),
+        "form": Format(name=args.format, compression=args.compression),
+    }
+
+
+def _delimiter(args: argparse.Namespace) -> str:
+    """The character between the cells of a .csv, which may be written as `tab`."""
+    return {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
+
+
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60:,}:{minutes % 60:02d}:{seconds:02d}"
@@ -401,19 +384,6 @@ def _demo(args: argparse.Namespace) -> int:
 
     demo(args.out, minutes=args.minutes, launch=settings_of(Launch, args), quiet=args.quiet)
     return DONE
-
-
-def _asked(args: argparse.Namespace) -> dict[str, Any]:
-    """What `generate` and `plan` take alike."""
-    from textmill.pipeline.output.formats import Format
-    from textmill.pipeline.prompts.reading import InputSettings
-
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(args.delimiter, args.delimiter)
-    return {
-        "settings": settings_of(GenerationSettings, args),
-        "reading": InputSettings(delimiter=delimiter, strict=args.strict),
-        "form": Format(name=args.format, compression=args.compression),
-    }
 
 
 COMMANDS = {

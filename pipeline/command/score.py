@@ -13,9 +13,9 @@ from textmill.model.errors import UsageError
 from textmill.model.prompt import Score
 from textmill.model.text.decoding import decode
 from textmill.model.text.labelled_tables import read_cells, refuse_tables
+from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.api.trained_model import load
 from textmill.pipeline.command.exit_status import DONE
-from textmill.pipeline.command.status_line import status_line
 from textmill.pipeline.files.filesystem import read
 
 _AT_A_TIME = 2048  # texts between two looks at the output

@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textmill.model.text.corpus import built_in_corpus, read_corpus
+from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.augment.edits import AUGMENTERS
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.command.options import WAYS
 from textmill.pipeline.command.parsing import Parser
-from textmill.pipeline.command.status_line import status_line
 
 TOP = parser(COMMANDS)
 

@@ -233,23 +233,8 @@ def _found(model: keras.Model) -> dict[str, np.ndarray]:
     found["output_bias"] = np.zeros(len(embedding), np.float32)
     if bias is not None and _weights_of(bias):
         found["output_bias"] = _weights_of(bias)[0].reshape(-1)
-    if "label_input" in dense:
-        names = [f"label_{kind}_{i}" for i in range(len(lstms)) for kind in "hc"]
-        missing = [name for name in names if name not in dense]
-        if missing:
-            raise TextmillError(_refusal(f"it has a label, and no layer {missing[0]}"))
-        found["context_input"] = dense.pop("label_input")[0]
-        parts = [dense.pop(name) for name in names]
-        found["context_kernel"] = np.concatenate([kernel for kernel, _ in parts], axis=1)
-        found["context_bias"] = np.concatenate([own_bias for _, own_bias in parts])
-    if "clusters" in dense:
-        kernel, found["cluster_bias"] = dense.pop("clusters")
-        found["cluster_kernel"] = kernel.T
-    i = 0
-    while f"tail_{i}_in" in dense and f"tail_{i}_out" in dense:
-        found[f"tail_{i}_in"] = dense.pop(f"tail_{i}_in")[0]
-        found[f"tail_{i}_out"] = dense.pop(f"tail_{i}_out")[0].T
-        i += 1
+    found.update(_labels_taken(dense, len(lstms)))
+    found.update(_adaptive_taken(dense))
     for name, weights in dense.items():
         shape = weights[0].shape
         if shape == (embedding.shape[1], len(embedding)):
@@ -268,6 +253,40 @@ def _found(model: keras.Model) -> dict[str, np.ndarray]:
                 "its training diverged"
             )
     return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def _labels_taken(dense: dict[str, list[np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """Takes the weights of labels out of those of dense layers; nothing if there are none.
+
+    Args:
+        count: of LSTM layers.
+    """
+    if "label_input" not in dense:
+        return {}
+    names = [f"label_{kind}_{i}" for i in range(count) for kind in "hc"]
+    missing = [name for name in names if name not in dense]
+    if missing:
+        raise TextmillError(_refusal(f"it has a label, and no layer {missing[0]}"))
+    parts = [dense.pop(name) for name in names]
+    return {
+        "context_input": dense.pop("label_input")[0],
+        "context_kernel": np.concatenate([kernel for kernel, _ in parts], axis=1),
+        "context_bias": np.concatenate([bias for _, bias in parts]),
+    }
+
+
+def _adaptive_taken(dense: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    """Takes the weights of an adaptive output out of those of dense layers; nothing if none."""
+    found: dict[str, np.ndarray] = {}
+    if "clusters" in dense:
+        kernel, found["cluster_bias"] = dense.pop("clusters")
+        found["cluster_kernel"] = kernel.T
+    i = 0
+    while f"tail_{i}_in" in dense and f"tail_{i}_out" in dense:
+        found[f"tail_{i}_in"] = dense.pop(f"tail_{i}_in")[0]
+        found[f"tail_{i}_out"] = dense.pop(f"tail_{i}_out")[0].T
+        i += 1
+    return found
 
 
 def _weights_of(layer: layers.Layer) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Ite
         UsageError: the data is of another kind, or a row is not a prompt.
     """
     seen: Counter[str] = Counter()
-    for number, item in enumerate(_items(data, column), start=1):
+    for number, item in enumerate(_items(data), start=1):
         if isinstance(item, Prompt):
             yield item
             continue
@@ -71,7 +71,7 @@ def like(data: Any, rows: list[dict[str, Any]]) -> Any:
     return list(rows) if isinstance(data, Sequence) else kind(rows)
 
 
-def _items(data: Any, column: str) -> Iterable[Any]:
+def _items(data: Any) -> Iterable[Any]:
     if isinstance(data, str | Prompt | Mapping):
         return [data]
     rows = rows_from(data)

@@ -96,7 +96,7 @@ class AugmentOptions(TypedDict, total=False):
 def settings_from(kind: type[Settings], options: Mapping[str, Any], **given: Any) -> Settings:
     """Makes settings from those options that have the names of their fields.
 
-    Lists become tuples, and `temperature`, one or several, the field `temperatures`.
+    `temperature`, one or several, is the field `temperatures`.
 
     Args:
         kind: a dataclass.
@@ -107,12 +107,8 @@ def settings_from(kind: type[Settings], options: Mapping[str, Any], **given: Any
         SettingError: a value is not allowed.
     """
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    values = {}
-    for name, value in options.items():
-        if name == "temperature":
-            name, value = "temperatures", value if _is_many(value) else (value,)
-        if name in names:
-            values[name] = tuple(value) if _is_many(value) else value
+    named = {"temperatures" if name == "temperature" else name: options[name] for name in options}
+    values = {name: value for name, value in named.items() if name in names}
     return kind(**{**values, **given})
 
 
@@ -133,7 +129,3 @@ def refuse_unknown(function: Callable[..., Any], options: Mapping[str, Any], kin
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"see help({function.__qualname__})"
             raise UsageError(f"{function.__name__} has no option '{name}'; {hint}")
-
-
-def _is_many(value: Any) -> bool:
-    return not isinstance(value, str | bytes) and hasattr(value, "__iter__")

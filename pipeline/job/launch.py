@@ -25,6 +25,7 @@ class Launch:
     wait: bool = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "runner_flags", tuple(self.runner_flags))
         if self.workers is not None and self.workers < 1:
             raise SettingError("workers", "a whole number of at least 1", self.workers)
 

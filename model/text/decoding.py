@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import Any
 
-from textmill.model.errors import TextmillError, UsageError
+from textmill.model.errors import SettingError, TextmillError
 
 # Byte-order marks. UTF-32's little-endian mark starts with UTF-16's, so it is checked first.
 _BOMS = (
@@ -22,25 +23,20 @@ _BINARY_SHARE = 0.01
 
 
 def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
-    """Decodes bytes: UTF-8 with or without BOM, UTF-16/32 with BOM, or `encoding`.
+    """Decodes bytes: what a byte-order mark says, else `encoding`, else UTF-8.
 
     Raises:
         TextmillError: the bytes are not valid in that encoding (it says where), or are not text.
-        UsageError: there is no encoding of that name.
+        SettingError: there is no encoding of that name.
     """
-    if encoding is None:
-        used = next((name for bom, name in _BOMS if raw.startswith(bom)), None)
-        if used is None:
-            used = "utf-8"
-            _refuse_binary(raw[: 1 << 20].decode("latin-1"), path)
-    else:
-        used = encoding
+    if encoding is not None:
+        check_encoding(encoding)
+    used = encoding_of_mark(raw) or encoding
+    if used is None:
+        used = "utf-8"
+        _refuse_binary(raw[: 1 << 20].decode("latin-1"), path)
     try:
         text = raw.decode(used)
-    except LookupError:
-        raise UsageError(
-            f"--encoding: there is no text encoding '{encoding}'; try utf-8, latin-1 or cp1252"
-        ) from None
     except UnicodeError as error:
         where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise TextmillError(
@@ -49,6 +45,30 @@ def decode(raw: bytes, *, path: str, encoding: str | None = None) -> str:
         ) from None
     _refuse_binary(text, path)
     return text
+
+
+def encoding_of_mark(raw: bytes) -> str | None:
+    """Gives the encoding that a byte-order mark at the beginning of a file says, or None."""
+    return next((name for bom, name in _BOMS if raw.startswith(bom)), None)
+
+
+def is_utf8(encoding: str) -> bool:
+    """Tells whether a name is one of UTF-8's."""
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def check_encoding(name: Any) -> None:
+    """Refuses what is no name of a text encoding.
+
+    Raises:
+        SettingError: it is none.
+    """
+    allowed = "the name of a text encoding, such as utf-8, utf-16-le, latin-1 or cp1252"
+    try:
+        "a".encode(name)  # a codec of bytes, such as hex, refuses this
+        codecs.getincrementaldecoder(name)
+    except (LookupError, TypeError, ValueError):
+        raise SettingError("encoding", allowed, name) from None
 
 
 def clean(text: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.text.decoding import decode
 
 ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 
@@ -72,12 +74,55 @@ def read_cells(
     return _csv_cells(content, path, columns, tabs=ending != ".csv")
 
 
+def refuse_one_json_value(path: str, first_line: str, *, whole: bool = True) -> None:
+    """Refuses a file of JSON Lines that holds one JSON value, over one or several lines.
+
+    Args:
+        path: the file's name.
+        first_line: its first line that is not blank.
+        whole: whether that is all of the line.
+
+    Raises:
+        TextmillError: it begins with a list of objects, or with an object that goes on.
+    """
+    line = first_line.strip().removeprefix("\ufeff")
+    if line != "{" and not line.startswith("["):
+        return
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        if whole and error.pos < len(line):  # a bad line
+            return
+    except (ValueError, RecursionError):
+        return
+    else:
+        if not (isinstance(value, list) and value and all(isinstance(v, dict) for v in value)):
+            return
+    raise TextmillError(
+        f"{path} holds one JSON value, not a JSON object a line; jq turns a list into lines: "
+        "jq -c '.[]' list.json > lines.jsonl"
+    )
+
+
+def separator_of(first_line: str) -> str | None:
+    """Gives the delimiter that Excel's line `sep=;` before a table's header says, or None."""
+    said = _SEPARATOR.fullmatch(first_line.rstrip("\r\n"))
+    return said[1] if said is not None and said[1].isascii() and said[1] != '"' else None
+
+
 def _csv_cells(
     content: str, path: str, columns: Sequence[str], *, tabs: bool
 ) -> Iterator[tuple[str, ...]]:
     csv.field_size_limit(_LONGEST_CELL)
     kind: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
-    reader = csv.reader(io.StringIO(content, newline=""), **kind)
+    lines = io.StringIO(content, newline="")
+    separator = None if tabs else separator_of(lines.readline())
+    above = 0  # lines before the reader's first
+    if separator is None:
+        lines.seek(0)
+    else:
+        kind["delimiter"], above = separator, 1
+    reader = csv.reader(lines, **kind)
     places: list[int] | None = None
     if by_number(path, columns):
         places = [int(column) - 1 for column in columns]
@@ -93,12 +138,11 @@ def _csv_cells(
                 places = [row.index(column) for column in columns]
                 continue
             if len(row) <= max(places):
-                raise TextmillError(
-                    f"{path}:{reader.line_num} has {len(row)} columns, needs {max(places) + 1}"
-                )
+                where = f"{path}:{above + reader.line_num}"
+                raise TextmillError(f"{where} has {len(row)} columns, needs {max(places) + 1}")
             yield tuple(row[place] for place in places)
     except csv.Error as error:
-        raise TextmillError(f"{path}:{reader.line_num} is not valid csv: {error}") from None
+        raise TextmillError(f"{path}:{above + reader.line_num} is not valid csv: {error}") from None
 
 
 def _json_cells(content: str, path: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -106,6 +150,8 @@ def _json_cells(content: str, path: str, columns: Sequence[str]) -> Iterator[tup
     for number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
             continue
+        if first:
+            refuse_one_json_value(path, line)
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:

@@ -43,6 +43,9 @@ def generate(
     compression: str | None = None,
     delimiter: str = ",",
     strict: bool = False,
+    encoding: str | None = None,
+    prompt_column: str = "prompt",
+    id_column: str = "id",
     resume: bool = False,
     workers: int | None = None,
     dataflow: str | None = None,
@@ -65,6 +68,9 @@ def generate(
         compression: `none`, `gzip` or `zstd`; None means zstd for Parquet, none for the others.
         delimiter: the character between the cells of a .csv.
         strict: whether a field of a row that is not the prompt, the id or a setting is an error.
+        encoding: of the prompt files; None means UTF-8, or what a byte-order mark says.
+        prompt_column: the field or column that holds the prompts.
+        id_column: the field or column that holds the ids.
         resume: go on with a run into `out` that was stopped.
         workers: number of local processes; None means one for each core.
         dataflow: run on Dataflow with a preset: `cpu`, `gpu` or `cheap`.
@@ -93,7 +99,10 @@ def generate(
     settings = settings_from(GenerationSettings, options)
     form = Format(name=format, compression=compression)
     launch = Launch(workers=workers, runner_flags=tuple(runner_flags), dataflow=dataflow, wait=wait)
-    reading = InputSettings(delimiter=delimiter, strict=strict)
+    reading = InputSettings(
+        delimiter=delimiter, strict=strict, encoding=encoding, prompt_column=prompt_column,
+        id_column=id_column,
+    )  # fmt: skip
     files = _prompt_files(prompts, os.fspath(out))
     with (
         generation_progress(quiet=quiet) as progress,

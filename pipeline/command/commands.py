@@ -132,8 +132,11 @@ def _generate(args: argparse.Namespace) -> int:
             "--prompts - is read on this machine, and workers elsewhere cannot see it; save the "
             "prompts where they can and name that file"
         )
-    names = ("out", "format", "compression", "strict", "resume", "workers", "dataflow", "wait")
-    given = {name: getattr(args, name) for name in (*names, "runner_flags", "quiet")}
+    names = (
+        "out", "format", "compression", "strict", "encoding", "prompt_column", "id_column",
+        "resume", "workers", "dataflow", "wait", "runner_flags", "quiet",
+    )  # fmt: skip
+    given = {name: getattr(args, name) for name in names}
     with spooled(args.prompts) as prompts:
         outcome = generate(
             args.model,
@@ -330,7 +333,7 @@ def _asked(args: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "settings": settings_of(GenerationSettings, args),
-        "reading": InputSettings(delimiter=_delimiter(args), strict=args.strict),
+        "reading": settings_of(InputSettings, args, delimiter=_delimiter(args)),
         "form": Format(name=args.format, compression=args.compression),
     }
 

@@ -162,6 +162,12 @@ def _files(add: Adder) -> None:
     read = add.group("how prompts are read")
     read("--delimiter", "C", "character between the cells of a .csv; tab for a tab (default: a "
          "comma)", default=",")  # fmt: skip
+    read("--encoding", "NAME", "decode the files from this (default: UTF-8, or what a byte-order "
+         "mark says)")  # fmt: skip
+    read("--prompt-column", "NAME", "take the prompts from this column or field (default: "
+         "%(default)s)", default="prompt")  # fmt: skip
+    read("--id-column", "NAME", "take the ids from this column or field (default: %(default)s)",
+         default="id")  # fmt: skip
     read("--strict", None, "refuse a field or column that is neither prompt, id nor a setting "
          "(default: carry it through)")  # fmt: skip
     written = add.group("how texts are written")

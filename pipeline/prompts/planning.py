@@ -7,8 +7,9 @@ import csv
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,17 @@ import numpy as np
 from textmill.model.errors import TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.model.text.labelled_tables import refuse_one_json_value, separator_of
 from textmill.pipeline.files.filesystem import absolute, find
 from textmill.pipeline.output.columns import Kinds
+from textmill.pipeline.prompts.opening import Input, digest_of, encoding_of
 from textmill.pipeline.prompts.reading import (
     AS_USUAL,
     Form,
-    Input,
     InputSettings,
     ParquetInput,
     csv_fields,
     csv_records,
-    digest_of,
     form_of,
     line_starts,
     records,
@@ -36,10 +37,12 @@ from textmill.pipeline.prompts.rows import (
     BadRow,
     carried,
     json_row,
+    own_names,
     prompt_of,
     table_row,
     text_prompt,
     value_row,
+    with_own_names,
 )
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
@@ -315,29 +318,33 @@ def _scan(
     columns: tuple[str, ...] = ()
     if form.kind == "parquet":
         with ParquetInput(path) as parquet:
-            columns, size = parquet.columns, parquet.rows
-            _check_columns(path, columns, reading)
+            names = _own_columns(path, parquet.columns, reading)
+            columns = tuple(names.values())
             for column, kind in parquet.kinds().items():
-                kinds.declare(column, kind)
-            asked = [column for column in columns if column in _SIZES]
+                kinds.declare(names[column], kind)
+            asked = [column for column in names if names[column] in _SIZES]
             if asked:
-                rows = parquet.records(0, size, asked)
+                rows = parquet.records(0, parquet.rows, asked)
                 marks.add_all((i, *_asks(row, settings)) for i, (row, _) in enumerate(rows))
             else:
-                marks.add(np.arange(size), *_asks({}, settings))
+                for count in parquet.counts(reading.prompt_column):
+                    starts = np.arange(marks.rows, marks.rows + count)
+                    marks.add(starts, *_asks({}, settings))
+            size = marks.rows
+            parquet.check_rows(size)
     else:
-        with Input(path) as file:
+        form = replace(form, encoding=encoding_of(path, reading.encoding))
+        with Input(path, encoding=form.encoding) as file:
             if form.kind == "text":
                 for starts in line_starts(file):
                     marks.add(starts, *_asks({}, settings))
             else:
                 if form.kind == "table":
-                    columns = _header(path, file, form)
-                    if columns:
-                        _check_columns(path, columns, reading)
+                    found, form = _header(path, file, form)
+                    columns = tuple(_own_columns(path, found, reading).values()) if found else ()
                     for column in columns:
                         kinds.declare(column, "text")
-                marks.add_all(_asked(file, form, columns, settings, reading, kinds))
+                marks.add_all(_asked(path, file, form, columns, settings, reading, kinds))
             size = file.position
     return _Scan(
         path, PromptFile(name, size, marks.rows, digest_of(path)), form, columns, marks.offsets,
@@ -346,6 +353,7 @@ def _scan(
 
 
 def _asked(
+    path: str,
     file: Input,
     form: Form,
     columns: tuple[str, ...],
@@ -353,15 +361,26 @@ def _asked(
     reading: InputSettings,
     kinds: Kinds,
 ) -> Iterator[tuple[int, int, int]]:
-    """Gives each record's start, texts and words; also notes the fields of JSON objects."""
-    looks = form.kind == "jsonl" or any(column in _SIZES for column in columns)
+    """Gives each record's start, texts and words; also notes the fields of JSON objects.
+
+    Raises:
+        TextmillError: a .jsonl holds one JSON value, or no object of it has a prompt.
+    """
+    is_json = form.kind == "jsonl"
+    looks = is_json or any(column in _SIZES for column in columns)
     usual = _asks({}, settings)
+    first, lacking = True, _Lacking(reading)
     for start, raw, wrong in records(file, form):
         row: dict[str, Any] = {}
+        if is_json and first and raw.strip():
+            refuse_one_json_value(path, raw.decode("utf-8", "replace"), whole=wrong is None)
+            first = False
         if looks and wrong is None:
             with contextlib.suppress(BadRow):
-                if form.kind == "jsonl":
-                    row = json_row(raw)
+                if is_json:
+                    found = json_row(raw, encoding=form.encoding)
+                    lacking.look(found)
+                    row = with_own_names(found, reading)
                     kinds.learn(carried(row, reading))
                     if row.get("id") is not None:
                         kinds.declare("id", "text")
@@ -369,6 +388,26 @@ def _asked(
                     row = table_row(raw, form=form, columns=columns)
         asks = any(name in row for name in _SIZES)
         yield start, *(_asks(row, settings) if asks else usual)
+    lacking.refuse(path)
+
+
+class _Lacking:
+    """The fields that must be in some object of a file, and are not."""
+
+    def __init__(self, reading: InputSettings):
+        self._reading = reading
+        self._names = wanted_columns(reading)
+        self._first: tuple[str, ...] | None = None
+
+    def look(self, row: Mapping[str, Any]) -> None:
+        if self._first is None:
+            self._first = tuple(row)
+        if self._names:
+            self._names = [name for name in self._names if name not in row]
+
+    def refuse(self, path: str) -> None:
+        if self._first is not None and self._names:
+            raise TextmillError(no_column(path, self._names[0], self._first, self._reading))
 
 
 # Fields of a row that say how much it asks for.
@@ -383,45 +422,81 @@ def _asks(row: Mapping[str, Any], settings: GenerationSettings) -> tuple[int, in
     )
     own = row.get("temperature")
     many = len(own) if isinstance(own, list) else len(settings.temperatures) if own is None else 1
-    if not samples * words > 0:  # NaN too
+    if not (samples > 0 and words > 0):  # NaN too
         return 0, 1
-    # These bounds keep the sums of a billion rows below 2^63.
-    texts = min(samples * many, 1e5)
+    # These bounds keep the sums of a billion rows below 2^63. They come before any product, as an
+    # int of a row may be beyond what a float can be.
+    texts = min(min(samples, 1e5) * many, 1e5)
     return int(texts), max(1, int(texts * min(words, 1e5)))
 
 
-def _header(path: str, file: Input, form: Form) -> tuple[str, ...]:
+def _header(path: str, file: Input, form: Form) -> tuple[tuple[str, ...], Form]:
     """Reads the names in a table's first record; none if the file is empty.
+
+    Also gives the form of what follows, with the delimiter that a line `sep=;` before the header of
+    a .csv says.
 
     Raises:
         TextmillError: the first record is not valid.
     """
     found = next(csv_records(file, form), None)
     if found is None:
-        return ()
+        return (), form
     _, raw, wrong = found
     try:
+        text = raw.decode("utf-8-sig")
+        separator = separator_of(text) if form.quoted else None
+        if separator is not None:
+            form = replace(form, delimiter=separator)
+            found = next(csv_records(file, form), None)
+            if found is None:
+                return (), form
+            _, raw, wrong = found
+            text = raw.decode()
         if wrong is not None:
             raise csv.Error(wrong)
-        return tuple(csv_fields(raw.decode("utf-8-sig"), form))
-    except (UnicodeDecodeError, csv.Error) as error:
+        return tuple(csv_fields(text, form)), form
+    except UnicodeDecodeError:
+        raise TextmillError(
+            f"{path}: the header is not valid {form.encoding or 'UTF-8'}; say what the file is "
+            "with --encoding, such as --encoding latin-1"
+        ) from None
+    except csv.Error as error:
         raise TextmillError(f"{path}: the header is no row of a table: {error}") from None
 
 
-def _check_columns(path: str, columns: Sequence[str], reading: InputSettings) -> None:
-    if "prompt" not in columns:
-        shown = ", ".join(map(repr, columns))[:200]
-        hint = "; --delimiter says what stands between cells" if len(columns) == 1 else ""
-        raise TextmillError(f"{path}: no column named 'prompt'. Found: {shown}{hint}")
+def wanted_columns(reading: InputSettings) -> list[str]:
+    """Names the columns that a file must have: the prompts', and the ids' if one was named."""
+    ids = [] if reading.id_column == "id" else [reading.id_column]
+    return [reading.prompt_column, *ids]
+
+
+def no_column(path: str, name: str, found: Sequence[str], reading: InputSettings) -> str:
+    """Says that a column is not there, and which option names another."""
+    shown = ", ".join(map(repr, found))[:200]
+    option = "--prompt-column" if name == reading.prompt_column else "--id-column"
+    what = "prompts" if name == reading.prompt_column else "ids"
+    hint = f"{option} names the one with the {what}"
+    if len(found) == 1 and re.search(r"[;\t|,]", found[0]):
+        hint = "--delimiter says what stands between cells"
+    return f"{path}: no column named '{name}'. Found: {shown}; {hint}"
+
+
+def _own_columns(path: str, columns: Sequence[str], reading: InputSettings) -> dict[str, str]:
+    """Checks a table's columns; gives their names here by their names in the file."""
+    for name in wanted_columns(reading):
+        if name not in columns:
+            raise TextmillError(no_column(path, name, columns, reading))
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise TextmillError(f"{path}: the column {twice[:100]!r} stands there twice; rename one")
-    unknown = [name for name in columns if name not in FIELDS]
+    unknown = [name for name in own_names(columns, reading).values() if name not in FIELDS]
     if reading.strict and unknown:
         raise TextmillError(
             f"{path}: unknown column {unknown[0][:100]!r}; with --strict only {', '.join(FIELDS)} "
             "are allowed"
         )
+    return own_names(columns, reading)
 
 
 def read_shard(
@@ -474,7 +549,7 @@ def _records(shard: Shard) -> Iterator[tuple[Any, str | None]]:
         with ParquetInput(shard.path) as parquet:
             yield from parquet.records(shard.start, shard.end)
         return
-    with Input(shard.path, start=shard.start) as file:
+    with Input(shard.path, start=shard.start, encoding=shard.form.encoding) as file:
         for _, raw, wrong in records(file, shard.form, shard.end):
             yield raw, wrong
 
@@ -484,11 +559,11 @@ def _prompt(
 ) -> Prompt:
     kind = shard.form.kind
     if kind == "text":
-        return text_prompt(raw, row_id=row_id)
+        return text_prompt(raw, row_id=row_id, encoding=shard.form.encoding)
     if kind == "jsonl":
-        row = json_row(raw)
+        row = with_own_names(json_row(raw, encoding=shard.form.encoding), reading)
     elif kind == "table":
         row = table_row(raw, form=shard.form, columns=shard.columns)
     else:
-        row = value_row(raw)
+        row = value_row(with_own_names(raw, reading))
     return prompt_of(row, row_id=row_id, settings=settings, reading=reading)

@@ -6,29 +6,24 @@ same code, so they agree on every byte, however strange the file is.
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
-import hashlib
 import io
 import re
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.text.decoding import check_encoding
 from textmill.pipeline.files.filesystem import open_read
+from textmill.pipeline.prompts.opening import BLOCK, COMPRESSIONS, Input
 
 # A longer record is rejected; the longest paragraph of a book has a tenth of this.
 MOST_BYTES = 65_536
-BLOCK = 1 << 20
-
-_COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +34,25 @@ class InputSettings:
         delimiter: the character between the cells of a .csv.
         strict: whether a field that is not the prompt, its id or a setting is an error; otherwise
             such a field is copied to the output.
+        encoding: the files' encoding; None means UTF-8, or what a byte-order mark says.
+        prompt_column: the field or column that holds the prompts.
+        id_column: the field or column that holds the ids, which need not be there if it is `id`.
+
+    Raises:
+        SettingError: a value is not allowed.
     """
 
     delimiter: str = ","
     strict: bool = False
+    encoding: str | None = None
+    prompt_column: str = "prompt"
+    id_column: str = "id"
 
     def __post_init__(self) -> None:
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+        if self.prompt_column == self.id_column:
+            raise SettingError("id_column", "another column than the prompts'", self.id_column)
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise SettingError("delimiter", "one character, no quote or line end", self.delimiter)
         if ord(self.delimiter) > 127:
@@ -62,17 +70,19 @@ class Form:
         kind: `text`, `jsonl`, `table` or `parquet`.
         delimiter: the character between the cells of a table.
         quoted: whether a table's cells may be quoted; if not, a quote is a normal character.
+        encoding: what `opening.encoding_of` found.
     """
 
     kind: str
     delimiter: str = ""
     quoted: bool = False
+    encoding: str | None = None
 
 
 def form_of(path: str, settings: InputSettings) -> Form:
     """Finds the form of a file by its name."""
     name = path.lower()
-    for ending in _COMPRESSIONS:
+    for ending in COMPRESSIONS:
         name = name.removesuffix(ending)
     if path.lower().endswith(".parquet"):
         return Form("parquet")
@@ -86,74 +96,6 @@ def form_of(path: str, settings: InputSettings) -> Form:
     if name.endswith(".csv"):
         return Form("table", settings.delimiter, quoted=True)
     return Form("table", "\t") if name.endswith(".tsv") else Form("text")
-
-
-class Input:
-    """A prompt file opened for reading; its name's ending says how it is decompressed.
-
-    Attributes:
-        position: offset of the next byte.
-
-    Raises:
-        TextmillError: it cannot be read, or is not what its ending says.
-    """
-
-    def __init__(self, path: str, *, start: int = 0):
-        self._path, self.position = path, 0
-        self._raw = open_read(path)
-        self._file = _decompressed(path, self._raw)
-        if not self._raw.seekable():
-            raise TextmillError(f"{path} is no file that can be read twice; save it as one first")
-        if self._file is self._raw:
-            self._raw.seek(start)
-            self.position = start
-        while self.position < start and self.read(min(BLOCK, start - self.position)):
-            pass
-
-    def __enter__(self) -> Input:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._raw.close()
-
-    def read(self, size: int) -> bytes:
-        """Reads up to `size` bytes; none at the end of the file."""
-        return self._advance(lambda: self._file.read(size))
-
-    def line(self, limit: int) -> bytes:
-        """Reads up to and including the next newline, at most `limit` bytes."""
-        return self._advance(lambda: self._file.readline(limit))
-
-    def _advance(self, get: Callable[[], bytes]) -> bytes:
-        try:
-            data = get()
-        except (OSError, EOFError, zlib.error, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise TextmillError(f"cannot read {self._path}: {reason}") from None
-        self.position += len(data)
-        return data
-
-
-def digest_of(path: str) -> str:
-    """Gives the SHA-256 of a file, without decompressing it."""
-    digest = hashlib.sha256()
-    with open_read(path) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:
-    if path.lower().endswith(".gz"):
-        return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
-    if path.lower().endswith(".bz2"):
-        return bz2.BZ2File(raw, mode="rb")  # type: ignore[return-value]
-    if path.lower().endswith(".zst"):
-        import pyarrow
-
-        # The zstandard package does not notice that a file is cut off.
-        return io.BufferedReader(pyarrow.CompressedInputStream(raw, "zstd"), BLOCK)
-    return raw
 
 
 def line_starts(file: Input) -> Iterator[np.ndarray]:
@@ -302,7 +244,7 @@ class ParquetInput:
 
         self._path, self._raw = path, open_read(path)
         self._file = self._try(lambda: pyarrow.parquet.ParquetFile(self._raw))
-        self.rows: int = self._file.metadata.num_rows
+        self.rows: int = self._file.metadata.num_rows  # as the footer tells
         self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
 
     def __enter__(self) -> ParquetInput:
@@ -330,6 +272,29 @@ class ParquetInput:
 
         return {field.name: kind(field.type) for field in self._file.schema_arrow}
 
+    def counts(self, column: str) -> Iterator[int]:
+        """Gives numbers of rows, which add up to all rows; reads the cells of one column."""
+        for batch in self._batches(columns=[column]):
+            yield batch.num_rows
+
+    def check_rows(self, found: int) -> None:
+        """Compares the number of rows that were read with what the file tells.
+
+        Raises:
+            TextmillError: it tells of another number, so rows may be lost.
+        """
+        told = {self._file.metadata.num_rows}
+        groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
+        told.add(sum(group.num_rows for group in groups))
+        for i, column in enumerate(self._file.schema):
+            if column.max_repetition_level == 0:  # a value a row, null or not
+                told.add(sum(group.column(i).num_values for group in groups))
+        if told != {found}:
+            other = max(told - {found})
+            raise TextmillError(
+                f"{self._path} is damaged: it tells of {other:,} rows and holds {found:,}"
+            )
+
     def records(
         self, start: int, end: int, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[dict[str, Any], str | None]]:
@@ -345,22 +310,27 @@ class ParquetInput:
             elif at < end:
                 groups.append(i)
             at += rows
-        batches = self._file.iter_batches(
-            1024, row_groups=groups, columns=columns, use_threads=False
-        )
         at = skipped
-        while at < end and (batch := self._try(lambda: next(batches, None))) is not None:
+        for batch in self._batches(row_groups=groups, columns=columns):
             first, last = max(start - at, 0), min(end - at, batch.num_rows)
             if first < last:
                 yield from _rows_of(batch.slice(first, last - first))
             at += batch.num_rows
+            if at >= end:
+                return
+
+    def _batches(self, **which: Any) -> Iterator[Any]:
+        batches = self._try(lambda: self._file.iter_batches(1024, use_threads=False, **which))
+        while (batch := self._try(lambda: next(batches, None))) is not None:
+            yield batch
 
     def _try(self, get: Callable[[], Any]) -> Any:
         import pyarrow
 
         try:
             return get()
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
+        # An int of a damaged footer may be beyond what it is computed with.
+        except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             reason = str(error).split("\n")[0]
             raise TextmillError(f"cannot read {self._path}: {reason}") from None
 

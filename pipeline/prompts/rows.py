@@ -44,22 +44,22 @@ def reason_class(reason: str) -> str:
     return re.split(r": |\. (?:Received|Found)| at (?:byte|character) ", reason, maxsplit=1)[0]
 
 
-def text_prompt(raw: bytes, *, row_id: str) -> Prompt:
-    """Makes a prompt of a line.
+def text_prompt(raw: bytes, *, row_id: str, encoding: str | None = None) -> Prompt:
+    """Makes a prompt of a line of a file, whose encoding is that of its `Form`.
 
     Raises:
-        BadRow: the line is blank or not valid UTF-8.
+        BadRow: the line is blank, not valid in its encoding, or no text.
     """
-    return Prompt(row_id, _not_blank(_decoded(raw)), row=row_id)
+    return Prompt(row_id, _written(_decoded(raw, encoding)), row=row_id)
 
 
-def json_row(raw: bytes) -> dict[str, Any]:
+def json_row(raw: bytes, *, encoding: str | None = None) -> dict[str, Any]:
     """Reads a line as a JSON object.
 
     Raises:
         BadRow: it is not one.
     """
-    text = _decoded(raw)
+    text = _decoded(raw, encoding)
     if not text.strip():
         raise BadRow("empty")
     try:
@@ -78,7 +78,7 @@ def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, An
         BadRow: the record does not fit the columns, or a setting is not a number.
     """
     try:
-        cells = csv_fields(_decoded(raw), form)
+        cells = csv_fields(_decoded(raw, form.encoding), form)
     except csv.Error as error:
         raise BadRow(f"not valid csv: {error}") from None
     if len(cells) != len(columns):
@@ -142,6 +142,30 @@ def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dic
     return {name: _within_64_bits(value) for name, value in extra.items()}
 
 
+def own_names(names: Sequence[str], reading: InputSettings) -> dict[str, str]:
+    """Gives the names that a row's fields have here, by the names in the file.
+
+    The prompt's and the id's columns become `prompt` and `id`. Another field with one of these
+    names is copied to the output with `input_` before its name.
+    """
+    own = {reading.prompt_column: "prompt", reading.id_column: "id"}
+    taken = {*names, "prompt", "id"}
+    for name in ("prompt", "id"):
+        if name in names and name not in own:
+            own[name] = f"input_{name}"
+            while own[name] in taken:
+                own[name] = f"input_{own[name]}"
+    return {name: own.get(name, name) for name in names}
+
+
+def with_own_names(row: dict[str, Any], reading: InputSettings) -> dict[str, Any]:
+    """Gives a row with the names of `own_names`."""
+    if reading.prompt_column == "prompt" and reading.id_column == "id":
+        return row
+    names = own_names(tuple(row), reading)
+    return {names[name]: value for name, value in row.items()}
+
+
 def prompt_of(
     row: Mapping[str, Any],
     *,
@@ -164,7 +188,8 @@ def prompt_of(
     extra = carried(row, reading)
     if "prompt" not in row:
         found = f". Found: {_shown(', '.join(map(str, row)))}" if row else ""
-        raise BadRow(f"no field 'prompt'{found}")
+        wanted = "prompt" if reading is None else reading.prompt_column
+        raise BadRow(f"no field '{wanted}'{found}")
     own = {name: row[name] for name in SETTINGS if name in row}
     if "temperature" in own:
         value = own.pop("temperature")
@@ -200,7 +225,7 @@ def checked(prompt: Prompt) -> Prompt:
     _whole_unicode(prompt.text)
     if len(prompt.text.encode()) > MOST_BYTES:
         raise BadRow(f"longer than {MOST_BYTES:,} bytes")
-    _not_blank(prompt.text)
+    _written(prompt.text)
     return prompt
 
 
@@ -254,16 +279,19 @@ def _no_constant(name: str) -> NoReturn:
 _JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
-def _decoded(raw: bytes) -> str:
+def _decoded(raw: bytes, encoding: str | None = None) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRow(f"not valid UTF-8 at byte {error.start}") from None
+        where = f"UTF-8 at byte {error.start}" if encoding is None else encoding
+        raise BadRow(f"not valid {where}; --encoding says what a file is") from None
 
 
-def _not_blank(text: str) -> str:
+def _written(text: str) -> str:
     if not text.strip(_BLANK):
         raise BadRow("empty")
+    if "\0" in text:
+        raise BadRow("a NUL character; if the file is UTF-16, say --encoding utf-16-le")
     return text
 
 

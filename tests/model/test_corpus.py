@@ -42,7 +42,7 @@ def test_invalid_bytes_name_file_offset_and_option():
 
 @pytest.mark.parametrize("name", ["no-such-code", "hex", "base64"])
 def test_unknown_encoding(name):
-    with pytest.raises(UsageError, match="--encoding"):
+    with pytest.raises(UsageError, match="encoding must be the name of a text encoding"):
         decode(b"616263", path="x", encoding=name)
 
 
@@ -193,7 +193,9 @@ def test_a_table_without_labels(tmp_path):
         ("a.csv", "text,label\nonly\n", "a.csv:2 has 1 columns"),
         ("a.jsonl", '{"text": 1}\n', "a.jsonl:1: no column named 'label'. Found: 'text'"),
         ("a.jsonl", "[]\n", "a.jsonl:1 is no JSON object"),
-        ("a.jsonl", "{\n", "a.jsonl:1 is not valid JSON"),
+        ("a.jsonl", "{\n", "a.jsonl holds one JSON value, not a JSON object a line"),
+        ("a.jsonl", '[\n{"text": 1}]\n', "a.jsonl holds one JSON value"),
+        ("a.jsonl", '{"text": 1\n', "a.jsonl:1 is not valid JSON"),
         ("a.jsonl", "[" * 99999 + "\n", "a.jsonl:1 is not valid JSON"),
         ("a.jsonl", "9" * 9999 + "\n", "a.jsonl:1 is not valid JSON"),
         ("a.txt", "x\n", "no table of a known kind"),

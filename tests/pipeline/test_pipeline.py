@@ -103,7 +103,7 @@ def test_every_row_is_accounted_for(output):
     assert [row["line"] for row in rejected] == [i + 1 for i in range(140) if i % 7 in (2, 4)]
     assert collections.Counter(row["reason"] for row in rejected) == {
         "empty": 20,
-        "not valid UTF-8 at byte 0": 20,
+        "not valid UTF-8 at byte 0; --encoding says what a file is": 20,
     }
     ids = [row["id"] for row in records(out)]
     assert len(set(ids)) == 400

@@ -11,6 +11,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.network.directory import SavedModel, check_free, load_model, save_model
 from textmill.model.pages.model_card import model_card
 from textmill.model.settings import LEVELS, MODES, check_choice
+from textmill.model.text.corpus import check_regular
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
 # What `textmill evaluate` asks of the record of a training, where nothing is known.
@@ -102,6 +103,7 @@ def _vocabulary(given: Words, level: str | None) -> tuple[Vocabulary, SavedModel
         if path.is_dir():
             model = load_model(path)
             return model.vocabulary, model
+        check_regular(given)
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,11 @@ from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import AUTO
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
-from textmill.model.text.labelled_tables import read_cells, refuse_tables
+from textmill.model.text.labelled_tables import read_cells, refuse_tables, table_ending
+
+# As labels: those of fastText's files, `__label__sport the text`, one or several on each line.
+FASTTEXT = "fasttext"
+_LABEL = "__label__"
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class CorpusSettings:
         unwrap: whether the lines of a paragraph are joined (`stream` mode).
         text: the column of a table that holds the texts, by name or by number. None means plain
             text, or the column `text` if `labels` is given.
-        labels: the column of a table that holds the labels; None means no labels.
+        labels: the column of a table that holds the labels; `fasttext` for files of fastText; None
+            means no labels.
 
     Raises:
         UsageError: a table is given without a column, or in `stream` mode.
@@ -69,14 +75,20 @@ class CorpusSettings:
     def __post_init__(self) -> None:
         paths = [self.paths] if isinstance(self.paths, str | os.PathLike) else self.paths
         object.__setattr__(self, "paths", tuple(map(os.fspath, paths)))
-        if self.text is None and self.labels is not None:
+        if self.text is None and self.labels is not None and not self._is_fasttext:
             object.__setattr__(self, "text", "text")
         if self.text is None:
             refuse_tables(self.paths, options="--text, or also --label")
-        elif self.mode == "stream":
+        rows = self.text is not None or self._is_fasttext
+        if rows and self.mode == "stream":
             raise UsageError("tables need --mode lines: each row is a text of its own")
         if self.mode == AUTO:
-            object.__setattr__(self, "mode", "stream" if self.text is None else "lines")
+            object.__setattr__(self, "mode", "lines" if rows else "stream")
+
+    @property
+    def _is_fasttext(self) -> bool:
+        tables = any(table_ending(path) for path in self.paths)
+        return self.labels == FASTTEXT and self.text is None and not tables
 
     def read(self) -> Corpus:
         """Reads the corpus."""
@@ -84,6 +96,8 @@ class CorpusSettings:
             return built_in_corpus()
         if self.text is not None:
             return read_table(self.paths, text=self.text, label=self.labels, encoding=self.encoding)
+        if self._is_fasttext:
+            return read_fasttext(self.paths, encoding=self.encoding)
         return read_corpus(self.paths, mode=self.mode, encoding=self.encoding, unwrap=self.unwrap)
 
 
@@ -113,6 +127,7 @@ def read_corpus(
         raw = _read_bytes(path)
         sources.append(_source(path, raw))
         text = strip_gutenberg(clean(decode(raw, path=path, encoding=encoding)))
+        _refuse_fasttext(path, text)
         if mode == "lines":
             texts += [line.strip() for line in text.split("\n") if line.strip()]
         elif unwrap:
@@ -122,6 +137,32 @@ def read_corpus(
             texts += [line.strip() for line in text.removesuffix("\n").split("\n")]
     _refuse_empty(texts, paths)
     return Corpus(texts, tuple(sources))
+
+
+def read_fasttext(paths: Sequence[str], *, encoding: str | None = None) -> Corpus:
+    """Reads files as fastText has them: a text a line, with words `__label__NAME` for its labels.
+
+    A line with several labels gives its text once for each.
+
+    Raises:
+        TextmillError: as in `read_corpus`.
+    """
+    texts, labels, sources, skipped = [], [], [], 0
+    for path in find_files(paths):
+        raw = _read_bytes(path)
+        sources.append(_source(path, raw))
+        for line in clean(decode(raw, path=path, encoding=encoding)).split("\n"):
+            words = line.split()
+            own = [word.removeprefix(_LABEL) for word in words if word.startswith(_LABEL)]
+            text = " ".join(word for word in words if not word.startswith(_LABEL))
+            if text and any(own):
+                named = list(dict.fromkeys(filter(None, own)))
+                texts += [text] * len(named)
+                labels += named
+            else:
+                skipped += bool(words)
+    _refuse_empty(texts, paths)
+    return Corpus(texts, tuple(sources), labels, skipped)
 
 
 def read_table(
@@ -180,14 +221,16 @@ def find_files(patterns: Sequence[str]) -> list[str]:
     """Finds the files for paths and glob patterns, in order, each file once.
 
     Raises:
-        TextmillError: a path does not exist, or is a folder.
+        TextmillError: a path does not exist, is a folder, or is no regular file.
     """
     found: dict[str, str] = {}  # by absolute path, because a file may be named in two ways
     for pattern in patterns:
         if os.path.isdir(pattern):
             raise TextmillError(f"{pattern} is a folder; name its files, such as '{pattern}/*.txt'")
         matches = [pattern]
-        if not os.path.exists(pattern):
+        if os.path.exists(pattern):
+            check_regular(pattern)
+        else:
             matches = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
         if not matches and glob.has_magic(pattern):
             raise TextmillError(f"no file matches '{pattern}'; check the pattern and the folder")
@@ -209,7 +252,36 @@ def _as_text(cell: object) -> str:
     return "" if cell is None else str(cell).encode("utf-8", "replace").decode()
 
 
+def check_regular(path: str) -> None:
+    """Refuses what is there and is no file: a pipe may never end, and a device may have no end.
+
+    Raises:
+        TextmillError: it is a pipe, a device or a socket.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # opening it tells why
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise TextmillError(
+            f"{path} is no regular file but a pipe, a device or a socket; save what it gives as a "
+            "file and name that"
+        )
+
+
+def _refuse_fasttext(path: str, text: str) -> None:
+    if _LABEL not in text[: 1 << 16]:
+        return
+    lines = [line for line in text[: 1 << 16].split("\n") if line.strip()]
+    if sum(line.lstrip().startswith(_LABEL) for line in lines) * 2 > len(lines):
+        raise UsageError(
+            f"{path} holds labels as fastText writes them, such as {lines[0].split()[0][:50]}; "
+            "train --label fasttext reads them as labels"
+        )
+
+
 def _read_bytes(path: str) -> bytes:
+    check_regular(path)
     try:
         with open(path, "rb") as file:
             return file.read()

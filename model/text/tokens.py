@@ -12,7 +12,8 @@ text itself is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 MARK = "■"
@@ -33,6 +34,36 @@ _TONES = r"[\x{FE0F}\x{1F3FB}-\x{1F3FF}\x{20E3}]*"
 _EMOJI = rf"(?:[\x{{1F1E6}}-\x{{1F1FF}}]{{2}}|\p{{So}}{_TONES}(?:\x{{200D}}\p{{So}}{_TONES})*)"
 _PUNCTUATION = rf"(?:{ESCAPE}[01]|\.+|-+|=+|\*+|_+|~+|#+|{_EMOJI}|[^\s\p{{Z}}\p{{Cc}}])"
 _TOKEN = rf"(?:{_WORD}|{_PUNCTUATION})"
+
+
+_LONG = 1024  # characters of a piece
+# Punctuation that no longer token holds, behind what is neither white space nor dropped: a token
+# of its own begins there, joined to the one before it.
+_JOINED = re.compile(
+    r"""(?<=[^\s\x00-\x1f\x7f-\x9f\ufeff\u200b])[!?,;:()\[\]{}"“”„«»。、，！？；：「」…،؟]"""
+)
+
+
+def pieces(text: str, level: str) -> Iterator[tuple[str, bool]]:
+    """Cuts a long text where no token is cut, because its tokens cost memory all at once.
+
+    Gives each piece, and whether its first token is joined to what is before it.
+    """
+    start, joined = 0, False
+    while len(text) - start > _LONG:
+        at = text.rfind(" ", start + 1, start + _LONG)
+        if at < 0 and level != "whitespace":
+            found = list(_JOINED.finditer(text, start + 1, start + _LONG))
+            at = found[-1].start() if found else -1
+        if at < 0:  # a long run: up to the next place, or the end
+            ahead = [text.find(" ", start + _LONG)]
+            if level != "whitespace" and (next_one := _JOINED.search(text, start + _LONG)):
+                ahead.append(next_one.start())
+            at = min((place for place in ahead if place >= 0), default=len(text))
+        yield text[start:at], joined
+        start, joined = at, at < len(text) and text[at] != " "
+    if start < len(text) or start == 0:
+        yield text[start:], joined
 
 
 def tokenize(texts: Any, level: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from textmill.model.errors import TextmillError
 from textmill.model.settings import LEVELS, VocabularySettings
-from textmill.model.text.tokens import MARK, join, surface, tokenize
+from textmill.model.text.tokens import MARK, join, pieces, surface, tokenize
 
 PAD, UNKNOWN, EOS = 0, 1, 2
 RESERVED = ("<pad>", "<unk>", "<eos>")
@@ -38,17 +38,35 @@ class TokenizedTexts:
 def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
     """Tokenises a corpus with tf.data; memory holds the ids and each distinct word once."""
     known: dict[bytes, int] = {}
-    ids, lengths = [], []
-    for flat, row_lengths in _token_batches(texts, level):
-        distinct, inverse = np.unique(flat.astype(object), return_inverse=True)
+    cut = [list(pieces(text, level)) for text in texts]
+    rows = [piece for text in cut for piece, _ in text]
+    joined = np.array([is_joined for text in cut for _, is_joined in text], bool)
+    ids, lengths, done = [], [], 0
+    for flat, row_lengths in _token_batches(rows, level):
+        flat = flat.astype(object)
+        if level == "word":
+            # A piece that is joined begins with punctuation, whose mark stands on its left.
+            starts = np.cumsum(row_lengths) - row_lengths
+            for at in starts[joined[done : done + len(row_lengths)]]:
+                flat[at] = MARK.encode() + flat[at]
+        distinct, inverse = np.unique(flat, return_inverse=True)
         mapped = np.fromiter((known.setdefault(w, len(known)) for w in distinct), np.int32)
         ids.append(mapped[inverse] if len(flat) else np.zeros(0, np.int32))
         lengths.append(row_lengths)
+        done += len(row_lengths)
+    owners = np.repeat(np.arange(len(texts)), [len(text) for text in cut])
     return TokenizedTexts(
         ids=np.concatenate(ids),
-        lengths=np.concatenate(lengths).astype(np.int64),
+        lengths=_summed(np.concatenate(lengths), owners, len(texts)),
         words=[word.decode() for word in known],
     )
+
+
+def _summed(lengths: np.ndarray, owners: np.ndarray, count: int) -> np.ndarray:
+    """Adds up the lengths of each text's pieces, int64 [count]."""
+    total = np.zeros(count, np.int64)
+    np.add.at(total, owners, lengths)
+    return total
 
 
 def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -31,7 +31,8 @@ def _train(add: Adder) -> None:
     read("--text", "COLUMN", "take the texts from this column of a table, by name or number "
          "(default: text, if --label is given)")  # fmt: skip
     read("--label", "COLUMN", "take a label for each text from this column of a table, by name or "
-         "number (default: no labels)", dest="labels")  # fmt: skip
+         "number; fasttext reads files with __label__ marks (default: no labels)",
+         dest="labels")  # fmt: skip
     read("--labels", "COLUMN", argparse.SUPPRESS)  # the name of --label before
     read("--encoding", "NAME", "decode the files from this (default: UTF-8, or what a byte-order "
          "mark says)")  # fmt: skip

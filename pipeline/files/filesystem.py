@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from textmill.model.errors import TextmillError
-from textmill.model.text.corpus import find_files
+from textmill.model.text.corpus import check_regular, find_files
 from textmill.pipeline.files.error_causes import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
@@ -54,6 +54,7 @@ def open_read(path: str) -> BinaryIO:
             from apache_beam.io.filesystem import CompressionTypes
 
             return _beam().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        check_regular(path)
         return open(path, "rb")
 
 

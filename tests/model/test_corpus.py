@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.text.corpus import (
+    CorpusSettings,
     built_in_corpus,
     find_files,
     read_corpus,
@@ -17,6 +19,7 @@ from textmill.model.text.corpus import (
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
 from textmill.model.text.labelled_tables import refuse_tables
+from textmill.pipeline.files import filesystem
 
 BOOK = "Chapter I\n\nIt was a dark night.\nIt rained.\n\nThe end of it."
 
@@ -125,6 +128,48 @@ def test_files_and_patterns(tmp_path):
         find_files([str(tmp_path / "c.txt")])
     with pytest.raises(TextmillError, match="is a folder"):
         find_files([str(tmp_path)])
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe.txt", tmp_path / "zero.txt", "/dev/zero"):
+        with pytest.raises(TextmillError, match="is no regular file but a pipe, a device"):
+            read_corpus([str(path)], mode="stream")
+        for read in (filesystem.read, filesystem.open_read, lambda name: filesystem.find([name])):
+            with pytest.raises(TextmillError, match="is no regular file but a pipe, a device"):
+                read(str(path))
+    with pytest.raises(TextmillError, match="no file matches"):
+        find_files([str(tmp_path / "*.txt")])
+
+
+FASTTEXT = (
+    "__label__pos this is good\n\n__label__neg bad __label__ this\n__label__pos\nno label\n"
+    "__label__a __label__b __label__a both\n"
+)
+
+
+def test_fasttext(tmp_path):
+    path = tmp_path / "f.txt"
+    path.write_text(FASTTEXT)
+    settings = CorpusSettings(paths=(str(path),), labels="fasttext")
+    assert settings.mode == "lines"
+    corpus = settings.read()
+    assert corpus.texts == ["this is good", "bad this", "both", "both"]
+    assert corpus.labels == ["pos", "neg", "a", "b"]
+    assert corpus.skipped == 2
+    for mode in ("stream", "lines"):
+        with pytest.raises(
+            UsageError, match=r"f\.txt holds labels .* --label fasttext"
+        ):
+            CorpusSettings(paths=(str(path),), mode=mode).read()
+    with pytest.raises(UsageError, match="--mode lines"):
+        CorpusSettings(paths=(str(path),), labels="fasttext", mode="stream")
+    path.write_text("A line of fastText is\n__label__pos good\nwhere __label__ is a mark.\n")
+    assert len(read_corpus([str(path)], mode="lines").texts) == 3
+    table = tmp_path / "t.csv"  # where it is the name of a column
+    table.write_text("text,fasttext\na,x\n")
+    assert CorpusSettings(paths=(str(table),), labels="fasttext").read().labels == ["x"]
 
 
 def test_empty_corpus(tmp_path):

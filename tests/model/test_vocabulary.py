@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textmill.model.errors import SettingError, TextmillError
-from textmill.model.settings import VocabularySettings
+from textmill.model.settings import LEVELS, VocabularySettings
+from textmill.model.text import tokens as tokens_module
+from textmill.model.text.decoding import clean
 from textmill.model.text.tokens import ESCAPE, MARK, join, tokenize
 from textmill.model.text.vocabulary import EOS, PAD, RESERVED, UNKNOWN, Vocabulary, tokenize_texts
 
@@ -201,3 +203,33 @@ def test_settings_are_checked():
         VocabularySettings(level="letters")
     with pytest.raises(SettingError, match="min_count"):
         VocabularySettings(min_count=0)
+
+
+ODD = st.text(
+    st.sampled_from(list("ab é日本ก ■⁜.-=!?,“”'’\u200b\ufeff\u0301\u00ad\x07\u2028😀\u200d0"))
+    | st.characters(codec="utf-8"),
+    max_size=60,
+)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(ODD, min_size=20, max_size=60), st.integers(1, 9))
+def test_a_text_in_pieces_gives_the_tokens_of_the_whole(texts, long):
+    texts = [clean(text) for text in texts]
+    for level in LEVELS:
+        with pytest.MonkeyPatch.context() as patch:
+            whole = tokenize_texts(texts, level)
+            patch.setattr(tokens_module, "_LONG", long)
+            found = tokenize_texts(texts, level)
+            cut = [list(tokens_module.pieces(text, level)) for text in texts]
+        assert ["".join(piece for piece, _ in text) for text in cut] == texts
+        assert found.lengths.tolist() == whole.lengths.tolist()
+        assert [found.words[i] for i in found.ids] == [whole.words[i] for i in whole.ids]
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [("word " * 90_000, 1100), ("ab,cd" * 90_000, 1100), ("日本、" * 90_000, 1100)],
+)
+def test_pieces_are_short(text, most):
+    assert max(len(piece) for piece, _ in tokens_module.pieces(text, "word")) < most

@@ -159,9 +159,7 @@ def test_fasttext(tmp_path):
     assert corpus.labels == ["pos", "neg", "a", "b"]
     assert corpus.skipped == 2
     for mode in ("stream", "lines"):
-        with pytest.raises(
-            UsageError, match=r"f\.txt holds labels .* --label fasttext"
-        ):
+        with pytest.raises(UsageError, match=r"f\.txt holds labels .* --label fasttext"):
             CorpusSettings(paths=(str(path),), mode=mode).read()
     with pytest.raises(UsageError, match="--mode lines"):
         CorpusSettings(paths=(str(path),), labels="fasttext", mode="stream")

@@ -34,12 +34,14 @@ class Corpus:
         sources: the files that were read.
         labels: one label for each text, or None.
         skipped: number of table rows left out because their text or label was empty.
+        notes: what the user should know of the files, a line each.
     """
 
     texts: list[str]
     sources: tuple[Source, ...]
     labels: list[str] | None = None
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +110,13 @@ def read_corpus(
             are empty.
     """
     texts: list[str] = []
-    sources = []
+    sources, notes = [], []
     for path in find_files(paths):
         raw = _read_bytes(path)
         sources.append(_source(path, raw))
-        text = strip_gutenberg(clean(decode(raw, path=path, encoding=encoding)))
+        text, note = strip_gutenberg(clean(decode(raw, path=path, encoding=encoding)))
+        if note is not None:
+            notes.append(f"{path}: {note}")
         if mode == "lines":
             texts += [line.strip() for line in text.split("\n") if line.strip()]
         elif unwrap:
@@ -121,7 +125,7 @@ def read_corpus(
             # The last line end closes the last line and does not open another one.
             texts += [line.strip() for line in text.removesuffix("\n").split("\n")]
     _refuse_empty(texts, paths)
-    return Corpus(texts, tuple(sources))
+    return Corpus(texts, tuple(sources), notes=tuple(notes))
 
 
 def read_table(

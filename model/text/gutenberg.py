@@ -45,7 +45,7 @@ _CLOSING = re.compile(
 # What the project's headers and licences say soon after their begin.
 _OWN = re.compile(
     r"""^[ \t*]*(?:this[ ]is[ ])?(?:the[ ])?project[ ]gutenberg(?:[’']s\b|[ ]e-?(?:text|book)\b)
-      | copyright\s+laws\s+are\s+changing
+      | copyright\s+laws\s+are\s+changing\s+all\s+over
       | first\s+thing\s+seen\s+when
       | this\s+e-?book\s+is\s+for\s+the\s+use\s+of\s+anyone
       | updated\s+editions\s+will\s+replace
@@ -54,7 +54,10 @@ _OWN = re.compile(
       | small\s+print!"\s+statement\s+here""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_HEADER_SIGN = re.compile(r"first\s+thing\s+seen\s+when|copyright\s+laws\s+are\s+changing", re.I)
+_HEADER_SIGN = re.compile(
+    r"first\s+thing\s+seen\s+when|copyright\s+laws\s+are\s+changing\s+all\s+over", re.IGNORECASE
+)
+_NAME = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _HEADER = re.compile(
     r"""[\W_]{0,80}(?:
         (?:this[ ]is[ ])?(?:the[ ])?project[ ]gutenberg
@@ -77,7 +80,7 @@ _CREDIT = re.compile(
         (?:produced|prepared|created|transcribed|scanned|digiti[sz]ed|proof(?:ed|read)|typed)\b
         .{0,80}?\b(?:by|from)\s+
         (?:the\s+(?-i:[A-Z]|\d{4})|an?\s+(?:anonymous|volunteer|project|pg)\b
-          |(?!(?:the|an?|my|his|her|our|their|its|this|that|these|those|all|some|such|what
+          |(?!(?-i:the|an?|my|his|her|our|their|its|this|that|these|those|all|some|such|what
                 |long|means)\b)\w)
       | (?:additional[ ])?(?:editing|proofreading|corrections)[ ]by\s+(?-i:[A-Z])
       | note:\s+(?:project[ ]gutenberg\s+(?:also\s+)?has|images\s+of\s+the\s+original)
@@ -250,11 +253,12 @@ def _lost(text: str, books: list[_Stretch]) -> int:
 
 def _behind_header(text: str, part: _Stretch) -> int:
     """Skips the paragraphs of a header that no marker closes, if they say that they are one."""
-    begin, sign = part.begin, False
-    while (found := _paragraph(text, begin, part.end)) and _matches(_HEADER, text, found):
+    end, named, sign = part.begin, False, False
+    while (found := _paragraph(text, end, part.end)) and _HEADER.match(text, *found):
+        named = named or _NAME.search(text, *found) is not None
         sign = sign or _HEADER_SIGN.search(text, *found) is not None
-        begin = found.end
-    return begin if sign else part.begin
+        end = found.end
+    return end if named and sign else part.begin
 
 
 def _behind_credits(text: str, part: _Stretch) -> int:
@@ -272,7 +276,7 @@ def _credit(text: str, paragraph: _Stretch, end: int) -> int:
     """Finds where the credit or note ends that begins with a paragraph; 0 if that is none."""
     if paragraph.end - paragraph.begin > 3000:  # a book without blank lines
         return 0
-    if _matches(_CREDIT, text, paragraph):
+    if _CREDIT.match(text, *paragraph):
         return paragraph.end
     note = _NOTE.match(text, *paragraph)
     if note is None:
@@ -317,7 +321,3 @@ def _paragraph(text: str, begin: int, end: int) -> _Stretch | None:
         return None
     blank = _BLANK_LINE.search(text, begin, end)
     return _Stretch(begin, blank.start() if blank else end)
-
-
-def _matches(pattern: re.Pattern[str], text: str, part: _Stretch) -> bool:
-    return pattern.match(text, *part) is not None

@@ -18,6 +18,7 @@ DOUBT = (
 )
 
 _LONGEST_OWN = 40_000  # letters: a licence is at most 20,000, and a header may follow it
+_LONGEST_NOTE = 3000  # a longer paragraph is a book without blank lines
 
 # A title may go on in the next lines, but not behind a blank one. Some markers lack the space.
 _MARKER = re.compile(
@@ -67,7 +68,8 @@ _HEADER = re.compile(
       | these[ ]e-?(?:books|texts) | we[ ]need[ ]your[ ]donations | \d+[ ]in[ ]our[ ]series
       | most[ ]recently[ ]updated | date[ ]last[ ]updated | yes,[ ]we[ ]are[ ]more[ ]than
       | this[ ]file[ ]was[ ](?:first|last)
-      | (?:title|author|editor|translator|illustrator|edition|language|credits
+      | (?:title|subtitle|author|editor|translator|illustrator|contributor|commentator|compiler
+          |edition|language|credits
           |(?:official[ ])?release[ ]date|posting[ ]date|first[ ]posted|last[ ]updated
           |character[ ]set(?:[ ]encoding)?)[ ]?:
     )""",
@@ -274,7 +276,7 @@ def _behind_credits(text: str, part: _Stretch) -> int:
 
 def _credit(text: str, paragraph: _Stretch, end: int) -> int:
     """Finds where the credit or note ends that begins with a paragraph; 0 if that is none."""
-    if paragraph.end - paragraph.begin > 3000:  # a book without blank lines
+    if paragraph.end - paragraph.begin > _LONGEST_NOTE:
         return 0
     if _CREDIT.match(text, *paragraph):
         return paragraph.end
@@ -285,7 +287,8 @@ def _credit(text: str, paragraph: _Stretch, end: int) -> int:
         return _bracketed(text, paragraph.begin, end)
     last = paragraph
     if note.end() == paragraph.end:  # a title alone: the note follows
-        last = _paragraph(text, paragraph.end, end) or paragraph
+        below = _paragraph(text, paragraph.end, end)
+        last = below if below and below.end - below.begin <= _LONGEST_NOTE else paragraph
     if note["unsure"] and not _NOTE_WORD.search(text, *last):
         return 0
     while (after := _paragraph(text, last.end, end)) and _goes_on(text, last, after):
@@ -298,7 +301,7 @@ def _goes_on(text: str, note: _Stretch, after: _Stretch) -> bool:
 
     One blank line is between the paragraphs of a note; two or more end it.
     """
-    if text.count("\n", note.end, after.begin) > 2 or after.end - after.begin > 3000:
+    if text.count("\n", note.end, after.begin) > 2 or after.end - after.begin > _LONGEST_NOTE:
         return False
     indented = all(text[part.begin - 1] in " \t" for part in (note, after))
     return indented or _NOTE_WORD.search(text, *after) is not None

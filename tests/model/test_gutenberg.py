@@ -200,6 +200,7 @@ def end(form: str) -> str:
 
 
 THIS, THE = "THIS PROJECT GUTENBERG EBOOK THE LAMP", "THE PROJECT GUTENBERG EBOOK THE LAMP"
+COMMA = "THE PROJECT GUTENBERG EBOOK, THE LAMP"
 
 FORMS = {
     "1991": (TOP_1991 + NEWSLETTER + PRINT_BODY + PRINT_1991, ""),
@@ -230,10 +231,8 @@ FORMS = {
         "\n\nThe legal small print\n\n*END THE SMALL PRINT!\n",
     ),
     "2003": (
-        TOP_2003
-        + start(f"{THE[:30]}, THE LAMP")
-        + "\n\n(Additional editing by A. Volunteer)\n\n\n",
-        end(f"{THE[:30]}, THE LAMP") + BOTTOM_2003,
+        TOP_2003 + start(COMMA) + "\n\n(Additional editing by A. Volunteer)\n\n\n",
+        end(COMMA) + BOTTOM_2003,
     ),
     "2004, two closings": (
         TOP_2003 + "***START OF THE PROJECT GUTENBERG EBOOK THE LAMP***" + CREDIT,
@@ -395,6 +394,11 @@ def test_english_fronts(front):
 def test_what_the_book_itself_begins_with(begin):
     text = f"{TOP_2025}{start(THE)}{begin}\n\n{BOOK}{end(THE)}{LICENCE}"
     assert strip_gutenberg(text).text == f"{begin}\n\n{BOOK}"
+
+
+def test_a_note_eats_no_book_without_blank_lines():
+    book = "Transcriber's notes\n\n" + "A line of the book.\n" * 300
+    assert strip_gutenberg(f"{start(THE)}{book}{end(THE)}").text.count("A line") == 300
 
 
 def test_credits_inside_the_book_stay():

@@ -1,8 +1,8 @@
 """Removes what Project Gutenberg puts around a book.
 
-The project's files have had many forms since 1991. Lines of stars mark a book's begin and end in
-newer files. Older ones have a licence, the small print: in front of the book until 2001, behind it
-from 2002 to 2004.
+The project's files have had many forms since 1991. In newer files, lines of stars mark where the
+book begins and ends. Older ones have a licence, the small print: in front of the book until 2001,
+behind it from 2002 to 2004.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CLOSING = re.compile(
     r"Proje[ck]t Gutenberg",
     re.IGNORECASE | re.MULTILINE,
 )
-# What the project's headers and licences say soon after their begin.
+# What the project's headers and licences say soon after they begin.
 _OWN = re.compile(
     r"""^[ \t*]*(?:this[ ]is[ ])?(?:the[ ])?project[ ]gutenberg(?:[’']s\b|[ ]e-?(?:text|book)\b)
       | copyright\s+laws\s+are\s+changing\s+all\s+over
@@ -130,7 +130,7 @@ class Stripped(NamedTuple):
 
 
 class _Stretch(NamedTuple):
-    """A part of the text, by the places of its begin and its end."""
+    """A part of the text: the places where it begins and ends."""
 
     begin: int
     end: int

@@ -397,8 +397,9 @@ def test_what_the_book_itself_begins_with(begin):
 
 
 def test_a_note_eats_no_book_without_blank_lines():
-    book = "Transcriber's notes\n\n" + "A line of the book.\n" * 300
-    assert strip_gutenberg(f"{start(THE)}{book}{end(THE)}").text.count("A line") == 300
+    book = "A line of the book.\n" * 300
+    text = f"{start(THE)}Transcriber's notes\n\n{book}{end(THE)}"
+    assert strip_gutenberg(text) == (book.strip(), None)
 
 
 def test_credits_inside_the_book_stay():

@@ -39,12 +39,14 @@ class Corpus:
         sources: the files that were read.
         labels: one label for each text, or None.
         skipped: number of table rows left out because their text or label was empty.
+        notes: what the user should know of the files, a line each.
     """
 
     texts: list[str]
     sources: tuple[Source, ...]
     labels: list[str] | None = None
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +124,13 @@ def read_corpus(
             are empty.
     """
     texts: list[str] = []
-    sources = []
+    sources, notes = [], []
     for path in find_files(paths):
         raw = _read_bytes(path)
         sources.append(_source(path, raw))
-        text = strip_gutenberg(clean(decode(raw, path=path, encoding=encoding)))
+        text, note = strip_gutenberg(clean(decode(raw, path=path, encoding=encoding)))
+        if note is not None:
+            notes.append(f"{path}: {note}")
         _refuse_fasttext(path, text)
         if mode == "lines":
             texts += [line.strip() for line in text.split("\n") if line.strip()]
@@ -136,7 +140,7 @@ def read_corpus(
             # The last line end closes the last line and does not open another one.
             texts += [line.strip() for line in text.removesuffix("\n").split("\n")]
     _refuse_empty(texts, paths)
-    return Corpus(texts, tuple(sources))
+    return Corpus(texts, tuple(sources), notes=tuple(notes))
 
 
 def read_fasttext(paths: Sequence[str], *, encoding: str | None = None) -> Corpus:

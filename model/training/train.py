@@ -170,6 +170,8 @@ def _read(
     report.message(
         f"read {len(text.texts):,} {'paragraphs' if train.mode == 'stream' else 'lines'}"
     )
+    for note in text.notes:
+        report.message(note)
     parts = split(tokenized_part(text, level=vocabulary.level, mode=train.mode))
     learned = Vocabulary.build(
         parts["train"].words, parts["train"].counts(), vocabulary, ends=parts["train"].ends

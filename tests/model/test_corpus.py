@@ -17,7 +17,6 @@ from textmill.model.text.corpus import (
     unwrap_paragraphs,
 )
 from textmill.model.text.decoding import clean, decode
-from textmill.model.text.gutenberg import strip_gutenberg
 from textmill.model.text.labelled_tables import refuse_tables
 from textmill.pipeline.files import filesystem
 
@@ -61,43 +60,6 @@ def test_binary_files_are_refused(raw):
 def test_clean():
     assert clean("a\r\nb\rc\fd\x00\ufeff\u200be\vf") == "a\nb\nc\n\nde\nf"
     assert clean("می\u200cخواهم 👩\u200d💻") == "می\u200cخواهم 👩\u200d💻"
-
-
-HEADERS = {
-    "old": "Some header\nCharacter set: ISO-8859-1\n\n"
-    "*** START OF THIS PROJECT GUTENBERG EBOOK ALICE’S ADVENTURES ***\n\n\n"
-    "Produced by A. Volunteer and\nthe Online Team at http://example.org\n\n\n",
-    "new": "The Project Gutenberg eBook of X\n\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n",
-    "no space": "***START OF THE PROJECT GUTENBERG EBOOK X***\n\n",
-    "two lines": "*** START OF THIS PROJECT GUTENBERG EBOOK A VERY\nLONG TITLE ***\n\n",
-    "1994": "Licence text\n*** START: FULL LICENSE ***\n"
-    "*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n\n",
-    "2002": "Licence\n*END THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*\n\n",
-}
-FOOTERS = {
-    "none": "",
-    "old": "\n\n\n\nEnd of Project Gutenberg’s Alice, by L. C.\n\n"
-    "*** END OF THIS PROJECT GUTENBERG EBOOK ALICE ***\n\n***** This file *****\n"
-    "*** START: FULL LICENSE ***\nlicence, *END*THE SMALL PRINT! again*END*\n",
-    "new": "\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\nlicence\n",
-    "line only": "\n\nEnd of the Project Gutenberg Etext of X\n",
-}
-
-
-@pytest.mark.parametrize("footer", FOOTERS)
-@pytest.mark.parametrize("header", HEADERS)
-def test_gutenberg_shapes(header, footer):
-    assert strip_gutenberg(HEADERS[header] + BOOK + FOOTERS[footer]).strip() == BOOK
-
-
-def test_other_texts_are_left_alone():
-    text = "Produced by nobody.\n\n*** not a marker ***\n\nEnd of Project Gutenberg jokes"
-    assert strip_gutenberg(text) == text
-
-
-def test_several_books_in_one_file():
-    one, two = (HEADERS[h] + BOOK + FOOTERS[f] for h, f in (("old", "old"), ("new", "new")))
-    assert strip_gutenberg(one + two).split() == (BOOK + "\n\n" + BOOK).split()
 
 
 def test_unwrap():
@@ -255,24 +217,6 @@ def test_built_in_text_is_prose():
     words = sum(len(text.split()) for text in corpus.texts)
     assert words > 40_000
     assert len(set(corpus.texts)) == len(corpus.texts)
-
-
-@pytest.mark.parametrize(
-    ("name", "first", "last", "words"),
-    [
-        ("alice", "ALICE’S ADVENTURES IN WONDERLAND", "THE END", 26_460),
-        ("alice_ascii", "ALICE'S ADVENTURES IN WONDERLAND", "THE END", 26_460),
-        ("alice_2025", "[Illustration]", "THE END", 26_525),
-        ("sherlock", "THE ADVENTURES OF SHERLOCK HOLMES", None, 104_519),
-        ("verwandlung", "DIE VERWANDLUNG", None, 19_340),
-    ],
-)
-def test_real_books(shared, name, first, last, words):
-    texts = read_corpus([str(shared / "books" / f"{name}.txt")], mode="stream").texts
-    assert texts[0].startswith(first)
-    assert last is None or texts[-1] == last
-    assert not any("Gutenberg" in text for text in (*texts[:3], *texts[-3:]))
-    assert sum(len(text.split()) for text in texts) == pytest.approx(words, rel=0.003)
 
 
 def test_real_latin1(shared):

@@ -437,3 +437,20 @@ def test_settings_are_checked():
             TrainSettings(**bad)
     assert TrainSettings().epochs == 40
     assert TrainSettings(minutes=1).epochs is None
+
+
+def test_a_doubtful_strip_is_told(tmp_path, silent):
+    essay = tmp_path / "essay.txt"
+    essay.write_text(
+        "I quote a marker here.\n\n" * 40 + "*** START OF THE PROJECT GUTENBERG EBOOK X ***\n"
+    )
+    with pytest.raises(TextmillError, match="the corpus has only"):
+        train_model(
+            str(tmp_path / "model"),
+            corpus=CorpusSettings(paths=(str(essay),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=1),
+            report=silent,
+        )
+    assert any("so nothing is removed" in message for message in silent.messages)

@@ -28,9 +28,8 @@ def show(result: Result, console: Console) -> None:
     """Prints one exercise's result."""
     title = EXERCISES[result.name].title
     missing = f": {result.what} is to be written" if result.status == NOT_STARTED else ""
-    console.print(
-        f"{_MARKS[result.status]} {escape(result.name)}  {escape(visible(title + missing))}"
-    )
+    said = visible(f"{result.name}  {title}{missing}")
+    console.print(f"{_MARKS[result.status]} {escape(said)}")
     if result.status == FAILED:
         for label, text in (
             ("", result.what),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# C0, DEL, C1; ends of lines and paragraphs; controls of the writing direction; what is no character.
+# C0, DEL, C1; ends of lines and paragraphs; controls of the writing direction; no characters.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )

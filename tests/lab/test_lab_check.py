@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lab import check, grade
 from lab.checks import EXERCISES
 from lab.checks.expect import Wrong, equal
 from lab.checks.temperature import unlikely
-from lab.run import FAILED, NOT_STARTED, PASSED, _cause, load, results
+from lab.run import FAILED, NOT_STARTED, PASSED, Result, _cause, load, results
+from textmill.model.visible import visible
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTION = ROOT / "tests" / "lab" / "lab_solution.py"
@@ -319,6 +321,23 @@ def test_the_first_difference_in_a_long_answer_is_shown():
     with pytest.raises(Wrong) as told:
         equal("rows", [[1, 2] * 20, [3] * 9], [[1, 2] * 20, [3] * 10], "look")
     assert (told.value.expected, told.value.received) == ("3 at place [1][9]", "'nothing' there")
+
+
+def test_what_a_student_s_function_gives_acts_on_nothing(tmp_path, capsys, monkeypatch):
+    odd = "\x1b]0;x\x07[red]:smile:\x9b\u202e\udce9"
+    result = Result("0", FAILED, what=odd, expected=odd, received=odd, hint=odd)
+    check.show(result, Console(soft_wrap=True, width=200))
+    out = capsys.readouterr().out
+    assert out.count("[red]:smile:") == 4
+    assert visible(out, keep="\n") == out
+    grade.as_html({odd: [result]}, seed=1).encode()
+    (tmp_path / "class").mkdir()
+    monkeypatch.setattr(grade, "submissions", lambda folder: {odd: folder})
+    monkeypatch.setattr(grade, "results", lambda *_, **__: iter([result]))
+    assert grade.main([str(tmp_path / "class")]) == 0
+    out = capsys.readouterr().out
+    assert visible(out, keep="\n") == out
+    assert "\\udce9" in (tmp_path / "class-grades.csv").read_text("utf-8")
 
 
 def test_grading(tmp_path, capsys, monkeypatch):

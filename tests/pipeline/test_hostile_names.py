@@ -21,6 +21,9 @@ from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.command import commands
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.command.play import page
+from textmill.pipeline.job.dataset_card import dataset_card
+from textmill.pipeline.output.columns import columns_of
+from textmill.pipeline.output.formats import FORMATS, Format
 
 # A title of the window, a bell, markup of rich, C1's CSI, right to left, half a character.
 NAME = "\x1b]0;x\x07[red]a[bold]:smile:\x9b2J\u202e\udce9\nb"
@@ -64,7 +67,7 @@ def failure(capsys, words: list[str], status: int = 1) -> str:
         ["generate", "m", "--prompts", "p", "--out", "o", "--format", NAME],
         ["generate", "m", "--prompts", "p", "--out", "o", "--delimiter", NAME],
     ],
-    ids=str,
+    ids=lambda words: words[0] if words[0].isalpha() else "top",
 )
 def test_what_was_typed_wrong(capsys, words):
     line = failure(capsys, words, status=2)
@@ -244,6 +247,32 @@ def test_the_demo_shows_samples(capsys, tmp_path):
     _show(tmp_path)
     found = re.sub(r"\s", "", said(capsys))
     assert found.count("[/red]") == found.count(":smile:") == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_card_of_an_output_loads(name):
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which Beam brings")
+    names = [TEXT, "---", "\n---\n", "\"'\\: [", "\x00\ufeff\uffff\x85", "#!!python", "no", "~"]
+    manifest = {
+        "counts": {"records": 1, "prompts": 1, "rows": 2, "rejected": 1},
+        "model": "m",
+        "versions": {"textmill": "0"},
+        "settings": {"label": "\n```\n---\n\x1b"},
+    }
+    columns = columns_of(dict.fromkeys(names, "text"), labelled=True)
+    card = dataset_card(manifest, columns, Format(name=name)).encode().decode()
+    if name == "tfrecord":  # it has no header
+        assert card.startswith("# ")
+        return
+    start, header, rest = re.split("^---\n", card, maxsplit=2, flags=re.MULTILINE)
+    assert start == ""
+    assert "\n---" not in rest
+    assert "\n```\n---" not in rest
+    found = yaml.safe_load(header)
+    assert found["configs"][0]["config_name"] == "default"
+    if name != "text":
+        features = [each["name"] for each in found["dataset_info"][0]["features"]]
+        assert features[-len(names) :] == [each.replace("\ud800", "\ufffd") for each in names]
 
 
 def test_the_page_to_play_with():

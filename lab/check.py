@@ -13,9 +13,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from lab.checks import EXERCISES
 from lab.run import FAILED, NOT_STARTED, PASSED, Result, results
+from textmill.model.visible import visible
 
 EXERCISES_FILE = Path(__file__).resolve().parent / "exercises.py"
 _REPORT = "9"
@@ -26,7 +28,8 @@ def show(result: Result, console: Console) -> None:
     """Prints one exercise's result."""
     title = EXERCISES[result.name].title
     missing = f": {result.what} is to be written" if result.status == NOT_STARTED else ""
-    console.print(f"{_MARKS[result.status]} {escape(result.name)}  {escape(title + missing)}")
+    said = visible(f"{result.name}  {title}{missing}")
+    console.print(f"{_MARKS[result.status]} {escape(said)}")
     if result.status == FAILED:
         for label, text in (
             ("", result.what),
@@ -34,7 +37,7 @@ def show(result: Result, console: Console) -> None:
             ("received  ", result.received),
             ("hint      ", result.hint),
         ):
-            console.print(f"    {label}{text}", markup=False, highlight=False)
+            console.print(Text(visible(f"    {label}{text}", keep="\n\t")))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import html
 import io
 import secrets
 import sys
@@ -20,6 +19,8 @@ from pathlib import Path
 
 from lab.checks import EXERCISES
 from lab.run import FAILED, MEMORY_GIB, PASSED, Result, results
+from textmill.model.pages.escaping import escape
+from textmill.model.visible import visible
 
 _STYLE = """
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;
@@ -55,23 +56,21 @@ def as_csv(grades: dict[str, list[Result]]) -> str:
 def as_html(grades: dict[str, list[Result]], *, seed: int) -> str:
     """Makes a page with a table and what went wrong; it escapes all text from submissions."""
     most = sum(each.points for each in EXERCISES.values())
-    head = "<th>points" + "".join(f"<th>{html.escape(name)}" for name in EXERCISES)
+    head = "<th>points" + "".join(f"<th>{escape(name)}" for name in EXERCISES)
     rows, details = [], []
     for name, graded in grades.items():
         cells = "".join(f"<td>{'✓' if r.status == PASSED else r.status}" for r in graded)
-        rows.append(f"<tr><th>{html.escape(name)}<td class=n>{points(graded)}{cells}")
+        rows.append(f"<tr><th>{escape(name)}<td class=n>{points(graded)}{cells}")
         # A fault of the whole file is shown once.
         wrong: dict[tuple[str, ...], list[str]] = {}
         for r in graded:
             if r.status == FAILED:
                 wrong.setdefault((r.what, r.expected, r.received, r.hint), []).append(r.name)
         if wrong:
-            details.append(f"<h2>{html.escape(name)}</h2>")
+            details.append(f"<h2>{escape(name)}</h2>")
         for (what, expected, received, hint), names in wrong.items():
             lines = f"{what}\nexpected  {expected}\nreceived  {received}\nhint      {hint}"
-            details.append(
-                f"<h3>{html.escape(', '.join(names))}</h3><pre>{html.escape(lines)}</pre>"
-            )
+            details.append(f"<h3>{escape(', '.join(names))}</h3><pre>{escape(lines)}</pre>")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
@@ -104,12 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         grades[name] = list(
             results(file, list(EXERCISES), seed=seed, seconds=args.seconds, memory=args.memory)
         )
-        print(f"{name}: {points(grades[name])}", flush=True)
+        print(visible(f"{name}: {points(grades[name])}"), flush=True)
     place = args.folder.resolve()
     for ending, text in (("csv", as_csv(grades)), ("html", as_html(grades, seed=seed))):
         out = place.with_name(f"{place.name}-grades.{ending}")
         part = out.with_name(out.name + ".part")
-        part.write_text(text, encoding="utf-8", newline="")
+        # A name from an old archive may be no Unicode.
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         part.replace(out)  # whole, or not at all
         print(out)
     return 0

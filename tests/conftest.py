@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -23,6 +24,11 @@ TEXT = "\n\n".join(
 
 
 def pytest_configure(config):
+    # A busy machine is no fault of an example's.
+    hypothesis.settings.register_profile(
+        "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("no clock")
     # Beam leaves files in the temporary folder.
     folder = tempfile.mkdtemp(prefix="textmill-tests-")
     tempfile.tempdir = os.environ["TMPDIR"] = folder

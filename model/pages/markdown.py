@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import re
 
+# Beside C0, which JSON escapes, too.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+
 
 def yaml_text(text: str) -> str:
-    """A text as a double-quoted scalar of YAML: JSON, with more that must be escaped."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff]", lambda m: f"\\u{ord(m.group()):04x}", quoted)
+    """A text as a double-quoted scalar of YAML: JSON, with more that must be escaped.
+
+    Half a surrogate pair, which no file of UTF-8 can hold, becomes the replacement character.
+    """
+    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    quoted = json.dumps(whole, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 
 def markdown_text(text: str) -> str:

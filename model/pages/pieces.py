@@ -7,8 +7,9 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from html import escape
 from typing import Any
+
+from textmill.model.pages.escaping import escape
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1f; --page: #fff; --faint: #6b6b76; --line: #d9d9e0;

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from itertools import groupby
 from typing import Any
 
+from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import (
     STYLE,
     facts,

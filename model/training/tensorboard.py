@@ -18,6 +18,7 @@ from textmill.model.network.lstm import LanguageModel
 from textmill.model.network.reader import Reader
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
+from textmill.model.visible import visible
 
 _RANKED = 2_000  # words of the validation part whose ranks are found
 _LOOKED_AT = 40_000  # first words of a part, which are searched for lines of one label
@@ -96,7 +97,7 @@ class Watch:
             for name, value in scalars.items():
                 tf.summary.write(name, np.float32(value), metadata=_metadata("scalars"))
             for name, text in samples.items():
-                tf.summary.write(name, text, metadata=_metadata("text"))
+                tf.summary.write(name, visible(text, keep="\n\t"), metadata=_metadata("text"))
             tf.summary.write("log2_rank", histogram, metadata=_metadata("histograms", _RANK))
             self._writer.flush()
 

@@ -94,7 +94,7 @@ def generate(
         (1, 1)
     """
     refuse_unknown(generate, options, GenerationOptions)
-    from textmill.pipeline.api.console import generation_progress, stderr
+    from textmill.pipeline.api.console import generation_progress, say, stderr
 
     settings = settings_from(GenerationSettings, options)
     form = Format(name=format, compression=compression)
@@ -119,7 +119,7 @@ def generate(
 
         def warn(text: str) -> None:
             waiting.close()
-            stderr().print(text, markup=False)
+            say(stderr(), text)
 
         return run_job(
             os.fspath(model),

@@ -11,7 +11,6 @@ from statistics import median_high
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+from textmill.model.visible import visible
 
 _LOG_SECONDS = 30.0  # seconds between two lines, if there is no terminal
 
@@ -36,8 +38,17 @@ def stdout() -> Console:
     return Console(highlight=False, width=width)
 
 
+def say(console: Console, text: str) -> None:
+    """Prints a line as it was typed: no markup, no emoji, control characters as escapes."""
+    console.print(_typed(text))
+
+
+def _typed(text: object) -> Text:
+    return Text(visible(text))
+
+
 def table(title: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = ()) -> None:
-    """Prints a table; text from files is escaped.
+    """Prints a table, with each text as it was typed.
 
     Args:
         title: the title of the table.
@@ -47,12 +58,12 @@ def table(title: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = ()
     drawn = Table(show_header=bool(head))
     for number, name in enumerate(head or ("", "")):
         side: Literal["left", "right"] = "right" if head and number else "left"
-        drawn.add_column(escape(name), justify=side, overflow="fold")
+        drawn.add_column(_typed(name), justify=side, overflow="fold")
     for row in rows:
-        drawn.add_row(*(escape(str(cell)) for cell in row))
+        drawn.add_row(*map(_typed, row))
     screen = stdout()
     # As the table's own title it would be folded to the table's width.
-    screen.print(escape(title), style="italic", soft_wrap=True)
+    screen.print(_typed(title), style="italic", soft_wrap=True)
     screen.print(drawn)
 
 
@@ -81,7 +92,7 @@ class TrainingReport:
 
     def message(self, text: str) -> None:
         if not self._quiet:
-            self._console.print(escape(text))
+            say(self._console, text)
 
     def progress(self, share: float, *, loss: float, rate: float) -> None:
         self._rates = [*self._rates[-99:], rate]

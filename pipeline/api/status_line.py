@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from textmill.model.visible import visible
+
 
 @contextmanager
 def status_line(text: str) -> Iterator[None]:
@@ -16,7 +18,7 @@ def status_line(text: str) -> Iterator[None]:
     """
     shown = sys.stderr is not None and sys.stderr.isatty()
     if shown:
-        sys.stderr.write(f"{text} ...")
+        sys.stderr.write(f"{visible(text)} ...")
         sys.stderr.flush()
     try:
         yield

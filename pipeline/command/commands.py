@@ -20,9 +20,11 @@ from textmill.model.errors import SettingError, UsageError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import load_tensorflow, use_one_thread
+from textmill.model.visible import visible
 from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.command.command_line import settings_of
 from textmill.pipeline.command.exit_status import DONE, FAILED, INTERRUPTED, TOO_MANY_REJECTED, fail
+from textmill.pipeline.command.printing import print_data
 from textmill.pipeline.command.standard_input import STANDARD_INPUT, spooled
 
 
@@ -105,9 +107,9 @@ def _sample(args: argparse.Namespace) -> int:
         first = next(texts)
     for generation in itertools.chain([first], texts):
         if args.json:
-            print(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
+            print_data(json.dumps(record(generation, columns), ensure_ascii=False), flush=True)
         else:
-            print(generation.text, flush=True)
+            print_data(generation.text, keep="\n\t", flush=True)
     return DONE
 
 
@@ -181,7 +183,7 @@ def _augment(args: argparse.Namespace) -> int:
         quiet=args.quiet,
     )  # fmt: skip
     if args.json:
-        print(json.dumps(about, ensure_ascii=False))
+        print_data(json.dumps(about, ensure_ascii=False))
         return DONE
     counts = about["counts"]
     rejected = [
@@ -206,7 +208,7 @@ def _export(args: argparse.Namespace) -> int:
         from textmill.pipeline.api.exchange import export
 
         export(args.model, to=args.to, out=args.out, states=args.states)
-    print(args.out)
+    print(visible(args.out))
     return DONE
 
 
@@ -217,7 +219,7 @@ def _import(args: argparse.Namespace) -> int:
         model = from_keras(
             args.file, vocabulary=args.vocabulary, out=args.out, labels=args.labels, mode=args.mode
         )
-    print(f"{args.out}: {model!r}")
+    print(visible(f"{args.out}: {model!r}"))
     return DONE
 
 
@@ -230,7 +232,7 @@ def _verify(args: argparse.Namespace) -> int:
     told = {**verdict.counts, "problems": verdict.problems}
     _tell(args, f"{args.directory} against its manifest", rows, told)
     for problem in verdict.problems if not args.json else ():
-        print(problem, file=sys.stderr)
+        print(visible(problem), file=sys.stderr)
     if verdict.problems:
         return fail(f"{args.directory} is not what its manifest says", FAILED)
     if not args.json:
@@ -257,7 +259,8 @@ def _report(args: argparse.Namespace) -> int:
     title = f"{args.directory}: {found.measured.texts:,} texts"
     _tell(args, title, rows, as_json(found), head=head)
     if not args.json:
-        print(*found.notes, join(args.out or args.directory, "report.html"), sep="\n")
+        lines = (*found.notes, join(args.out or args.directory, "report.html"))
+        print(*map(visible, lines), sep="\n")
     return DONE
 
 
@@ -376,7 +379,8 @@ def _books(args: argparse.Namespace) -> int:
     rows = [("paragraphs", f"{book.paragraphs:,}"), ("words", f"{book.words:,}")]
     _tell(args, book.path, [*rows, ("it begins", f"{book.beginning} ...")], told)
     if not args.json:
-        print(f"to train on it: textmill train {shlex.quote(book.path)} --out MODEL --minutes 5")
+        path = visible(shlex.quote(book.path))
+        print(f"to train on it: textmill train {path} --out MODEL --minutes 5")
     return DONE
 
 

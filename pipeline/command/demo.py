@@ -13,7 +13,7 @@ from textmill.model.network.directory import check_free
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
 from textmill.model.text.corpus import CorpusSettings, built_in_corpus
 from textmill.model.training.train import train_model
-from textmill.pipeline.api.console import TrainingReport, generation_progress, stdout, table
+from textmill.pipeline.api.console import TrainingReport, generation_progress, say, stdout, table
 from textmill.pipeline.files.filesystem import make_directory
 from textmill.pipeline.job.generate import generate
 from textmill.pipeline.job.launch import Launch
@@ -97,5 +97,5 @@ def _show(generated: Path) -> None:
     for line in first[: 4 * _SHOWN : 2]:
         row = json.loads(line)
         text = f"T={row['temperature']}  {row['prompt']} |{row['text']}"
-        console.print(text, markup=False, highlight=False)
+        say(console, text)
     console.print()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from textmill.model.visible import visible
 from textmill.pipeline.command.exit_status import WRONG_USE
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+(?:[eE][-+]?\d+)?|-inf|-nan", re.ASCII)
@@ -79,7 +80,7 @@ class Parser(argparse.ArgumentParser):
         self._refuse(f"{text} (see {self.prog} --help)")
 
     def _refuse(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: error: {message}\n")
+        self.exit(WRONG_USE, f"{self.prog}: error: {visible(message)}\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

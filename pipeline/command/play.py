@@ -7,7 +7,6 @@ loads nothing from anywhere.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import socket
@@ -24,6 +23,7 @@ from textmill.model.generation.check_settings import check_settings
 from textmill.model.generation.generator import Generator
 from textmill.model.generation.next_word import NextWord
 from textmill.model.network.directory import SavedModel
+from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import policy_of
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -117,7 +117,7 @@ def page(name: str) -> tuple[bytes, str]:
     Args:
         name: of the model, which the page tells.
     """
-    text = PAGE.read_text("utf-8").replace("MODEL NAME", html.escape(name))
+    text = PAGE.read_text("utf-8").replace("MODEL NAME", escape(name))
     policy = "default-src 'none'; "
     for kind in ("script", "style"):
         (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)

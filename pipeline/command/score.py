@@ -16,6 +16,7 @@ from textmill.model.text.labelled_tables import read_cells, refuse_tables
 from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.api.trained_model import load
 from textmill.pipeline.command.exit_status import DONE
+from textmill.pipeline.command.printing import print_data
 from textmill.pipeline.files.filesystem import read
 
 _AT_A_TIME = 2048  # texts between two looks at the output
@@ -55,7 +56,7 @@ def score_file(
         scores = model.score([text for _, text in some], label=label, tokens=tokens)
         for (number, _), found in zip(some, scores, strict=True):
             total, words = total - found.logprob, words + found.words + 1
-            print(_shown(number, found, as_json=as_json))
+            print_data(_shown(number, found, as_json=as_json), keep="\t")
         sys.stdout.flush()
     if not quiet:
         each = math.exp(min(total / max(words, 1), 700.0))

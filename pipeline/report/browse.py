@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
 
+from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import fold
 from textmill.pipeline.report.figures import BrowsedPrompt, BrowsedRow, Report
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
+from textmill.model.pages.escaping import escape
 from textmill.model.pages.svg import MARKERS, Axis, Chart, Curve, Point, number, swatch
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report.figures import Figures, GroupFigures, Points, RealText, Report

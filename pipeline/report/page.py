@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from typing import Any
 
+from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import STYLE as PAGE_STYLE
 from textmill.model.pages.pieces import (
     called,

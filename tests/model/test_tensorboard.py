@@ -217,6 +217,19 @@ def test_logs_hold_scalars_samples_and_ranks(make_network, tmp_path):
     np.testing.assert_array_equal(at_9["log2_rank"], expected)
 
 
+def test_a_sample_acts_on_no_page(make_network, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    from textmill.model.training import tensorboard
+
+    monkeypatch.setattr(tensorboard, "glimpse", lambda *_, **__: "a\x1b\x00\ud800\tb\n")
+    network, vocabulary, _ = make_network(seed=8)
+    watch = Watch(str(tmp_path / "logs"), vocabulary, temperatures=(1.0,), words=1)
+    watch(1, {}, network, np.array([3, 4]))
+    (text,) = [v for _, v in events(tmp_path / "logs") if v.tag.startswith("sample")]
+    assert tf.make_ndarray(text.tensor).item() == b"a\\x1b\\x00\\ud800\tb\n"
+
+
 def test_few_words_of_many_texts_are_ranked(make_network, tmp_path):
     import tensorflow as tf
 

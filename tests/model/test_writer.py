@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 import signal
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import reference
 from sharing import generator_of
+from waiting import until
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.generation.own_process import WriterProcess
@@ -161,8 +161,4 @@ def test_a_process_that_died_is_told_and_another_one_starts(model):
     assert list(writer.next_words(*asked)) == before
     pid = writer._process.pid
     del writer  # nothing holds it: the process ends
-    for _ in range(100):
-        if not os.path.exists(f"/proc/{pid}"):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the process is still there")
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "the process is still there")

@@ -29,7 +29,8 @@ def test_bench(model_dir, capsys):
     (row,) = result["slots"]
     assert row["words_a_second"] > 0
     parts = [row[f"{part}_share"] for part in ("tokenise", "read", "draw", "join")]
-    assert 0.3 < sum(parts) < 1.01
+    assert min(parts) >= 0
+    assert 0 < sum(parts) < 1.01
     limit = result["dense_limit_words_a_second"]
     assert row["share_of_limit"] == pytest.approx(row["words_a_second"] / limit, abs=0.01)
     assert 0 < result["own_lengths"]["useful_slot_steps"] <= 1

@@ -14,13 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import until
 
 from textmill.model.network.directory import save_model
 from textmill.pipeline.job.verify import verify
@@ -94,14 +94,15 @@ def process(*arguments: str, port: int) -> Iterator[subprocess.Popen]:
         arguments, cwd=ROOT, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+    def answers() -> bool:
+        assert server.poll() is None, f"{arguments} ended"
+        with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
+            return True
+        return False
+
     try:
-        until = time.monotonic() + 60
-        while True:
-            assert server.poll() is None, f"{arguments} ended"
-            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
-                break
-            assert time.monotonic() < until, f"{arguments} does not answer"
-            time.sleep(0.2)
+        until(answers, f"{arguments} does not answer", every=0.2)
         yield server
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -261,7 +262,7 @@ def test_the_script_s_cluster_gets_a_lost_task_manager_back():
     _needs_flink()
 
     def names() -> set[str]:
-        with urllib.request.urlopen("http://localhost:8081/taskmanagers", timeout=5) as answer:
+        with urllib.request.urlopen("http://localhost:8081/taskmanagers", timeout=60) as answer:
             return {each["id"] for each in json.load(answer)["taskmanagers"]}
 
     try:
@@ -271,10 +272,7 @@ def test_the_script_s_cluster_gets_a_lost_task_manager_back():
         before = names()
         assert len(before) == 2
         subprocess.run([FLINK, "kill-worker"], check=True, capture_output=True)
-        until = time.monotonic() + 60
-        while len(names()) != 2 or names() == before:
-            assert time.monotonic() < until, names()
-            time.sleep(0.5)
+        until(lambda: len(names()) == 2 and names() != before, lambda: str(names()), every=0.5)
         assert len(names() & before) == 1
     finally:
         subprocess.run([FLINK, "down"], capture_output=True, check=False)
@@ -297,14 +295,15 @@ def _interrupted(job, out, flags, *, after, act):
         command(job, out, *flags, words=_LONG), cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+
+    def finished() -> bool:
+        assert launcher.poll() is None, launcher.communicate()[1]
+        return len(list((out / ".done").glob("*.json"))) >= after
+
     try:
-        until = time.monotonic() + 300
-        while len(list((out / ".done").glob("*.json"))) < after:
-            assert launcher.poll() is None, launcher.communicate()[1]
-            assert time.monotonic() < until, "no shard is finished"
-            time.sleep(0.1)
+        until(finished, "no shard is finished")
         act()
-        stdout, stderr = launcher.communicate(timeout=300)
+        stdout, stderr = launcher.communicate(timeout=600)
     finally:
         launcher.kill()
     return subprocess.CompletedProcess(launcher.args, launcher.returncode, stdout, stderr)

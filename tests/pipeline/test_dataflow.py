@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from fake_cloud import PROVIDES, Dataflow, Storage, refuse
+from waiting import until
 
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import save_model
@@ -211,9 +211,12 @@ def test_going_on_after_a_cancelled_job(bucket, service, inputs, local, capsys, 
 
     def cancelled(job):
         process = worker(job)
-        while len(objects(bucket, "out/.done/")) < 3:
+
+        def three() -> bool:
             assert process.poll() is None, process.stderr.read()
-            time.sleep(0.05)
+            return len(objects(bucket, "out/.done/")) >= 3
+
+        until(three, "no three shards are finished")
         process.kill()
         process.communicate()
         return "JOB_STATE_CANCELLED", ""
@@ -239,8 +242,7 @@ def test_going_on_after_a_cancelled_job(bucket, service, inputs, local, capsys, 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_job(bucket, service, inputs, capsys):
     def interrupt(job):
-        while not any(asked.startswith("GET") for asked in service.asked):
-            time.sleep(0.05)
+        until(lambda: any(asked.startswith("GET") for asked in service.asked), "nobody asks")
         os.kill(os.getpid(), signal.SIGTERM)
         return "JOB_STATE_DONE", ""
 

@@ -182,7 +182,7 @@ def test_counts_are_those_of_the_run(model_dir, tmp_path):
     path.write_text("".join(json.dumps({**row, "prompt": "the old"}) + "\n" for row in OBJECTS * 9))
     settings = GenerationSettings(temperatures=(0.5, 1.0), max_words=40)
     found = estimate(
-        str(model_dir), prompts=[str(path)], settings=settings, workers=[1, 2, 500], seconds=0.1
+        str(model_dir), prompts=[str(path)], settings=settings, workers=[1, 2, 500], seconds=0
     )
     outcome = generate(
         str(model_dir), prompts=[str(path)], out=str(tmp_path / "out"), settings=settings,
@@ -207,14 +207,14 @@ def test_rejected_rows_are_measured(model_dir, tmp_path):
     path = tmp_path / "p.txt"
     path.write_text("the old\n\n" * 100)
     found = estimate(
-        str(model_dir), prompts=[str(path)], settings=GenerationSettings(max_words=3), seconds=0.05
+        str(model_dir), prompts=[str(path)], settings=GenerationSettings(max_words=3), seconds=0
     )
     assert found["rows"] == 200
     assert found["texts"] == pytest.approx(100, rel=0.3)
     assert found["rejected_share"] == pytest.approx(0.5, abs=0.15)
     path.write_text("\n" * 9)
     with pytest.raises(TextmillError, match="none of 9 rows looked at can be used: empty"):
-        estimate(str(model_dir), prompts=[str(path)], settings=GenerationSettings(), seconds=0.05)
+        estimate(str(model_dir), prompts=[str(path)], settings=GenerationSettings(), seconds=0)
 
 
 def test_time_memory_and_cost(model_dir, prompt_file, fixed, capsys):

@@ -11,11 +11,11 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from sharing import generator_of
+from waiting import until
 
 from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import load_model
@@ -187,7 +187,7 @@ def test_direct_runner_does_not_wait_for_a_network_that_is_silent(
         place = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setattr(prism_runner, "GITHUB_DOWNLOAD_PREFIX", place)
         run(model_dir, prompt_file, tmp_path / "o", flags=("--runner=DirectRunner",))
-        silent.settimeout(5)
+        silent.setblocking(False)
         silent.accept()[0].close()  # it was asked
     assert contents(tmp_path / "o") == contents(output[0])
 
@@ -262,12 +262,8 @@ def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
     with pytest.raises(TextmillError, match=r"a worker process died .*exit.* code -9.*--workers"):
         run(model_dir, prompt_file, out, flags=(), workers=2, settings=settings, progress=watch)
     assert not (out / "manifest.json").exists()
-    for _ in range(50):
-        alive = [pid for pid in found["workers"] if Path(f"/proc/{pid}").exists()]
-        if not alive:
-            break
-        time.sleep(0.1)
-    assert not alive
+    places = [Path(f"/proc/{pid}") for pid in found["workers"]]
+    until(lambda: not any(place.exists() for place in places), "a worker is still there")
 
 
 def test_of_two_runs_at_once_one_gets_the_place(model_dir, prompt_file, tmp_path, monkeypatch):

@@ -246,7 +246,7 @@ def test_in_a_browser(running):
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import WebDriverWait
 
-        wait = WebDriverWait(browser, 60)
+        wait = WebDriverWait(browser, 600)
 
         def at(name):
             return browser.find_element(By.ID, name)

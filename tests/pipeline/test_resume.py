@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
@@ -321,7 +322,7 @@ def test_killed_at_a_random_moment(long_run, tmp_path, trial):
         found = [int(pid) for path in [children, *tasks] for pid in path.read_text().split()]
         victim = chance.choice(found or [victim])
     os.kill(victim, signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     if process.returncode == 1:
         assert said.startswith("textmill: error: a worker process died"), said
         assert "--resume goes on" in said
@@ -348,10 +349,14 @@ def test_sigterm_ends_cleanly(model_dir, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
-    while not list(tmp_path.glob("o/.done/*.started")):
-        time.sleep(0.1)
+
+    def started() -> bool:
+        assert process.poll() is None, process.communicate()[1]
+        return bool(list(tmp_path.glob("o/.done/*.started")))
+
+    until(started, "no shard is begun")
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "shards are finished. The same command with --resume goes on" in said
     assert "Traceback" not in said

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Each room may import those before it, and itself.
 MODEL = [
-    ("errors", "settings", "machine", "tensorflow_setup", "prompt", "reporter"),
+    ("errors", "reading", "settings", "machine", "tensorflow_setup", "prompt", "reporter"),
     ("text",),
     ("network",),
     ("pages",),

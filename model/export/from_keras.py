@@ -10,6 +10,7 @@ from typing import Any
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import SavedModel, check_free, load_model, save_model
 from textmill.model.pages.model_card import model_card
+from textmill.model.reading import read_small
 from textmill.model.settings import LEVELS, MODES, check_choice
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
@@ -103,14 +104,11 @@ def _vocabulary(given: Words, level: str | None) -> tuple[Vocabulary, SavedModel
             model = load_model(path)
             return model.vocabulary, model
         try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not valid UTF-8"
-            raise TextmillError(
-                f"cannot read the vocabulary {path}: {why}; name a model directory or a "
-                "vocabulary.txt"
-            ) from None
-        return Vocabulary.from_text(text, name=str(path)), None
+            data = read_small(path)
+        except TextmillError as error:
+            raise TextmillError(f"{error}; name a model directory or a vocabulary.txt") from None
+        # An editor may have ended the lines in its own way.
+        return Vocabulary.from_bytes(data.replace(b"\r\n", b"\n"), name=str(path)), None
     if not isinstance(given, Iterable):
         raise TextmillError(
             "a vocabulary must be a model directory, a vocabulary.txt or a list of words. "

@@ -117,8 +117,9 @@ def _why(error: Exception) -> str:
 
 
 def _whole(digits: str) -> int:
-    if len(digits.removeprefix("-")) > _LONGEST:
-        raise ValueError(f"it holds a whole number of {len(digits):,} digits")
+    count = len(digits.removeprefix("-"))
+    if count > _LONGEST:
+        raise ValueError(f"it holds a whole number of {count:,} digits")
     return int(digits)
 
 

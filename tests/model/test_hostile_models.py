@@ -130,6 +130,17 @@ def with_sizes(raw, size):
     return bytes(changed)
 
 
+def with_method(raw, method):
+    """Says of all members that they are compressed, with sizes that fit."""
+    changed = bytearray(raw)
+    for mark, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = raw.find(mark)
+        while at >= 0:
+            changed[at + offset] = method
+            at = raw.find(mark, at + 1)
+    return bytes(changed)
+
+
 def twice(model):
     with pytest.warns(UserWarning, match="Duplicate name"):
         return npz([*members(model), members(model)[0]])
@@ -200,6 +211,16 @@ def test_an_old_file_of_weights_is_not_believed(kind, small, copied, tmp_path, m
     with refused(r"weights\.npz holds no weights: "):
         read_npz(folder / "weights.npz", weight_shapes(small.network))
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99])
+def test_no_decompressor_is_asked(method, small, tmp_path):
+    """LZMA's takes as much memory as its data says."""
+    whole = npz(members(small))
+    for changed in (with_method(whole, method), with_flags(whole, 0x1)):
+        (tmp_path / "w").write_bytes(changed)
+        with refused("compressed or encrypted, which weights never are"):
+            read_npz(tmp_path / "w", weight_shapes(small.network))
 
 
 def test_the_old_files_above_are_whole_but_for_their_fault(small, copied):

@@ -32,6 +32,7 @@ setup(
         "numpy>=1.26",
         "pyarrow>=17",
         "rich>=13",
+        "safetensors>=0.5",
         "shtab>=1.7",
         "tensorflow>=2.21,<2.22",
         # Its wheels follow TensorFlow's minor version and exist for Linux and macOS.

@@ -92,7 +92,7 @@ def train(args: argparse.Namespace) -> None:
     from textmill.model.training.fit import fit
 
     args.out.mkdir(parents=True, exist_ok=True)
-    file = args.out / "checkpoint.npz"
+    file = args.out / "checkpoint.safetensors"
     settings = TrainSettings(
         minutes=args.minutes,
         batch=args.batch,

@@ -13,7 +13,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Each room may import those before it, and itself.
 MODEL = [
-    ("errors", "settings", "machine", "tensorflow_setup", "prompt", "reporter", "visible"),
+    (
+        "errors",
+        "small_files",
+        "settings",
+        "machine",
+        "tensorflow_setup",
+        "prompt",
+        "reporter",
+        "visible",
+    ),
     ("text",),
     ("network",),
     ("pages",),

@@ -11,7 +11,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.network.directory import SavedModel, check_free, load_model, save_model
 from textmill.model.pages.model_card import model_card
 from textmill.model.settings import LEVELS, MODES, check_choice
-from textmill.model.text.corpus import check_regular
+from textmill.model.small_files import check_regular, read_small
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
 # What `textmill evaluate` asks of the record of a training, where nothing is known.
@@ -103,16 +103,13 @@ def _vocabulary(given: Words, level: str | None) -> tuple[Vocabulary, SavedModel
         if path.is_dir():
             model = load_model(path)
             return model.vocabulary, model
-        check_regular(given)
+        check_regular(os.fspath(given))
         try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not valid UTF-8"
-            raise TextmillError(
-                f"cannot read the vocabulary {path}: {why}; name a model directory or a "
-                "vocabulary.txt"
-            ) from None
-        return Vocabulary.from_text(text, name=str(path)), None
+            data = read_small(path)
+        except TextmillError as error:
+            raise TextmillError(f"{error}; name a model directory or a vocabulary.txt") from None
+        # An editor may have ended the lines in its own way.
+        return Vocabulary.from_bytes(data.replace(b"\r\n", b"\n"), name=str(path)), None
     if not isinstance(given, Iterable):
         raise TextmillError(
             "a vocabulary must be a model directory, a vocabulary.txt or a list of words. "

@@ -1,11 +1,15 @@
 """The model directory: complete, checked, and free of code.
 
-model.json      format, fingerprint, settings, labels, the SHA-256 of the three files below
-vocabulary.txt  a token, a tab and its count on each line, in the order of ids
-weights.npz     float32 arrays by name, no pickles
-training.json   corpus, settings, history and metrics
-README.md       the model card, for people, who may change it
-training.html   how the training went, for people, too; may be absent
+model.json           format, fingerprint, settings, labels, the SHA-256 of the three files below
+vocabulary.txt       a token, a tab and its count on each line, in the order of ids
+weights.safetensors  float32 arrays by name; in directories of format 1, weights.npz
+training.json        corpus, settings, history and metrics
+README.md            the model card, for people, who may change it
+training.html        how the training went, for people, too; may be absent
+
+A directory may come from anywhere, with checksums that fit. So nothing is allocated because a file
+says so: the vocabulary's length is compared with the sizes in model.json, these with the size of
+the weights' file, then names, types and shapes with its header, and only then data is read.
 """
 
 from __future__ import annotations
@@ -15,23 +19,27 @@ import json
 import os
 import shutil
 import uuid
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.network.old_weights import read_npz
+from textmill.model.network.training_record import check_training
+from textmill.model.network.weights import check_size, read_weights, save_arrays, sync
 from textmill.model.settings import MODES, NetworkSettings
+from textmill.model.small_files import json_object, read_small, regular_size
 from textmill.model.text.vocabulary import Vocabulary
 
-FORMAT = 1
-_INDEX = "model.json"
-_FILES = ("vocabulary.txt", "weights.npz", "training.json")
+FORMAT = 2
+WEIGHTS = "weights.safetensors"
+_INDEX, _VOCABULARY, _TRAINING = "model.json", "vocabulary.txt", "training.json"
 _CARD, _PAGE = "README.md", "training.html"
+_WEIGHTS = {1: "weights.npz", FORMAT: WEIGHTS}  # by format
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,9 @@ class SavedModel:
 
     def _identity(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            # The version of what the fingerprint covers, not of the directory: a model keeps its
+            # number, by which outputs know it, however its weights are stored.
+            "format": 1,
             "network": self.network.record(),
             "level": self.vocabulary.level,
             "mode": self.mode,
@@ -161,24 +171,24 @@ def save_model(
     check_free(path)
     with written_whole(path) as temporary:
         temporary.mkdir()
-        (temporary / "vocabulary.txt").write_text(
-            model.vocabulary.to_text(), encoding="utf-8", newline="\n"
+        (temporary / _VOCABULARY).write_bytes(model.vocabulary.to_text().encode())
+        save_arrays(
+            temporary / WEIGHTS,
+            {name: np.asarray(array, "<f4") for name, array in model.arrays.items()},
         )
-        with open(temporary / "weights.npz", "wb") as file:
-            np.savez(file, allow_pickle=False, **model.arrays)
-        (temporary / "training.json").write_bytes(_pretty(model.training))
+        (temporary / _TRAINING).write_bytes(_pretty(model.training))
         for name, text in ((_CARD, card), (_PAGE, page)):
             if text is not None:
                 (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         index = {
             **model._identity(),
+            "format": FORMAT,
             "fingerprint": model.fingerprint,
-            "files": {name: _sha256(temporary / name) for name in _FILES},
+            "files": {name: _sha256(temporary / name) for name in _files(FORMAT)},
         }
         (temporary / _INDEX).write_bytes(_pretty(index))
         for written in temporary.iterdir():
-            with open(written, "rb") as file:
-                os.fsync(file.fileno())
+            sync(written)
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:
@@ -191,90 +201,121 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     folder = Path(path)
     if not os.path.isdir(folder):
         raise TextmillError(f"there is no model directory '{folder}'; textmill train makes one")
-    if not os.path.isfile(folder / _INDEX):
+    if not os.path.exists(folder / _INDEX):
         raise TextmillError(f"{folder} is no textmill model: it has no {_INDEX}")
     index = _read_index(folder)
-    for name in _FILES:
-        try:
-            digest = _sha256(folder / name)
-        except OSError as error:
-            raise TextmillError(f"{folder / name} cannot be read: {error.strerror}") from None
-        if digest != index["files"].get(name):
-            raise TextmillError(
-                f"{folder / name} is damaged: it is not the file that was saved; restore the "
-                "directory from a copy or train again"
-            )
-    try:
-        vocabulary = Vocabulary.from_text(
-            (folder / "vocabulary.txt").read_text("utf-8"), name=str(folder / "vocabulary.txt")
+    network, mode, labels = _described(index, folder / _INDEX)
+    vocabulary = Vocabulary.from_bytes(
+        _read_checked(folder, _VOCABULARY, index), name=str(folder / _VOCABULARY)
+    )
+    if network.vocabulary != len(vocabulary):
+        raise TextmillError(
+            f"{folder / _INDEX}: sizes and vocabulary do not fit: {network.vocabulary} entries, "
+            f"{_VOCABULARY} has {len(vocabulary)}"
         )
-        model = SavedModel(
-            network=NetworkSettings(**index["network"]),
-            vocabulary=vocabulary,
-            mode=index["mode"],
-            labels=tuple(index["labels"]),
-            arrays=_read_arrays(folder / "weights.npz"),
-            training=json.loads((folder / "training.json").read_text("utf-8")),
-        )
-    except (KeyError, TypeError, ValueError, SettingError) as error:
-        raise TextmillError(f"{folder / _INDEX} does not describe a model: {error}") from None
-    _check_whole(model, index, folder)
+    training = json_object(_read_checked(folder, _TRAINING, index), name=folder / _TRAINING)
+    check_training(training, name=str(folder / _TRAINING))
+    model = SavedModel(
+        network=network,
+        vocabulary=vocabulary,
+        mode=mode,
+        labels=labels,
+        arrays=_read_arrays(folder, index, weight_shapes(network)),
+        training=training,
+    )
+    identity = {**model._identity(), "format": index["format"]}
+    if identity != {key: index.get(key) for key in identity}:
+        raise TextmillError(f"{folder / _INDEX}: its fields do not fit the files beside it")
+    if model.fingerprint != index.get("fingerprint"):
+        raise TextmillError(f"{folder / _INDEX}: the fingerprint is not that of the files")
     return model
+
+
+def _files(form: int) -> tuple[str, str, str]:
+    """The files that model.json has checksums of."""
+    return (_VOCABULARY, _WEIGHTS[form], _TRAINING)
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / _INDEX
-    try:
-        raw = path.read_bytes()
-        index = json.loads(raw)
-    except OSError as error:
-        raise TextmillError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise TextmillError(f"{path} is damaged: it is not valid JSON") from None
-    if not isinstance(index, dict) or not isinstance(index.get("format"), int):
+    raw = read_small(path)
+    index = json_object(raw, name=path)
+    form = index.get("format")
+    if type(form) is not int:
         raise TextmillError(f"{path} is not the index of a textmill model")
-    if index["format"] > FORMAT:
+    if form > FORMAT:
         raise TextmillError(
-            f"{path} is of format {index['format']}, this textmill reads up to {FORMAT}; "
+            f"{path} is of format {form}, this textmill reads up to {FORMAT}; "
             "install a newer textmill"
         )
-    if index["format"] < FORMAT:
+    if form not in _WEIGHTS:
         raise TextmillError(
-            f"{path} is of the older format {index['format']}, this textmill reads {FORMAT}; "
+            f"{path} is of the older format {form}, this textmill reads {FORMAT}; "
             "train the model again"
         )
     # The index is written in one way only, so a changed byte that is still JSON shows here.
     # So does a file that no model has. Older ones named what people read, too.
     files = index.get("files")
-    strange = not isinstance(files, dict) or set(files) - {*_FILES, _CARD, _PAGE}
+    strange = not isinstance(files, dict) or set(files) - {*_files(form), _CARD, _PAGE}
     if strange or _pretty(index) != raw:
         raise TextmillError(f"{path} is damaged: it is not as it was saved")
     return index
 
 
-def _check_whole(model: SavedModel, index: dict[str, Any], folder: Path) -> None:
-    shapes = {name: array.shape for name, array in model.arrays.items()}
-    if "context_kernel" in shapes and "context_input" not in shapes:
-        raise TextmillError(
-            f"{folder} was trained by an older textmill, whose labels set the first state only; "
-            "train it again"
-        )
-    if model.network.vocabulary != len(model.vocabulary) or shapes != weight_shapes(model.network):
-        raise TextmillError(f"{folder / _INDEX}: sizes, vocabulary and weights do not fit")
-    if model.mode not in MODES or len(model.labels) != model.network.context:
-        raise TextmillError(f"{folder / _INDEX}: mode or labels do not fit the network")
-    if model._identity() != {key: index.get(key) for key in model._identity()}:
-        raise TextmillError(f"{folder / _INDEX}: its fields do not fit the files beside it")
-    if model.fingerprint != index.get("fingerprint"):
-        raise TextmillError(f"{folder / _INDEX}: the fingerprint is not that of the files")
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _described(index: dict[str, Any], path: Path) -> tuple[NetworkSettings, str, tuple[str, ...]]:
+    """Gives sizes, mode and labels; what they are has been compared with nothing yet."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: np.asarray(file[name], np.float32) for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise TextmillError(f"{path} holds no weights: {error}") from None
+        mode, labels = index.get("mode"), index.get("labels")
+        if not isinstance(mode, str) or mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}")
+        if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
+            raise ValueError("labels must be a list of texts")
+        if len(set(labels)) != len(labels):
+            raise ValueError("a label stands twice in it")
+        network = _network(index.get("network"))
+        if len(labels) != network.context:
+            raise ValueError("the labels do not fit the network")
+        return network, mode, tuple(labels)
+    except (TypeError, ValueError, SettingError) as error:
+        raise TextmillError(f"{path} does not describe a model: {str(error)[:200]}") from None
+
+
+def _network(sizes: Any) -> NetworkSettings:
+    known = {field.name for field in fields(NetworkSettings)}
+    if not isinstance(sizes, dict) or set(sizes) - known:
+        raise ValueError("network must be an object of the sizes of a network")
+    return NetworkSettings(**sizes)
+
+
+def _read_checked(folder: Path, name: str, index: dict[str, Any]) -> bytes:
+    """Reads a small file that model.json has a checksum of."""
+    data = read_small(folder / name)
+    _check_sum(folder / name, hashlib.sha256(data).hexdigest(), index)
+    return data
+
+
+def _check_sum(path: Path, digest: str, index: dict[str, Any]) -> None:
+    if digest != index["files"].get(path.name):
+        raise TextmillError(
+            f"{path} is damaged: it is not the file that was saved; restore the "
+            "directory from a copy or train again"
+        )
+
+
+def _read_arrays(
+    folder: Path, index: dict[str, Any], shapes: dict[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    form = index["format"]
+    path = folder / _WEIGHTS[form]
+    # Older directories may lack an array, which is told when the names are compared.
+    least = {name: shape for name, shape in shapes.items() if form > 1 or name != "context_input"}
+    check_size(path, regular_size(path), shapes, least=least)
+    try:
+        digest = _sha256(path)
+    except OSError as error:
+        raise TextmillError(f"{path} cannot be read: {error.strerror}") from None
+    _check_sum(path, digest, index)
+    return read_npz(path, shapes) if form == 1 else read_weights(path, shapes)
 
 
 def _sha256(path: Path) -> str:

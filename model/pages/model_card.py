@@ -81,7 +81,8 @@ def _corpus(model: SavedModel) -> str:
     ]
     origin = model.training.get("init_from")
     if origin is not None:
-        before = ", ".join(markdown_text(s["name"]) for s in origin["corpus"]["sources"])
+        sources = (origin["corpus"] or {}).get("sources", ())
+        before = ", ".join(markdown_text(s["name"]) for s in sources) or "what is not known"
         lines += [
             "",
             f"It went on from the model {origin['fingerprint'][:12]}, trained on {before}; all "

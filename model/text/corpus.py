@@ -6,12 +6,12 @@ import glob
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import AUTO
+from textmill.model.small_files import check_regular
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
 from textmill.model.text.labelled_tables import read_cells, refuse_tables, table_ending
@@ -254,23 +254,6 @@ def unwrap_paragraphs(text: str) -> list[str]:
 def _as_text(cell: object) -> str:
     """Turns a cell into text: null is empty, half a surrogate pair is replaced."""
     return "" if cell is None else str(cell).encode("utf-8", "replace").decode()
-
-
-def check_regular(path: str) -> None:
-    """Refuses what is there and is no file: a pipe may never end, and a device may have no end.
-
-    Raises:
-        TextmillError: it is a pipe, a device or a socket.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return  # opening it tells why
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise TextmillError(
-            f"{path} is no regular file but a pipe, a device or a socket; save what it gives as a "
-            "file and name that"
-        )
 
 
 def _refuse_fasttext(path: str, text: str) -> None:

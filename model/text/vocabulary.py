@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,6 +19,8 @@ PAD, UNKNOWN, EOS = 0, 1, 2
 RESERVED = ("<pad>", "<unk>", "<eos>")
 _HEADER = "# textmill vocabulary 1"
 _TOKENIZE_BATCH = 512
+_COUNT = re.compile(r"0|[1-9][0-9]{0,17}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -190,22 +193,40 @@ class Vocabulary:
         return f"{_HEADER} level={self.level}\n" + "".join(rows)
 
     @classmethod
+    def from_bytes(cls, data: bytes, *, name: str) -> Vocabulary:
+        """Reads a file that holds what `to_text` wrote.
+
+        Raises:
+            TextmillError: it does not; the message names the line.
+        """
+        try:
+            return cls.from_text(data.decode(), name=name)
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise TextmillError(f"{name}:{line} is not valid UTF-8") from None
+
+    @classmethod
     def from_text(cls, text: str, *, name: str) -> Vocabulary:
-        """Reads what `to_text` wrote.
+        """Reads what `to_text` wrote, and nothing that it would write in another way.
 
         Raises:
             TextmillError: a line does not have that form; the message names the line.
         """
         header, *rows = text.split("\n")
         level = header.removeprefix(_HEADER + " level=")
-        if level not in LEVELS or rows[-1:] != [""]:
+        if header == level or level not in LEVELS or rows[-1:] != [""]:
             raise TextmillError(f"{name} is no textmill vocabulary, or is cut short")
         words, counts = [], []
         for number, row in enumerate(rows[:-1], start=2):
-            word, tab, count = row.partition("\t")
-            if not tab or not count.isdecimal() or not word:
-                raise TextmillError(f"{name}:{number} is not a token, a tab and a count")
-            words.append(_unquote(word))
+            quoted, tab, count = row.partition("\t")
+            if not tab or not quoted or not _COUNT.fullmatch(count):
+                raise TextmillError(
+                    f"{name}:{number} is not a token, a tab and a count of at most 18 digits"
+                )
+            word = _unquote(quoted)
+            if _quote(word) != quoted or _SURROGATE.search(word):
+                raise TextmillError(f"{name}:{number} holds a token that is not written as it is")
+            words.append(word)
             counts.append(int(count))
         if tuple(words[: len(RESERVED)]) != RESERVED or len(set(words)) != len(words):
             raise TextmillError(f"{name} lacks the reserved entries, or holds an entry twice")
@@ -233,4 +254,8 @@ def _quote(word: str) -> str:
 
 
 def _unquote(text: str) -> str:
-    return re.sub(r"\\u\{([0-9a-f]{1,6})\}", lambda match: chr(int(match[1], 16)), text)
+    def character(match: re.Match[str]) -> str:
+        code = int(match[1], 16)
+        return chr(code) if code <= sys.maxunicode else match[0]
+
+    return re.sub(r"\\u\{([0-9a-f]{1,6})\}", character, text)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from textmill.model.errors import TextmillError
+from textmill.model.network.weights import save_arrays
+from textmill.model.small_files import loads, regular_size
 
 State = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, and what JSON can hold
-_RECORD = "record"
+_RECORD, _SUM = "record", "sha256"  # in the file's metadata
 
 
 class Checkpoint:
     """The file that a training run is saved in.
 
     Args:
-        path: path of the `.npz` file; its folder is made when it is first written.
+        path: path of the `.safetensors` file; its folder is made when it is first written.
         digest: hash of all that decides the run's steps. A file with another digest is refused.
         about: JSON values that the function `about` reads before a run is set up to go on.
     """
@@ -39,10 +42,7 @@ class Checkpoint:
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("wb") as file:
-                np.savez(file, **{_RECORD: np.array(text)}, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
+            save_arrays(new, arrays, metadata={_RECORD: text, _SUM: _checksum(arrays, text)})
             new.replace(self.path)
         except OSError as error:
             raise TextmillError(
@@ -65,6 +65,11 @@ class Checkpoint:
         return arrays, record
 
 
+def checkpoint_of(out: str) -> Path:
+    """Gives the place of the checkpoint of a training into `out`."""
+    return Path(f"{out.rstrip('/')}.training") / "checkpoint.safetensors"
+
+
 def about(path: Path) -> dict[str, Any]:
     """Reads what the run of a checkpoint wrote about itself.
 
@@ -74,19 +79,39 @@ def about(path: Path) -> dict[str, Any]:
     return _read(path)[1]["about"]
 
 
+def damaged(path: Path, error: Exception) -> TextmillError:
+    """Gives the one line for a checkpoint that does not hold what `save` writes."""
+    return TextmillError(
+        f"the checkpoint {path} is damaged ({type(error).__name__}). Remove {path.parent} "
+        "and train without --resume"
+    )
+
+
 def _read(path: Path) -> State:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        record = json.loads(str(arrays.pop(_RECORD)))
-        record["digest"], record["about"]
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         raise TextmillError(
             f"there is nothing to resume: {path} does not exist. Train without --resume"
-        ) from None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise TextmillError(
-            f"the checkpoint {path} is damaged ({type(error).__name__}). Remove {path.parent} "
-            "and train without --resume"
-        ) from None
+        )
+    regular_size(path)
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # The lowest perplexity is infinite until the first validation.
+        record = loads(metadata[_RECORD], finite=False)
+        if _checksum(arrays, metadata[_RECORD]) != metadata[_SUM]:
+            raise ValueError("the checksum is another")
+        record["digest"], record["about"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise damaged(path, error) from None
     return arrays, record
+
+
+def _checksum(arrays: dict[str, np.ndarray], text: str) -> str:
+    """SHA-256 of all that is in the file; the format itself has none."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"\n{name} {array.dtype.name} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -25,7 +25,7 @@ from textmill.model.network.lstm import LanguageModel, fast_kernels
 from textmill.model.reporter import Reporter
 from textmill.model.settings import TrainSettings
 from textmill.model.text.dataset import Feeder
-from textmill.model.training.checkpoint import Checkpoint, State
+from textmill.model.training.checkpoint import Checkpoint, State, damaged
 from textmill.model.training.recipe import PLAIN, Recipe
 from textmill.model.training.trainee import Trainee
 
@@ -139,7 +139,7 @@ def fit(
     )
     if resume:
         assert checkpoint is not None
-        run.restore(checkpoint.load())
+        run.go_on(checkpoint)
     return run.run()
 
 
@@ -475,6 +475,14 @@ class _Fit:
 
         self.average, self.best = named("average"), named("best") or None
         self.history, self.place = History(**record["history"]), _Place(**record["place"])
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Goes back to the state that a checkpoint holds."""
+        state = checkpoint.load()
+        try:
+            self.restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(checkpoint.path, error) from None
 
     def _save_if_due(self) -> None:
         minutes = (time.monotonic() - self.last_saved) / 60

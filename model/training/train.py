@@ -25,7 +25,7 @@ from textmill.model.text.corpus import Corpus, CorpusSettings
 from textmill.model.text.dataset import Feeder, LineBatches, StreamBatches
 from textmill.model.text.split import Part, split, tokenized_part
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
-from textmill.model.training.checkpoint import Checkpoint, about
+from textmill.model.training.checkpoint import Checkpoint, about, checkpoint_of, damaged
 from textmill.model.training.fit import History, fit
 from textmill.model.training.recipe import Recipe, choose
 from textmill.model.training.transfer import Start, check_choices, gentler, sizes, transfer
@@ -205,7 +205,10 @@ def _recipe(
     What was chosen may depend on the machine that the run began on.
     """
     if checkpoint is not None:
-        return Recipe(**about(checkpoint)["recipe"])
+        try:
+            return Recipe(**about(checkpoint)["recipe"])
+        except (KeyError, TypeError) as error:
+            raise damaged(checkpoint, error) from None
     old = material.old
     recipe = choose(
         preset if old is None else sizes(old),
@@ -321,7 +324,7 @@ def _unfinished(out: str, *, resume: bool) -> Path:
     Raises:
         TextmillError: the run may not begin, or not go on.
     """
-    checkpoint = Path(f"{out.rstrip('/')}.training") / "checkpoint.npz"
+    checkpoint = checkpoint_of(out)
     if not resume:
         check_free(out)
         if checkpoint.exists():
@@ -332,7 +335,8 @@ def _unfinished(out: str, *, resume: bool) -> Path:
     elif not checkpoint.exists():
         raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
     elif (
-        os.path.exists(out) and load_model(out).training["metrics"].get("stopped") != "interrupted"
+        os.path.exists(out)
+        and load_model(out).training.get("metrics", {}).get("stopped") != "interrupted"
     ):
         raise TextmillError(f"{out} is a finished model; give another --out")
     return checkpoint

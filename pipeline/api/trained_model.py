@@ -94,7 +94,7 @@ class Model:
     @property
     def metrics(self) -> Mapping[str, Any]:
         """What training measured, such as `valid_perplexity`."""
-        return self.saved.training["metrics"]
+        return self.saved.training.get("metrics", {})
 
     @property
     def fingerprint(self) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.network.directory import check_free, load_model
 from textmill.model.reporter import Reporter
+from textmill.model.small_files import json_object
 from textmill.pipeline.augment.candidates import (
     AugmentRun,
     AugmentSettings,
@@ -214,8 +215,10 @@ def _begin(folder: AugmentFolder, asked: dict[str, Any], *, resume: bool) -> Non
     """Claims the folder, or checks that the run in it asked for the same."""
     place = folder.settings
     if resume and os.path.exists(place):
-        before = json.loads(read(place))
-        if before["data"] != asked["data"]:
+        before = json_object(read(place), name=place, cure="remove it and begin anew")
+        if not isinstance(before.get("settings"), dict):
+            raise TextmillError(f"{place} is damaged: it tells of no run; remove it and begin anew")
+        if before.get("data") != asked["data"]:
             raise TextmillError(f"the run in {folder.path} began with another table")
         for name, value in asked["settings"].items():
             if before["settings"].get(name) != value:

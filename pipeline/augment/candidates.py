@@ -32,6 +32,7 @@ from textmill.model.settings import (
     sequence,
 )
 from textmill.model.text.corpus import CorpusSettings, read_corpus
+from textmill.model.training.checkpoint import checkpoint_of
 from textmill.model.training.train import train_model
 from textmill.pipeline.augment.classifiers import cross_fitted
 from textmill.pipeline.augment.edits import AUGMENTERS, Candidate
@@ -297,7 +298,7 @@ def _train(
     init_from: str | None,
 ) -> None:
     """Trains a model, unless an interrupted run has already done so."""
-    checkpoint = Path(f"{place}.training", "checkpoint.npz").exists()
+    checkpoint = checkpoint_of(place).exists()
     if os.path.exists(place) and not checkpoint:
         run.report.message(f"the {os.path.basename(place)} of the run before is used")
         return

@@ -12,13 +12,13 @@ FILE.augment/settings.json  what was asked for; a resume compares it
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from textmill.model.errors import TextmillError
+from textmill.model.small_files import json_object
 from textmill.model.text.labelled_tables import read_cells
 from textmill.pipeline.files.filesystem import exists, join, names, read
 
@@ -87,13 +87,13 @@ class Augmented:
             TextmillError: it cannot be read, or there is no table.
         """
         folder = AugmentFolder(path.rstrip("/"))
+        about = json_object(read(folder.about), name=folder.about, cure="run augment again")
         try:
-            about = json.loads(read(folder.about).decode())
             settings = about["settings"]
             text, label = settings["text"], settings["label"]
             if not isinstance(about["counts"], dict) or not {type(text), type(label)} == {str}:
                 raise ValueError("it tells of no augmentation")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise TextmillError(
                 f"{folder.about} is damaged ({type(error).__name__} {error}); run augment again"
             ) from None

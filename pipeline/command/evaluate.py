@@ -32,7 +32,11 @@ def evaluate(
         UsageError: baselines would be tested on what they saw.
     """
     model = load_model(model_dir)
-    known = model.training["corpus"]
+    known = model.training.get("corpus", {})
+    if any(name not in known for name in ("encoding", "unwrap", "text", "labels", "sources")):
+        raise TextmillError(
+            f"{model_dir} does not say how its corpus was read, so nothing can be compared with it"
+        )
     corpus = CorpusSettings(
         paths=tuple(paths),
         mode=model.mode,

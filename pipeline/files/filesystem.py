@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from textmill.model.errors import TextmillError
-from textmill.model.text.corpus import check_regular, find_files
+from textmill.model.small_files import check_regular
+from textmill.model.text.corpus import find_files
 from textmill.pipeline.files.error_causes import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins

@@ -10,6 +10,7 @@ from typing import Any
 
 from textmill.model.errors import TextmillError
 from textmill.model.prompt import Generation
+from textmill.model.small_files import json_object, loads
 from textmill.pipeline.files.filesystem import join, make_directory, names, read, sha256, write_once
 from textmill.pipeline.job.dataset_card import REJECTED, dataset_card
 from textmill.pipeline.job.run_statistics import Statistics
@@ -67,9 +68,9 @@ class ShardSummary:
         """Reads what `json.dumps(asdict(summary))` gave.
 
         Raises:
-            ValueError, TypeError, KeyError: it is something else.
+            ValueError, TypeError, KeyError, RecursionError: it is something else.
         """
-        fields = json.loads(text)
+        fields = loads(text)
         summary = cls(**{**fields, "statistics": Statistics.from_json(fields["statistics"])})
         for name in ("number", "rows", "prompts", "rejected", "records", "words"):
             if type(getattr(summary, name)) is not int:
@@ -219,10 +220,4 @@ def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
     if MANIFEST not in names(out):
         raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}")
     path = join(out, MANIFEST)
-    try:
-        manifest = json.loads(read(path).decode())
-        if not isinstance(manifest, dict):
-            raise ValueError("it is no JSON object")
-        return manifest
-    except (ValueError, RecursionError) as error:
-        raise TextmillError(f"{path} cannot be read: {error}") from None
+    return json_object(read(path), name=path)

@@ -25,6 +25,7 @@ from typing import Any
 
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import check_free
+from textmill.model.small_files import json_object, loads
 from textmill.pipeline.files.filesystem import (
     ATTEMPT,
     is_remote,
@@ -53,7 +54,9 @@ from textmill.pipeline.prompts.planning import Shard
 from textmill.pipeline.prompts.rows import reason_class
 
 # What reading a damaged file may raise.
-_DAMAGE = (TextmillError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_DAMAGE = (
+    TextmillError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError,
+)  # fmt: skip
 
 try:
     import fcntl
@@ -115,7 +118,7 @@ class RunDirectory:
             if holds_run and resume:
                 self._compare()
                 if self.finished:
-                    self._reopen()
+                    self._reopen_if_damaged()
                 if not self.finished:
                     self._sweep()
             else:
@@ -167,7 +170,7 @@ class RunDirectory:
                     )
             elif ending == ".started":
                 with contextlib.suppress(*_DAMAGE):
-                    note = json.loads(read(join(self._notes, name)))
+                    note = loads(read(join(self._notes, name)).decode())
                     working[shard] = Counts(**note["counts"])
         return Counts.total([*self._finished.values(), *(
             counts for shard, counts in working.items() if shard not in self._finished
@@ -180,7 +183,7 @@ class RunDirectory:
             shard, ending = os.path.splitext(name)
             if ending == ".started" and f"{shard}.json" not in inside:
                 with contextlib.suppress(*_DAMAGE):
-                    if not _alive(json.loads(read(join(self._notes, name)))["pid"]):
+                    if not _alive(loads(read(join(self._notes, name)).decode())["pid"]):
                         dead.append(shard)
         return dead
 
@@ -212,12 +215,9 @@ class RunDirectory:
     def _compare(self) -> None:
         """Refuses to go on with a run that would give other texts."""
         path = join(self.out, RUN)
-        try:
-            stands = json.loads(read(path).decode())
-            if not isinstance(stands, dict) or not isinstance(stands.get("versions"), dict):
-                raise ValueError("it tells of no run")
-        except (ValueError, RecursionError) as error:
-            raise TextmillError(f"{path} is damaged, so the run cannot go on: {error}") from None
+        stands = json_object(read(path), name=path, cure="the run cannot go on")
+        if not isinstance(stands.get("versions"), dict):
+            raise TextmillError(f"{path} is damaged: it tells of no run; the run cannot go on")
         for run in (stands, wanted := dict(self._header)):
             versions = run.get("versions", {})
             run["versions"] = {"tensorflow": versions.get("tensorflow")}
@@ -249,12 +249,22 @@ class RunDirectory:
         for name in (STATS, CARD):
             remove(join(self.out, name))
 
-    def _reopen(self) -> None:
-        """Makes a finished run unfinished if something in it is damaged.
+    def _reopen_if_damaged(self) -> None:
+        """Makes a finished run unfinished if something in it is damaged."""
+        manifest = read_manifest(self.out)
+        try:
+            self._reopen(manifest)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise TextmillError(
+                f"{join(self.out, MANIFEST)} is damaged ({type(error).__name__} {error}); remove "
+                "it, and the run goes on"
+            ) from None
+
+    def _reopen(self, manifest: dict[str, Any]) -> None:
+        """Removes the manifest if a shard is damaged.
 
         Undamaged shards get their notes back, except in text files, which do not hold enough.
         """
-        manifest = read_manifest(self.out)
         form, columns = self._output.form, self._output.columns
         broken, notes = [], {}
         for number, shard in enumerate(manifest["shards"]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.small_files import loads
 from textmill.pipeline.files.filesystem import join, names, read, sha256
 from textmill.pipeline.job.manifest import (
     CARD,
@@ -175,7 +175,7 @@ def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
         (STATS, lambda found: found["samples"] == manifest["counts"]["records"]),
     ):
         try:
-            agrees = says(json.loads(read(join(out, name))))
+            agrees = says(loads(read(join(out, name)).decode()))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             agrees = False
         if not agrees:

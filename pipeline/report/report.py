@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.small_files import json_object
 from textmill.model.text.corpus import CorpusSettings
 from textmill.pipeline.augment.folder import AUGMENT, NOT_NEEDED, Augmented
 from textmill.pipeline.augment.gain import Gain
@@ -110,7 +111,8 @@ def _of_generate(directory: str) -> _Told:
     manifest = read_manifest(directory)
     stream = _streamed(directory, manifest)
     with _damage_of(directory, cure=_verify(directory)):
-        rejected = json.loads(read(join(directory, STATS)))["rejected"]["by_reason"]
+        stats = join(directory, STATS)
+        rejected = json_object(read(stats), name=stats)["rejected"]["by_reason"]
         asked = {n: manifest[n] for n in ("model", "settings", "input", "output", "versions")}
         asked["prompts"] = [file["name"] for file in manifest["prompts"]]
         reasons = {str(name): int(n) for name, n in rejected.items()}

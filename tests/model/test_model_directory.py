@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import pickle
 import shutil
-import zipfile
 
 import numpy as np
 import pytest
+from old_models import as_format_1, rewrite
+from safetensors import SafetensorError
 
 from textmill.model.errors import TextmillError
-from textmill.model.network.directory import SavedModel, check_free, load_model, save_model
+from textmill.model.network import weights
+from textmill.model.network.directory import (
+    SavedModel,
+    check_free,
+    load_model,
+    save_model,
+    weight_shapes,
+)
+from textmill.model.settings import NetworkSettings
+from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
 FILES = (
     "README.md",
@@ -21,9 +29,9 @@ FILES = (
     "training.html",
     "training.json",
     "vocabulary.txt",
-    "weights.npz",
+    "weights.safetensors",
 )
-CHECKED = ("model.json", "training.json", "vocabulary.txt", "weights.npz")
+CHECKED = ("model.json", "training.json", "vocabulary.txt", "weights.safetensors")
 
 
 @pytest.fixture
@@ -49,6 +57,7 @@ def test_labels_of_an_older_kind_are_told(make_model, tmp_path):
     model = make_model(["a"], labels=("x", "y"))
     del model.arrays["context_input"]
     save_model(tmp_path / "m", model, card="")
+    as_format_1(tmp_path / "m")
     with pytest.raises(TextmillError, match=r"m was trained by an older textmill.*train it again"):
         load_model(tmp_path / "m")
 
@@ -76,6 +85,7 @@ def test_what_people_read_may_be_changed(make_model, tmp_path):
 def test_directories_of_before_that_listed_the_pages_load(make_model, tmp_path):
     model = make_model(["a"])
     save_model(tmp_path / "m", model, card="# card\n", page="<p>\n")
+    as_format_1(tmp_path / "m")
     index = tmp_path / "m" / "model.json"
     told = json.loads(index.read_text())
     told["files"] |= {"README.md": "0" * 64, "training.html": "0" * 64}
@@ -134,13 +144,6 @@ def test_missing_and_foreign(tmp_path):
         load_model(tmp_path)
 
 
-def rewrite(folder, **fields):
-    index = json.loads((folder / "model.json").read_text())
-    index.update(fields)
-    text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    (folder / "model.json").write_text(text)
-
-
 def test_older_format(copy):
     rewrite(copy, format=0)
     with pytest.raises(TextmillError, match=r"of the older format 0, .* train the model again"):
@@ -148,8 +151,8 @@ def test_older_format(copy):
 
 
 def test_newer_format(copy):
-    rewrite(copy, format=2)
-    with pytest.raises(TextmillError, match=r"model.json is of format 2, .* newer textmill"):
+    rewrite(copy, format=3)
+    with pytest.raises(TextmillError, match=r"model.json is of format 3, .* newer textmill"):
         load_model(copy)
 
 
@@ -161,29 +164,6 @@ def test_fields_that_do_not_fit(copy, fields):
     rewrite(copy, **fields)
     with pytest.raises(TextmillError, match=r"model\.json"):
         load_model(copy)
-
-
-class Bomb:
-    def __reduce__(self):
-        return os.mkdir, ("exploded",)
-
-
-def test_loading_runs_no_code(copy, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    raw = io.BytesIO()
-    with zipfile.ZipFile(raw, "w") as archive:
-        array = io.BytesIO()
-        np.save(array, np.array([Bomb()], dtype=object), allow_pickle=True)
-        archive.writestr("embedding.npy", array.getvalue())
-    for content in (raw.getvalue(), pickle.dumps(Bomb())):
-        (copy / "weights.npz").write_bytes(content)
-        import hashlib
-
-        files = json.loads((copy / "model.json").read_text())["files"]
-        rewrite(copy, files={**files, "weights.npz": hashlib.sha256(content).hexdigest()})
-        with pytest.raises(TextmillError, match=r"weights\.npz"):
-            load_model(copy)
-    assert not (tmp_path / "exploded").exists()
 
 
 def test_places_that_are_taken(make_model, tmp_path):
@@ -205,11 +185,89 @@ def test_unwritable_places(make_model, tmp_path):
         save_model(tmp_path / "file" / "m", make_model(["a"]), card="")
 
 
-def test_a_full_disk_leaves_nothing(make_model, tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("kind", [OSError, SafetensorError])
+def test_a_full_disk_leaves_nothing(make_model, tmp_path, monkeypatch, kind):
+    error = kind("No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr(weights, "save_file", full)
     with pytest.raises(TextmillError, match="No space left on device"):
         save_model(tmp_path / "m", make_model(["a"]), card="")
     assert os.listdir(tmp_path) == []
+
+
+def fixed_model():
+    """A model whose numbers depend on nothing."""
+    network = NetworkSettings(vocabulary=5, context=2, embedding=3, hidden=2, layers=1, dropout=0.5)
+    arrays = {
+        name: (np.arange(np.prod(shape), dtype=np.float32) / 8).reshape(shape)
+        for name, shape in weight_shapes(network).items()
+    }
+    words = Vocabulary(level="word", words=[*RESERVED, "a", "b c"], counts=[0, 1, 2, 3, 4])
+    return SavedModel(network, words, "lines", ("x", "é"), arrays, {"corpus": {}})
+
+
+def test_a_model_keeps_its_fingerprint(tmp_path):
+    """Outputs know their model by it, so it is that of before format 2."""
+    fingerprint = "0b2634f2a6682f6ad30c6af719636f488a90a75dc0ec49b900c3e7113dc9ed0d"
+    assert fixed_model().fingerprint == fingerprint
+    save_model(tmp_path / "m", fixed_model(), card="")
+    told = json.loads((tmp_path / "m" / "model.json").read_text("utf-8"))
+    assert (told["format"], told["fingerprint"]) == (2, fingerprint)
+    as_format_1(tmp_path / "m")
+    assert load_model(tmp_path / "m").fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("labels", [(), ("x", "y")])
+def test_directories_of_format_1_load(make_model, tmp_path, labels):
+    model = make_model(["a", "■,"], labels=labels, layers=2, embedding=5)
+    save_model(tmp_path / "m", model, card="")
+    as_format_1(tmp_path / "m")
+    assert not (tmp_path / "m" / "weights.safetensors").exists()
+    again = load_model(tmp_path / "m")
+    assert again.fingerprint == model.fingerprint
+    for name, array in model.arrays.items():
+        np.testing.assert_array_equal(array, again.arrays[name])
+        assert again.arrays[name].flags.writeable
+
+
+def test_others_may_read_the_weights(make_model, tmp_path):
+    """As they may read any new file: workers can be other users."""
+    save_model(tmp_path / "m", make_model(["a"]), card="")
+    modes = {(tmp_path / "m" / name).stat().st_mode for name in CHECKED}
+    assert len(modes) == 1
+
+
+def test_arrays_lie_in_memory_as_they_like(make_model, tmp_path):
+    model = make_model(["a", "b"])
+    turned = {name: np.asfortranarray(array) for name, array in model.arrays.items()}
+    turned["output_bias"] = np.repeat(turned["output_bias"], 2).astype(">f4")[::2]
+    model = make_model(["a", "b"], arrays=turned)
+    save_model(tmp_path / "m", model, card="")
+    again = load_model(tmp_path / "m")
+    for name, array in model.arrays.items():
+        np.testing.assert_array_equal(array, again.arrays[name])
+
+
+@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("what", ["pipe", "folder", "device"])
+def test_what_is_no_regular_file_is_not_opened(copy, name, what):
+    path = copy / name
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(TextmillError, match=f"{name} is no regular file"):
+        load_model(copy)
+
+
+def test_links_to_files_are_followed(copy, model_dir):
+    for name in CHECKED:
+        (copy / name).unlink()
+        (copy / name).symlink_to(model_dir / name)
+    assert load_model(copy).fingerprint == load_model(model_dir).fingerprint

@@ -49,7 +49,7 @@ def files(tmp_path, model_dir):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "x").write_text("")
     cut = shutil.copytree(model_dir, tmp_path / "cut")
-    (cut / "weights.npz").write_bytes((cut / "weights.npz").read_bytes()[:1000])
+    (cut / "weights.safetensors").write_bytes((cut / "weights.safetensors").read_bytes()[:1000])
     newer = shutil.copytree(model_dir, tmp_path / "newer")
     index = json.loads((newer / "model.json").read_text())
     (newer / "model.json").write_text(json.dumps({**index, "format": 99}))
@@ -95,7 +95,7 @@ ASK = ["--prompts", "p.txt", "--out", "o"]
 BAD_GENERATION = {
     "no model": (["nothing", *ASK], 1, ["there is no model directory 'nothing'"]),
     "foreign model": (["taken", *ASK], 1, ["taken is no textmill model"]),
-    "cut model": (["cut", *ASK], 1, ["cut/weights.npz is damaged"]),
+    "cut model": (["cut", *ASK], 1, ["cut/weights.safetensors is damaged"]),
     "newer model": (["newer", *ASK], 1, ["newer/model.json is of format 99", "newer textmill"]),
     "no prompts": (["whole", "--prompts", "q*", "--out", "o"], 1, ["no file matches 'q*'"]),
     "taken": (["whole", "--prompts", "p.txt", "--out", "taken"], 1, ["taken already exists"]),
@@ -151,7 +151,9 @@ def test_bad_generation(name, files, capsys, monkeypatch):
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
 def test_other_commands_check_their_model(command, files, capsys):
-    fails(capsys, [command, files / "cut", files / "p.txt"], 1, "cut/weights.npz is damaged")
+    fails(
+        capsys, [command, files / "cut", files / "p.txt"], 1, "cut/weights.safetensors is damaged"
+    )
 
 
 def test_baselines_are_not_tested_on_what_they_saw(model_dir, book, capsys):

@@ -234,11 +234,11 @@ def test_a_failing_worker_says_why_and_leaves_no_manifest(
 
     def load_and_damage(path):
         model = load_model(path)
-        (copy / "weights.npz").write_bytes(b"gone")
+        (copy / "weights.safetensors").write_bytes(b"gone")
         return model
 
     monkeypatch.setattr(textmill.pipeline.job.generate, "load_model", load_and_damage)
-    with pytest.raises(TextmillError, match=r"^\S*weights\.npz is damaged: [^\n]*$"):
+    with pytest.raises(TextmillError, match=r"^\S*weights\.safetensors is damaged: [^\n]*$"):
         run(copy, prompt_file, tmp_path / "o", flags=flags)
     assert not (tmp_path / "o" / "manifest.json").exists()
 

@@ -213,3 +213,28 @@ def test_a_full_disk_leaves_nothing(make_model, tmp_path, monkeypatch):
     with pytest.raises(TextmillError, match="No space left on device"):
         save_model(tmp_path / "m", make_model(["a"]), card="")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_killed_writers_left_goes(make_model, tmp_path):
+    left = tmp_path / f".m.{'0' * 32}"
+    left.mkdir()
+    (left / "weights.npz").write_text("PK")
+    (tmp_path / f".m.{'1' * 32}.onnx").write_text("")
+    others = [f".m2.{'0' * 32}", ".m.txt"]
+    for name in others:
+        (tmp_path / name).write_text("")
+    save_model(tmp_path / "m", make_model(["a"]), card="")
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, "m"])
+
+
+def test_a_model_takes_the_place_of_another(make_model, tmp_path, monkeypatch):
+    first, second = make_model(["a"]), make_model(["a", "b"])
+    save_model(tmp_path / "m", first, card="", instead=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            save_model(tmp_path / "m", second, card="", instead=True)
+    assert load_model(tmp_path / "m").fingerprint == first.fingerprint
+    save_model(tmp_path / "m", second, card="", instead=True)
+    assert load_model(tmp_path / "m").fingerprint == second.fingerprint
+    assert os.listdir(tmp_path) == ["m"]

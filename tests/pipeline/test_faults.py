@@ -64,7 +64,7 @@ def commands(model_dir, tmp_path_factory) -> dict[str, Command]:
     (inputs / "d.csv").write_text(labelled_rows())
     generate = (
         "generate", str(model_dir), "--prompts", str(inputs / "p.txt"), "--out", "o",
-        "--samples", "20", "--max-words", "60", "--min-words", "50", "--workers", "2",
+        "--samples", "10", "--max-words", "60", "--min-words", "50", "--workers", "2",
         "--max-rejected", "1",
     )  # fmt: skip
     augment = (

@@ -95,6 +95,28 @@ def test_a_finished_run_is_left_alone(stopped, whole, model_dir, prompt_file):
     assert contents(stopped) == whole
 
 
+def test_a_run_that_was_killed_as_it_began(whole, model_dir, prompt_file, tmp_path):
+    """Its claim is there, but nothing says yet what it is."""
+    out = tmp_path / "o"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / ".attempt-left").write_text("{")
+    with pytest.raises(TextmillError, match="already exists"):
+        run(model_dir, prompt_file, out)
+    run(model_dir, prompt_file, out, resume=True)
+    assert contents(out) == whole
+
+
+def test_a_run_that_was_killed_as_it_ended(stopped, whole, model_dir, prompt_file):
+    run(model_dir, prompt_file, stopped, resume=True)
+    (stopped / ".attempt-left").write_bytes((stopped / "manifest.json").read_bytes())
+    (stopped / ".done").mkdir()
+    (stopped / ".lock").touch()
+    run(model_dir, prompt_file, stopped, resume=True)
+    assert contents(stopped) == whole
+    assert not (stopped / ".done").exists()
+
+
 def test_a_finished_run_that_was_damaged_is_made_whole(stopped, whole, model_dir, prompt_file):
     run(model_dir, prompt_file, stopped, resume=True)
     shards = sorted(stopped.glob("shard-*"))

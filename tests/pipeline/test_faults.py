@@ -60,7 +60,7 @@ TRIALS = [
 def commands(model_dir, tmp_path_factory) -> dict[str, Command]:
     """Commands of some ten seconds, most of which is the start."""
     inputs = tmp_path_factory.mktemp("inputs")
-    (inputs / "p.txt").write_text("the old\na dog\n\n" * 400)
+    (inputs / "p.txt").write_text("the old\na dog\n\nzzz\n" * 400)
     (inputs / "d.csv").write_text(labelled_rows())
     generate = (
         "generate", str(model_dir), "--prompts", str(inputs / "p.txt"), "--out", "o",
@@ -234,7 +234,7 @@ def wait_until(process: subprocess.Popen, happens: Callable[[], bool]) -> bool:
         if happens():
             return True
         assert time.monotonic() < until, "the run goes on and on"
-        time.sleep(0.0003)
+        time.sleep(0.001)
     return False
 
 
@@ -301,7 +301,7 @@ def killed(
     trial: Trial, seconds: float, event: str | None, chance: random.Random, told: list[str]
 ) -> None:
     """Starts the command and kills it; starts anew where it ends before the moment has come."""
-    for _ in range(20):
+    for _ in range(5):
         if trial.finished():
             trial.clear()
         happens = (

@@ -59,8 +59,42 @@ def told_of_engine() -> Callable[..., None]:
     return tell
 
 
+# The command, its kills, whether it ended with the same bytes: a line a trial.
+KILLS = "kills.jsonl"
+
+
+@pytest.fixture(scope="session")
+def told_of_kills() -> Callable[..., None]:
+    """Adds a trial to the table that `make fault-test` prints at its end."""
+
+    def tell(kind: str, kills: list[str], same: bool) -> None:
+        with open(Path(os.environ["TEXTMILL_TEST_MODELS"]) / KILLS, "a") as file:
+            file.write(json.dumps([kind, kills, same]) + "\n")
+
+    return tell
+
+
+def _kills_table(trials: list[tuple[str, list[str], bool]]) -> Iterator[str]:
+    """Rows of how often each command was killed, by which signal, and how often all went well."""
+    signals = ("SIGKILL to the launcher", "SIGKILL to a child", "SIGTERM", "SIGINT")
+    yield f"| killed | kills | {' | '.join(signals)} | at an event | trials | same bytes |"
+    yield "|---" * (6 + len(signals) - 1) + "|"
+    for kind in [*sorted({kind for kind, *_ in trials}), "all"]:
+        own = [trial for trial in trials if kind in (trial[0], "all")]
+        kills = [kill for _, told, _ in own for kill in told]
+        well = sum(len(told) for _, told, same in own if same)
+        counts = [sum(kill.startswith(name) for kill in kills) for name in signals]
+        events = sum(" at " in kill.partition(":")[0] for kill in kills)
+        cells = [kind, len(kills), *counts, events, len(own), f"{well} of {len(kills)}"]
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
 def pytest_terminal_summary(terminalreporter):
     say = terminalreporter.write_line
+    trials = Path(os.environ["TEXTMILL_TEST_MODELS"]) / KILLS
+    if trials.exists():
+        for row in _kills_table([json.loads(line) for line in trials.read_text().splitlines()]):
+            say(row)
     rows = Path(os.environ["TEXTMILL_TEST_MODELS"]) / ENGINES
     if rows.exists():
         say("\n| engine | seconds | words/s | models loaded | same bytes | faults |")

@@ -14,13 +14,15 @@ the weights' file, then names, types and shapes with its header, and only then d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -123,18 +125,18 @@ def check_free(path: str | os.PathLike[str]) -> None:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise TextmillError(f"{target} already exists; name another place or remove it first")
         parent.mkdir(parents=True, exist_ok=True)
-        probe = parent / f".{target.name}.{uuid.uuid4().hex}"
-        probe.mkdir()
-        probe.rmdir()
+        with tempfile.TemporaryFile(dir=parent):  # has no name that a kill could leave there
+            pass
     except OSError as error:
         raise TextmillError(f"cannot write to {parent}: {error.strerror}") from None
 
 
-@contextmanager
+@contextlib.contextmanager
 def written_whole(path: str | os.PathLike[str], *, ending: str = "") -> Iterator[Path]:
     """Gives a name beside a place; what is written there takes the place when the block ends well.
 
-    So a file or directory appears whole or not at all.
+    So a file or directory appears whole or not at all. What writers that were killed have left
+    under such names goes.
 
     Args:
         path: a place that `check_free` has found free.
@@ -150,6 +152,7 @@ def written_whole(path: str | os.PathLike[str], *, ending: str = "") -> Iterator
         if target.exists():
             target.rmdir()  # empty, as checked
         temporary.rename(target)
+        remove_attempts(target)
     except OSError as error:
         raise TextmillError(f"cannot write {target}: {error.strerror or error}") from None
     finally:
@@ -157,18 +160,38 @@ def written_whole(path: str | os.PathLike[str], *, ending: str = "") -> Iterator
         temporary.unlink(missing_ok=True)
 
 
+def remove_attempts(path: str | os.PathLike[str]) -> None:
+    """Removes what killed writers of a place have left beside it; see `written_whole`."""
+    target = Path(path).absolute()
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}(\.\w+)?")
+    with contextlib.suppress(OSError):
+        for left in [other for other in target.parent.iterdir() if name.fullmatch(other.name)]:
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
 def save_model(
-    path: str | os.PathLike[str], model: SavedModel, *, card: str, page: str | None = None
+    path: str | os.PathLike[str],
+    model: SavedModel,
+    *,
+    card: str,
+    page: str | None = None,
+    instead: bool = False,
 ) -> None:
     """Writes a model directory: all of it appears at once, or nothing does.
 
     Args:
         card: README.md. page: training.html, where there is one.
+        instead: whether it takes the place of a model that is there. A kill leaves that one, the
+            new one or none, never a part.
 
     Raises:
         TextmillError: the place is taken or cannot be written.
     """
-    check_free(path)
+    if not instead:
+        check_free(path)
     with written_whole(path) as temporary:
         temporary.mkdir()
         (temporary / _VOCABULARY).write_bytes(model.vocabulary.to_text().encode())
@@ -189,6 +212,9 @@ def save_model(
         (temporary / _INDEX).write_bytes(_pretty(index))
         for written in temporary.iterdir():
             sync(written)
+        if instead and os.path.exists(path):
+            target = Path(path).absolute()
+            target.rename(target.parent / f".{target.name}.{uuid.uuid4().hex}")
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:

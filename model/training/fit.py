@@ -58,11 +58,13 @@ class History:
         epochs: passes over the training part.
         stopped: why it ended: `epochs`, `minutes`, `patience`, `enough`, `diverged` or
             `interrupted`.
+        samples: what `watch` gave at the validations.
         best_perplexity: the lowest validation perplexity.
         restarts: how often training went back to the last good point after it diverged.
     """
 
     validations: list[dict[str, float]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     words: int = 0
     seconds: float = 0.0
     feed_seconds: float = 0.0
@@ -113,7 +115,7 @@ def fit(
     report: Reporter,
     use_tf_data: bool,
     recipe: Recipe = PLAIN,
-    watch: Callable[[int, dict[str, float]], None] | None = None,
+    watch: Callable[[int, dict[str, float]], list[dict[str, Any]]] | None = None,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
 ) -> History:
@@ -125,7 +127,7 @@ def fit(
         use_tf_data: whether batches come from tf.data instead of NumPy.
         recipe: rate and penalties that the settings do not give.
         watch: called with step and scalars at each validation, while the network holds the
-            validated weights.
+            validated weights. What it gives is kept with the history.
         checkpoint: written every `settings.checkpoint_minutes`, and when the run is interrupted.
         resume: whether the run goes on from the checkpoint.
 
@@ -164,7 +166,7 @@ class _Fit:
         started: float,
         report: Reporter,
         use_tf_data: bool,
-        watch: Callable[[int, dict[str, float]], None] | None,
+        watch: Callable[[int, dict[str, float]], list[dict[str, Any]]] | None,
         checkpoint: Checkpoint | None,
     ):
         self.network, self.feeder, self.validate = network, feeder, validate
@@ -402,7 +404,7 @@ class _Fit:
         self.history.validations.append(row)
         self.report.validated(self.history.epochs, perplexity=perplexity, best=best)
         if self.watch is not None:
-            self.watch(place.step, row)
+            self.history.samples += self.watch(place.step, row)
         if now is not None:
             self.network.assign_arrays(now)
         self.good = self._state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -16,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 from textmill.model.errors import TextmillError
 from textmill.model.machine import cores, cpu_kind, gpus, uses_cudnn
 from textmill.model.network.adaptive_cuts import choose_output
-from textmill.model.network.directory import SavedModel, check_free, load_model, save_model
+from textmill.model.network.directory import (
+    SavedModel,
+    check_free,
+    load_model,
+    remove_attempts,
+    save_model,
+)
 from textmill.model.pages.model_card import model_card
 from textmill.model.pages.training_page import training_page
 from textmill.model.reporter import Reporter
@@ -111,7 +118,11 @@ def train_model(
         _digest(train, recipe, network.settings, material),
         about={"recipe": asdict(recipe)},
     )
-    samples, history = _fit(
+    if resume and _is_finished(out):  # it was killed when only the checkpoint was to be removed
+        checkpoint.load()  # refuses another run
+        _tidy(out, unfinished)
+        return load_model(out)
+    history = _fit(
         network, material, train, recipe, checkpoint,
         started=started, tensorboard=tensorboard, resume=resume, report=report,
     )  # fmt: skip
@@ -127,15 +138,13 @@ def train_model(
             "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
             "recipe": asdict(recipe),
             "history": history.validations,
-            "samples": samples,
+            "samples": history.samples,
             "metrics": _metrics(network, material, history),
             **_made_by(),
         },
     )
     name = os.path.basename(os.path.abspath(out))
     page = training_page(model.training, f"How {name} was trained")
-    if resume and os.path.exists(out):  # what the interrupted run left, see `_unfinished`
-        shutil.rmtree(out)
     save_model(
         out,
         model,
@@ -143,9 +152,10 @@ def train_model(
             model, name=os.path.basename(os.path.abspath(out)), recipe=recipe_line(recipe)
         ),
         page=page,
+        instead=resume,  # what the interrupted run left
     )
     if history.stopped != "interrupted":
-        shutil.rmtree(unfinished.parent, ignore_errors=True)
+        _tidy(out, unfinished)
     return model
 
 
@@ -274,8 +284,8 @@ def _fit(
     tensorboard: str | None,
     resume: bool,
     report: Reporter,
-) -> tuple[list[dict[str, Any]], History]:
-    """Trains the network in place; also returns the samples that it wrote at each validation."""
+) -> History:
+    """Trains the network in place, which writes samples at each validation."""
     import keras
 
     from textmill.model.network.likelihood import Evaluator
@@ -291,9 +301,9 @@ def _fit(
     if train.minutes is not None:
         valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
     ids = rows_of(valid, vocabulary, label=labels[0] if labels else None)
-    samples: list[dict[str, Any]] = []
 
-    def look(step: int, row: dict[str, float]) -> None:
+    def look(step: int, row: dict[str, float]) -> list[dict[str, Any]]:
+        samples = []
         for temperature in _TEMPERATURES:
             text = glimpse(
                 network, vocabulary, temperature=temperature, words=_GLIMPSE, seed=train.seed
@@ -301,8 +311,9 @@ def _fit(
             samples.append({"epoch": row["epoch"], "temperature": temperature, "text": text})
         if watch is not None:
             watch(step, row, network, ids)
+        return samples
 
-    history = fit(
+    return fit(
         network,
         feeder,
         lambda: evaluator(valid).perplexity,
@@ -315,7 +326,6 @@ def _fit(
         checkpoint=checkpoint,
         resume=resume,
     )
-    return samples, history
 
 
 def _unfinished(out: str, *, resume: bool) -> Path:
@@ -334,12 +344,23 @@ def _unfinished(out: str, *, resume: bool) -> Path:
             )
     elif not checkpoint.exists():
         raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
-    elif (
-        os.path.exists(out)
-        and load_model(out).training.get("metrics", {}).get("stopped") != "interrupted"
-    ):
-        raise TextmillError(f"{out} is a finished model; give another --out")
     return checkpoint
+
+
+def _is_finished(out: str) -> bool:
+    """Tells whether a model is there that no interrupted run has left."""
+    if not os.path.exists(out):
+        return False
+    return load_model(out).training.get("metrics", {}).get("stopped") != "interrupted"
+
+
+def _tidy(out: str, unfinished: Path) -> None:
+    """Removes what a finished run needs no more; the checkpoint last, as a resume asks for it."""
+    remove_attempts(out)
+    for path in (unfinished.with_suffix(".new"), unfinished):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    shutil.rmtree(unfinished.parent, ignore_errors=True)
 
 
 def _digest(

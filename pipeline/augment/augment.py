@@ -40,7 +40,14 @@ from textmill.pipeline.augment.table import (
     read_labelled,
     write_table,
 )
-from textmill.pipeline.files.filesystem import make_directory, read, remove, sha256, write_once
+from textmill.pipeline.files.filesystem import (
+    make_directory,
+    read,
+    remove,
+    remove_attempts,
+    sha256,
+    write_once,
+)
 from textmill.pipeline.job.generate import Progress
 from textmill.pipeline.job.launch import HERE, Launch
 from textmill.pipeline.output.formats import json_lines, json_page
@@ -89,6 +96,11 @@ def augment(
     if importlib.util.find_spec("datasketch") is None:
         raise TextmillError("augment needs datasketch: pip install 'textmill[augment]'")
     clock, folder = Clock(), AugmentFolder.beside(out)
+    if resume and os.path.exists(out) and os.path.exists(folder.about):
+        _compare(folder, _asked(data, settings, filters))
+        remove_attempts(folder.path)
+        report.message(f"{out} is finished")
+        return json.loads(read(folder.about))
     if os.path.exists(out):
         raise TextmillError(f"{out} already exists; name another file or remove it first")
     with clock.of("read"):
@@ -214,19 +226,10 @@ def _asked(data: str, settings: AugmentSettings, filters: FilterSettings) -> dic
 def _begin(folder: AugmentFolder, asked: dict[str, Any], *, resume: bool) -> None:
     """Claims the folder, or checks that the run in it asked for the same."""
     place = folder.settings
+    if resume:
+        remove_attempts(folder.path)
     if resume and os.path.exists(place):
-        before = json_object(read(place), name=place, cure="remove it and begin anew")
-        if not isinstance(before.get("settings"), dict):
-            raise TextmillError(f"{place} is damaged: it tells of no run; remove it and begin anew")
-        if before.get("data") != asked["data"]:
-            raise TextmillError(f"the run in {folder.path} began with another table")
-        for name, value in asked["settings"].items():
-            if before["settings"].get(name) != value:
-                raise TextmillError(
-                    f"the run in {folder.path} began with --{name.replace('_', '-')} "
-                    f"{before['settings'].get(name)}, now it is {value}; give the same or another "
-                    "--out"
-                )
+        _compare(folder, asked)
         for path in (folder.rejected, folder.about):
             remove(path)
         return
@@ -236,6 +239,22 @@ def _begin(folder: AugmentFolder, asked: dict[str, Any], *, resume: bool) -> Non
         raise TextmillError(f"{error}, or go on with --resume") from None
     make_directory(folder.path)
     write_once(place, json_page(asked))
+
+
+def _compare(folder: AugmentFolder, asked: dict[str, Any]) -> None:
+    """Refuses to go on with a run that asked for something else."""
+    place = folder.settings
+    before = json_object(read(place), name=place, cure="remove it and begin anew")
+    if not isinstance(before.get("settings"), dict):
+        raise TextmillError(f"{place} is damaged: it tells of no run; remove it and begin anew")
+    if before.get("data") != asked["data"]:
+        raise TextmillError(f"the run in {folder.path} began with another table")
+    for name, value in asked["settings"].items():
+        if before["settings"].get(name) != value:
+            raise TextmillError(
+                f"the run in {folder.path} began with --{name.replace('_', '-')} "
+                f"{before['settings'].get(name)}, now it is {value}; give the same or another --out"
+            )
 
 
 # -- the output ------------------------------------------------------------------------------------
@@ -312,7 +331,7 @@ def _write(
             own, scores = candidates[i], (records[i][name] for name in _COLUMNS)
             yield [own.text, cells[own.label], own.origin, *scores]
 
-    write_table(out, [*table.columns, *columns], rows())
+    write_table(out, [*table.columns, *columns], rows(), attempts=folder.path)
 
 
 def _tell(wanted: Mapping[str, int], found: Made, report: Reporter) -> None:

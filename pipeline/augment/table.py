@@ -100,8 +100,20 @@ def read_labelled(path: str, *, text: str, label: str, encoding: str | None = No
     return Labelled(columns, cells, rows, dict(Counter(why for why in reasons if why is not None)))
 
 
-def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_table(
+    path: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    attempts: str | None = None,
+) -> None:
     """Writes a table of the kind that its name's ending says; None is an empty cell.
+
+    Args:
+        path: the file.
+        columns: the names of the columns.
+        rows: the cells, row by row.
+        attempts: see `write_once`.
 
     Raises:
         TextmillError: a .tsv cannot hold a cell, the file exists, or it cannot be written.
@@ -113,7 +125,7 @@ def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         data = json_lines(dict(zip(columns, row, strict=True)) for row in rows)
     else:
         data = _csv_bytes(path, columns, rows, tabs=ending != ".csv")
-    if not write_once(path, data):
+    if not write_once(path, data, attempts=attempts):
         raise TextmillError(f"{path} already exists; name another file or remove it first")
 
 

@@ -127,13 +127,19 @@ def remove(path: str) -> None:
         Path(path).unlink(missing_ok=True)
 
 
-def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
+def write_once(path: str | os.PathLike[str], data: bytes, *, attempts: str | None = None) -> bool:
     """Writes a whole file, if there is none of that name.
 
     If there are several attempts to write a file, the first one wins and the others leave nothing.
     On a disk, an attempt writes under a name of its own and then links the file to `path`. On
     `gs://`, the service creates an object only if it is absent. Beam's other file systems offer
     neither: there an attempt checks that the name is free just before it renames its file.
+
+    Args:
+        path: the file.
+        data: its bytes.
+        attempts: on a disk, the folder of the attempt's own file, which a kill leaves there; None
+            means the file's folder.
 
     Returns:
         Whether this attempt wrote the file that is there now.
@@ -146,7 +152,7 @@ def write_once(path: str | os.PathLike[str], data: bytes) -> bool:
         return _create_object(target, data)
     if is_remote(target):
         return _write_remote(target, data)
-    attempt = Path(target).parent / f"{ATTEMPT}{uuid.uuid4().hex}"
+    attempt = Path(attempts or Path(target).parent, f"{ATTEMPT}{uuid.uuid4().hex}")
     with _telling("write", target):
         try:
             with open(attempt, "xb") as file:
@@ -177,6 +183,13 @@ def make_directory(path: str | os.PathLike[str], *, parents: bool = True) -> Non
         else:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path)
+
+
+def remove_attempts(folder: str) -> None:
+    """Removes the files that killed processes have begun in a folder."""
+    for name in names(folder):
+        if name.startswith(ATTEMPT):
+            remove(join(folder, name))
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ from textmill.pipeline.files.filesystem import (
     names,
     read,
     remove,
+    remove_attempts,
     sha256,
     write_once,
 )
@@ -53,6 +54,7 @@ from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.prompts.planning import Shard
 from textmill.pipeline.prompts.rows import reason_class
 
+_LOCK = ".lock"
 # What reading a damaged file may raise.
 _DAMAGE = (
     TextmillError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError,
@@ -111,10 +113,15 @@ class RunDirectory:
         if not (resume and holds_run):
             if resume and any(name.startswith("shard-") for name in inside):
                 raise TextmillError(f"{self.out} holds shards but no {RUN}: the run cannot go on")
-            _check_free(self.out)
+            # A run that was killed at its very start has left no more than its claim.
+            claim = [name for name in inside if name == _LOCK or name.startswith(ATTEMPT)]
+            if not (resume and inside and claim == inside):
+                _check_free(self.out)
         make_directory(self.out)
         self._lock = self._acquire()
         try:
+            if resume:
+                self._remove_attempts()
             if holds_run and resume:
                 self._compare()
                 if self.finished:
@@ -194,7 +201,7 @@ class RunDirectory:
                 remove(join(self._notes, name))
         elif finished:
             shutil.rmtree(self._notes, ignore_errors=True)
-            remove(join(self.out, ".lock"))
+            remove(join(self.out, _LOCK))
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -202,7 +209,7 @@ class RunDirectory:
     def _acquire(self) -> int | None:
         if fcntl is None or is_remote(self.out):
             return None
-        lock = os.open(join(self.out, ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+        lock = os.open(join(self.out, _LOCK), os.O_CREAT | os.O_RDWR, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -233,8 +240,13 @@ class RunDirectory:
                 "place"
             )
 
+    def _remove_attempts(self) -> None:
+        """Removes files that killed processes have begun, even beside a finished run."""
+        for folder in (self.out, join(self.out, REJECTED), self._notes):
+            remove_attempts(folder)
+
     def _sweep(self) -> None:
-        """Removes what killed attempts left, and what the run will write again.
+        """Removes notes on work that was under way, and what the run will write again.
 
         This includes shards without a note, which may not be whole. If there is no lock they stay,
         as another run may be about to write the note.
@@ -243,8 +255,7 @@ class RunDirectory:
         for folder in (self.out, join(self.out, REJECTED), self._notes):
             for name in names(folder):
                 unknown = name.startswith("shard-") and name.partition(".")[0] not in noted
-                left = name.startswith(ATTEMPT) or name.endswith(".started")
-                if left or (unknown and self._lock is not None):
+                if name.endswith(".started") or (unknown and self._lock is not None):
                     remove(join(folder, name))
         for name in (STATS, CARD):
             remove(join(self.out, name))

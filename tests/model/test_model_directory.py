@@ -12,7 +12,7 @@ from old_models import as_format_1, rewrite
 from safetensors import SafetensorError
 
 from textmill.model.errors import TextmillError
-from textmill.model.network import weights
+from textmill.model.network import directory, weights
 from textmill.model.network.directory import (
     SavedModel,
     check_free,
@@ -271,3 +271,28 @@ def test_links_to_files_are_followed(copy, model_dir):
         (copy / name).unlink()
         (copy / name).symlink_to(model_dir / name)
     assert load_model(copy).fingerprint == load_model(model_dir).fingerprint
+
+
+def test_what_killed_writers_left_goes(make_model, tmp_path):
+    left = tmp_path / f".m.{'0' * 32}"
+    left.mkdir()
+    (left / "weights.safetensors").write_text("")
+    (tmp_path / f".m.{'1' * 32}.onnx").write_text("")
+    others = [f".m2.{'0' * 32}", ".m.txt"]
+    for name in others:
+        (tmp_path / name).write_text("")
+    save_model(tmp_path / "m", make_model(["a"]), card="")
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, "m"])
+
+
+def test_a_model_takes_the_place_of_another(make_model, tmp_path, monkeypatch):
+    first, second = make_model(["a"]), make_model(["a", "b"])
+    save_model(tmp_path / "m", first, card="", instead=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(directory, "save_arrays", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            save_model(tmp_path / "m", second, card="", instead=True)
+    assert load_model(tmp_path / "m").fingerprint == first.fingerprint
+    save_model(tmp_path / "m", second, card="", instead=True)
+    assert load_model(tmp_path / "m").fingerprint == second.fingerprint
+    assert os.listdir(tmp_path) == ["m"]

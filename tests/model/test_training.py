@@ -212,7 +212,7 @@ def regular_run(silent, path, *, dies_at=None, resume=False, started=None, **set
     history = fit(
         net, feeder, validate, wanted, report=silent, use_tf_data=True,
         started=time.monotonic() if started is None else started,
-        checkpoint=Saved(path, "a run"), resume=resume,
+        checkpoint=Saved(path, "a run"), resume=resume, watch=lambda step, row: [{"step": step}],
     )  # fmt: skip
     return net.arrays(), history
 
@@ -233,6 +233,8 @@ def test_a_resumed_run_is_bit_equal(left_alone, silent, tmp_path, dies_at):
     assert [row["valid_perplexity"] for row in history.validations] == [
         row["valid_perplexity"] for row in whole_history.validations
     ]
+    assert history.samples == whole_history.samples
+    assert len(history.samples) == 4
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
 
@@ -265,6 +267,34 @@ def test_checkpoints_of_no_use(silent, tmp_path):
             Checkpoint(path, "x").load()
     with pytest.raises(TextmillError, match="cannot write the checkpoint"):
         Checkpoint(path / "file" / "a.safetensors", "x").save(({}, {}))
+
+
+def test_a_training_that_was_killed_as_it_ended(book, tmp_path, silent, monkeypatch):
+    """The model is there, and so are its checkpoint and what an earlier kill has left."""
+    from textmill.model.training import train as train_module
+
+    def train(epochs=1, **more):
+        return train_model(
+            str(tmp_path / "a"),
+            corpus=CorpusSettings(paths=(str(book),)),
+            vocabulary=VocabularySettings(),
+            preset="tiny",
+            train=TrainSettings(epochs=epochs, batch=8, steps=16, checkpoint_minutes=0.0),
+            report=silent,
+            **more,
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_tidy", lambda *_: None)
+        made = train()
+    (tmp_path / "a.training" / "checkpoint.new").write_text("PK")
+    (tmp_path / f".a.{'0' * 32}").mkdir()
+    with pytest.raises(TextmillError, match="another corpus or other settings"):
+        train(2, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_fit", lambda *_: 1 / 0)
+        assert train(resume=True).fingerprint == made.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.walk

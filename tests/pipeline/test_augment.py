@@ -451,7 +451,12 @@ def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):
         other_name = name.replace("o.csv", "alone.csv", 1)
         assert (tmp_path / name).read_bytes() == (tmp_path / other_name).read_bytes()
     with pytest.raises(TextmillError, match="already exists"):
-        run(resume=True)
+        run()
+    (tmp_path / "o.csv.augment" / ".attempt-left").write_text("text,lab")
+    assert run(resume=True) == json.loads((tmp_path / "o.csv.augment" / "augment.json").read_text())
+    assert not list(tmp_path.rglob(".*"))
+    with pytest.raises(TextmillError, match="--seed 0, now it is 4"):
+        run(settings=other, resume=True)
     table(tmp_path / "d2.csv", rows_of({"cats": 13, "dogs": 12}))
     (tmp_path / "o.csv").unlink()
     with pytest.raises(TextmillError, match="began with another table"):
@@ -459,6 +464,18 @@ def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):
             str(tmp_path / "d2.csv"), out=str(tmp_path / "o.csv"), settings=settings,
             filters=FilterSettings(), report=silent, resume=True,
         )  # fmt: skip
+
+
+def test_a_run_that_was_killed_as_it_began(tmp_path, quick, silent):
+    data = table(tmp_path / "d.csv", rows_of({"cats": 12, "dogs": 12}))
+    (tmp_path / "o.csv.augment").mkdir()
+    (tmp_path / "o.csv.augment" / ".attempt-left").write_text("{")
+    settings = AugmentSettings(text="text", label="label", per_example=1)
+    augment(
+        data, out=str(tmp_path / "o.csv"), settings=settings, filters=FilterSettings(),
+        report=silent, resume=True,
+    )  # fmt: skip
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_the_command_end_to_end(tmp_path, capsys, monkeypatch):

@@ -120,7 +120,7 @@ def train_model(
     )
     if resume and _is_finished(out):  # it was killed when only the checkpoint was to be removed
         checkpoint.load()  # refuses another run
-        _tidy(out, unfinished)
+        tidy(out)
         return load_model(out)
     history = _fit(
         network, material, train, recipe, checkpoint,
@@ -155,7 +155,7 @@ def train_model(
         instead=resume,  # what the interrupted run left
     )
     if history.stopped != "interrupted":
-        _tidy(out, unfinished)
+        tidy(out)
     return model
 
 
@@ -329,7 +329,7 @@ def _unfinished(out: str, *, resume: bool) -> Path:
     Raises:
         TextmillError: the run may not begin, or not go on.
     """
-    checkpoint = Path(f"{out.rstrip('/')}.training") / "checkpoint.npz"
+    checkpoint = _checkpoint(out)
     if not resume:
         check_free(out)
         if checkpoint.exists():
@@ -338,6 +338,9 @@ def _unfinished(out: str, *, resume: bool) -> Path:
                 "remove it"
             )
     elif not checkpoint.exists():
+        if checkpoint.parent.exists() and _is_finished(out):  # it was killed in `tidy`
+            tidy(out)
+            raise TextmillError(f"there is nothing to resume: {out} is finished")
         raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
     return checkpoint
 
@@ -349,13 +352,18 @@ def _is_finished(out: str) -> bool:
     )
 
 
-def _tidy(out: str, unfinished: Path) -> None:
-    """Removes what a finished run needs no more; the checkpoint last, as a resume asks for it."""
+def tidy(out: str) -> None:
+    """Removes what a finished training needs no more; last the checkpoint, which a resume reads."""
+    checkpoint = _checkpoint(out)
     remove_attempts(out)
-    for path in (unfinished.with_suffix(".new"), unfinished):
+    for path in (checkpoint.with_suffix(".new"), checkpoint):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-    shutil.rmtree(unfinished.parent, ignore_errors=True)
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+
+
+def _checkpoint(out: str) -> Path:
+    return Path(f"{out.rstrip('/')}.training") / "checkpoint.npz"
 
 
 def _digest(

@@ -120,7 +120,7 @@ def train_model(
     )
     if resume and _is_finished(out):  # it was killed when only the checkpoint was to be removed
         checkpoint.load()  # refuses another run
-        _tidy(out, unfinished)
+        tidy(out)
         return load_model(out)
     history = _fit(
         network, material, train, recipe, checkpoint,
@@ -155,7 +155,7 @@ def train_model(
         instead=resume,  # what the interrupted run left
     )
     if history.stopped != "interrupted":
-        _tidy(out, unfinished)
+        tidy(out)
     return model
 
 
@@ -343,6 +343,9 @@ def _unfinished(out: str, *, resume: bool) -> Path:
                 "remove it"
             )
     elif not checkpoint.exists():
+        if checkpoint.parent.exists() and _is_finished(out):  # it was killed in `tidy`
+            tidy(out)
+            raise TextmillError(f"there is nothing to resume: {out} is finished")
         raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
     return checkpoint
 
@@ -354,13 +357,14 @@ def _is_finished(out: str) -> bool:
     return load_model(out).training.get("metrics", {}).get("stopped") != "interrupted"
 
 
-def _tidy(out: str, unfinished: Path) -> None:
-    """Removes what a finished run needs no more; the checkpoint last, as a resume asks for it."""
+def tidy(out: str) -> None:
+    """Removes what a finished training needs no more; last the checkpoint, which a resume reads."""
+    checkpoint = checkpoint_of(out)
     remove_attempts(out)
-    for path in (unfinished.with_suffix(".new"), unfinished):
+    for path in (checkpoint.with_suffix(".new"), checkpoint):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-    shutil.rmtree(unfinished.parent, ignore_errors=True)
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
 
 
 def _digest(

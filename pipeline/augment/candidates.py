@@ -33,7 +33,7 @@ from textmill.model.settings import (
 )
 from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.model.training.checkpoint import checkpoint_of
-from textmill.model.training.train import train_model
+from textmill.model.training.train import tidy, train_model
 from textmill.pipeline.augment.classifiers import cross_fitted
 from textmill.pipeline.augment.edits import AUGMENTERS, Candidate
 from textmill.pipeline.augment.filters import (
@@ -300,6 +300,7 @@ def _train(
     """Trains a model, unless an interrupted run has already done so."""
     checkpoint = checkpoint_of(place).exists()
     if os.path.exists(place) and not checkpoint:
+        tidy(place)  # it may have been killed in the midst of that
         run.report.message(f"the {os.path.basename(place)} of the run before is used")
         return
     model = train_model(

@@ -285,7 +285,7 @@ def test_a_training_that_was_killed_as_it_ended(book, tmp_path, silent, monkeypa
         )
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "_tidy", lambda *_: None)
+        patch.setattr(train_module, "tidy", lambda *_: None)
         made = train()
     (tmp_path / "a.training" / "checkpoint.new").write_text("PK")
     (tmp_path / f".a.{'0' * 32}").mkdir()
@@ -294,6 +294,10 @@ def test_a_training_that_was_killed_as_it_ended(book, tmp_path, silent, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "_fit", lambda *_: 1 / 0)
         assert train(resume=True).fingerprint == made.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    (tmp_path / "a.training").mkdir()
+    with pytest.raises(TextmillError, match=r"nothing to resume: .*a is finished"):
+        train(resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

@@ -441,11 +441,13 @@ def test_a_stopped_run_goes_on(tmp_path, quick, silent, monkeypatch):
     with pytest.raises(TextmillError, match="--seed 0, now it is 4"):
         run(settings=other, resume=True)
     # The fake writes its files anew.
+    (tmp_path / "o.csv.augment" / "model.training").mkdir()
     for path in (tmp_path / "o.csv.augment" / "generated").iterdir():
         path.unlink()
     (tmp_path / "o.csv.augment" / "generated").rmdir()
     run(resume=True)
     assert [call[0] for call in quick] == ["train", "generate", "generate"]
+    assert not (tmp_path / "o.csv.augment" / "model.training").exists()
     run("alone.csv")
     for name in ("o.csv", "o.csv.augment/rejected.jsonl"):
         other_name = name.replace("o.csv", "alone.csv", 1)

@@ -109,7 +109,7 @@ class Corpora(Kind):
             corpus = CorpusSettings(paths=paths, **case.settings).read()
         except TextmillError as error:
             if case.texts is not None:
-                raise Broken(f"a whole corpus was refused: {error}") from error
+                raise Broken(f"a whole corpus was refused | {error}") from error
             raise
         raw = case.paths[0].read_bytes()
         source = corpus.sources[0]
@@ -118,7 +118,7 @@ class Corpora(Kind):
         if any("\n" in text or "\r" in text or "\x00" in text for text in corpus.texts):
             raise Broken("a text holds a line end, or NUL")
         if case.texts is not None and corpus.texts != case.texts:
-            raise Broken(f"other texts: {corpus.texts!r:.300} instead of {case.texts!r:.300}")
+            raise Broken(f"other texts | {corpus.texts!r:.300} instead of {case.texts!r:.300}")
         return "read"
 
 

@@ -24,7 +24,7 @@ from textmill.model.settings import GenerationSettings
 from textmill.pipeline.prompts import planning, reading
 from textmill.pipeline.prompts.planning import plan, read_shard
 from textmill.pipeline.prompts.reading import MOST_BYTES, InputSettings
-from textmill.pipeline.prompts.rows import _BLANK
+from textmill.pipeline.prompts.rows import _BLANK, reason_class
 
 SETTINGS = GenerationSettings(max_words=10)
 # Rows as they come back: id and text of a prompt, or the reason why the row is rejected.
@@ -86,7 +86,7 @@ def _row(random: Random) -> Row:
 def _judged(row: Row) -> Row:
     """Says whether a row has to be rejected."""
     size = len(row.text.encode())
-    row.bad = not row.text.strip(_BLANK) or size > MOST_BYTES
+    row.bad = row.bad or not row.text.strip(_BLANK) or size > MOST_BYTES
     row.open = row.open or (size > MOST_BYTES - 200 and size <= MOST_BYTES)
     if row.id is not None and not 0 < len(row.id) <= 500:
         row.bad = True
@@ -158,8 +158,10 @@ def _as_csv(random: Random, rows: list[Row], delimiter: str) -> str:
     for row in rows:
         before = out.tell()
         writer.writerow(_cells(row, columns))
-        size = len(out.getvalue()[before:].encode())
-        row.open = size > MOST_BYTES and len(row.text.encode()) <= MOST_BYTES
+        written = out.getvalue()[before:]
+        row.open = len(written.encode()) > MOST_BYTES and len(row.text.encode()) <= MOST_BYTES
+        # Python's writer leaves a lone \r without quotes, where its reader ends a record.
+        row.open |= how["quoting"] == csv.QUOTE_MINIMAL and "\r" in written.removesuffix("\r\n")
     return out.getvalue()
 
 
@@ -293,7 +295,7 @@ class Prompts(Kind):
             found = _read(case.path, case.reading)
         except TextmillError as error:
             if case.rows is not None and case.sure:
-                raise Broken(f"a whole file was refused: {error}") from error
+                raise Broken(f"a whole file was refused | {error}") from error
             refused(error)
             with _small_limits(*case.limits):
                 _refused_too(case)
@@ -301,7 +303,7 @@ class Prompts(Kind):
         with _small_limits(*case.limits):
             again = _read(case.path, case.reading)
         if again != found:
-            raise Broken(f"many shards give {_difference(again, found)}")
+            raise Broken(f"many shards give other rows | {_difference(again, found)}")
         if case.rows is not None:
             _compare(case, found)
             return "came back"
@@ -385,13 +387,13 @@ def _read(path: Path, how: InputSettings) -> Found:
                 raise Broken(f"a reason of several lines, or of none: {row.reason!r}")
             _add(found, (row.file, row.line), row.reason)
     if [line for _, line in sorted(found)] != list(range(1, planned.rows + 1)):
-        raise Broken(f"{planned.rows} rows were planned, {len(found)} were read: {sorted(found)}")
+        raise Broken(f"{planned.rows} rows were planned, {len(found)} were read | {sorted(found)}")
     return found
 
 
 def _add(found: Found, place: tuple[str, int], what: tuple[str, str] | str) -> None:
     if place in found:
-        raise Broken(f"row {place} was read twice")
+        raise Broken(f"a row was read twice | {place}")
     found[place] = what
 
 
@@ -408,7 +410,7 @@ def _refused_too(case: Case) -> None:
 def _difference(one: Found, other: Found) -> str:
     differ = [at for at in sorted({*one, *other}) if one.get(at) != other.get(at)]
     shown = [(at, one.get(at), other.get(at)) for at in differ[:2]]
-    return f"{len(differ)} other rows: {shown!r:.400}"
+    return f"{len(differ)}, such as {shown!r:.400}"
 
 
 def _compare(case: Case, found: Found) -> None:
@@ -421,11 +423,11 @@ def _compare(case: Case, found: Found) -> None:
         wanted = (row.id if row.id is not None else f"{case.path.name}:{number}", row.text)
         if isinstance(what, str):
             if not row.bad and not row.open:
-                raise Broken(f"row {number} was rejected: {what}: {row!r:.200}")
+                raise Broken(f"a row was rejected: {reason_class(what)} | {number} {what} {row!r:.200}")
         elif row.bad and not row.open:
-            raise Broken(f"row {number} was not rejected: {row!r:.200}")
+            raise Broken(f"a row was not rejected | {number} {row!r:.200}")
         elif what != wanted and not row.open:
-            raise Broken(f"row {number} came back as {what!r:.200}, was {wanted!r:.200}")
+            raise Broken(f"a row came back changed | {what!r:.200}, was {wanted!r:.200}")
 
 
 def _compare_packed(case: Case, found: Found) -> None:
@@ -445,4 +447,4 @@ def _compare_packed(case: Case, found: Found) -> None:
     if len(plain) > len(found):
         raise Broken(f"{len(found)} rows instead of {len(plain)} came out of a damaged {ending}")
     if plain != found:
-        raise Broken(f"a damaged {ending} gives {_difference(found, plain)}")
+        raise Broken(f"a damaged {ending} gives other rows | {_difference(found, plain)}")

@@ -72,8 +72,12 @@ class Told:
     times: Counter[str] = field(default_factory=Counter)
 
     def add(self, failure: Failure) -> bool:
-        """Notes a failure; tells whether it is the smallest of its kind so far."""
-        same = re.sub(r"\d+|'[^']*'|\"[^\"]*\"|/\S+", "#", failure.what)[:100] + failure.where
+        """Notes a failure; tells whether it is the smallest of its kind so far.
+
+        What stands behind ` | ` in its message are details of the case.
+        """
+        same = re.sub(r"\d+|'[^']*'|\"[^\"]*\"|/\S+", "#", failure.what.partition(" | ")[0])
+        same = f"{same[:100]} at {failure.where}"
         self.times[same] += 1
         known = self.faults.get(same)
         if known is None or failure.bytes < known.bytes:

@@ -37,7 +37,7 @@ def deep(levels: int) -> Any:
 ODD: tuple[Any, ...] = (
     *NUMBERS, None, True, False, "", " ", "\x00", "\x1b[31m", "a\nb", "\u2028", "\ud800", "0", "-1",
     "x" * 3000, "..", "/", "../../x", [], {}, [[]], [None], {"": 0}, {"a": {"b": []}}, "1e5",
-    deep(100), deep(900),
+    deep(70), deep(300),
 )  # fmt: skip
 
 

@@ -11,13 +11,17 @@ import time
 
 import pytest
 from cases_corpora import Corpora
+from cases_models import Models
 from cases_prompts import Prompts
+from cases_tables import Tables
 from fuzzing import TOLD, Kind, run
 
 # A kind, its share of the time of `make fuzz`, and its cases in `make test`.
 KINDS: dict[str, tuple[type[Kind], float, int]] = {
     "prompts": (Prompts, 0.3, 400),
     "corpora": (Corpora, 0.1, 600),
+    "tables": (Tables, 0.1, 600),
+    "models": (Models, 0.15, 400),
 }
 SEED = os.environ.get("FUZZ_SEED", "1")
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "10"))
@@ -26,9 +30,10 @@ CASE = os.environ.get("FUZZ_CASE", "")
 
 
 @pytest.fixture
-def prepared(request, tmp_path_factory):
+def prepared(request, tmp_path_factory, make_model):
     """A kind, and a folder for its cases."""
-    kind = KINDS[request.param][0]()
+    made = KINDS[request.param][0]
+    kind = made(make_model) if made in (Models,) else made()
     folder = tmp_path_factory.mktemp(request.param)
     kind.prepare(folder / "shared")
     (folder / "cases").mkdir(parents=True)

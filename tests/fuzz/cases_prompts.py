@@ -301,7 +301,10 @@ class Prompts(Kind):
                 _refused_too(case)
             return "refused"
         with _small_limits(*case.limits):
-            again = _read(case.path, case.reading)
+            try:
+                again = _read(case.path, case.reading)
+            except TextmillError as error:
+                raise Broken(f"read in few shards, refused in many | {error}") from error
         if again != found:
             raise Broken(f"many shards give other rows | {_difference(again, found)}")
         if case.rows is not None:

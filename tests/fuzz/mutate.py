@@ -184,7 +184,7 @@ def mutated_json(random: Random, value: Any, *, odd: Sequence[Any] = ODD) -> Any
     for _ in range(random.choice((1, 1, 2))):
         paths = _places(value)[1:]
         if not paths or random.random() < 0.02:
-            return random.choice(odd)
+            return copy.deepcopy(random.choice(odd))
         path = random.choice(paths)
         holder = value
         for key in path[:-1]:
@@ -205,7 +205,7 @@ def mutated_json(random: Random, value: Any, *, odd: Sequence[Any] = ODD) -> Any
 def _near(random: Random, value: Any, odd: Sequence[Any]) -> Any:
     """An odd value, or one that is nearly right."""
     if random.random() < 0.7:
-        return random.choice(odd)
+        return copy.deepcopy(random.choice(odd))
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):

@@ -10,8 +10,10 @@ import os
 import time
 
 import pytest
+from cases_commands import Commands
 from cases_corpora import Corpora
 from cases_models import Models
+from cases_outputs import Outputs
 from cases_prompts import Prompts
 from cases_tables import Tables
 from fuzzing import TOLD, Kind, run
@@ -22,6 +24,8 @@ KINDS: dict[str, tuple[type[Kind], float, int]] = {
     "corpora": (Corpora, 0.1, 600),
     "tables": (Tables, 0.1, 600),
     "models": (Models, 0.15, 400),
+    "outputs": (Outputs, 0.2, 300),
+    "commands": (Commands, 0.15, 200),
 }
 SEED = os.environ.get("FUZZ_SEED", "1")
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "10"))
@@ -33,7 +37,7 @@ CASE = os.environ.get("FUZZ_CASE", "")
 def prepared(request, tmp_path_factory, make_model):
     """A kind, and a folder for its cases."""
     made = KINDS[request.param][0]
-    kind = made(make_model) if made in (Models,) else made()
+    kind = made(make_model) if made in (Models, Outputs, Commands) else made()
     folder = tmp_path_factory.mktemp(request.param)
     kind.prepare(folder / "shared")
     (folder / "cases").mkdir(parents=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
+import functools
 import io
 import logging
 import os
@@ -22,6 +24,7 @@ from outputs import TEXTS, augmentation, generation, write_output
 
 from textmill.model.network.directory import save_model
 from textmill.pipeline.command import cli
+from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Rejected
@@ -32,21 +35,12 @@ EVIL = (
     "\udcff", "x" * 5000, "", " ", "-", "--", "-x", "=", "*", "[", "?", "**", "~", "%s", "{0}", "[a-",
     "[bold]x[/bold]", "[/]", "[red", "x://y", "://", "/", ".", "..", "/dev/null", "/proc/self/mem",
     "nan", "inf", "-inf", "1e999", "9" * 5000, "-1", "0", "0x10", "1_0", "٣", "²", "½", "true", "null",
-    "'", '"', "\\", "$(x)", "\ufeff", "\u200b", "🙂", "a\tb", "\x00"[:0] + "e\u0301", "--help=", "-n",
+    "'", '"', "\\", "$(x)", "\ufeff", "\u200b", "🙂", "a\tb", "e\u0301", "--help=", "-n",
 )  # fmt: skip
-_FLAGS = (
-    "--json", "--quiet", "--strict", "--resume", "--unknown", "--echo", "--tokens", "--check",
-    "--balance", "--no-unwrap", "--baselines", "--states", "--no-average", "--no-wait",
-)  # fmt: skip
-_VALUED = (
-    "--samples", "-n", "--temperature", "-t", "--top-k", "--top-p", "--min-p", "--min-words",
-    "--max-words", "--repetition-penalty", "--no-repeat-ngram", "--ban", "--stop", "--label",
-    "--seed", "--precision", "--delimiter", "--format", "--compression", "--workers", "--dataflow",
-    "--max-rejected", "--mode", "--level", "--text", "--encoding", "--min-count", "--max-size",
-    "--minutes", "--checkpoint-minutes", "--preset", "--output", "--dropout", "--learning-rate",
-    "--schedule", "--clip", "--part", "--price", "--rows", "--copied-words", "--slots", "--words",
-    "--texts", "--port", "--per-example", "--candidates", "--with", "--min-confidence",
-)  # fmt: skip
+# Of these, those that name no place outside the case's folder, where they may be written to.
+TAME = tuple(e for e in EVIL if "/" not in e and e not in ("..", "~"))
+# Options that reach a network, or would make a command succeed that takes minutes.
+_LEFT_OUT = {"--help", "-h", "--gutenberg", "--dataflow", "--prompts"}
 
 
 @dataclass
@@ -70,9 +64,9 @@ class Commands(Kind):
         arguments = [name, *_MAKE[name](self, random, folder)]
         for _ in range(random.choice((0, 0, 1, 1, 2))):
             at = random.randint(1, len(arguments))
-            arguments[at:at] = _an_option(random)
+            arguments[at:at] = _an_option(random, name, folder)
         if random.random() < 0.05:
-            arguments[random.randrange(len(arguments))] = random.choice(EVIL)
+            arguments[random.randrange(len(arguments))] = random.choice(TAME)
         if random.random() < 0.03:
             arguments = random.choice((
                 ["--help"], ["--version"], ["help", name], [name, "--help"], ["help", "x\x1b[2J"], [],
@@ -94,23 +88,28 @@ class Commands(Kind):
         try:
             check_command(status, *said)
         except Broken as error:
-            raise Broken(f"{str(error).partition(': ')[0]} | {error} {case.arguments!r:.500}") from None
+            raise Broken(
+                f"{str(error).partition(': ')[0]} | {error} {case.arguments!r:.500}"
+            ) from None
         return f"status {status}"
 
     # -- files -------------------------------------------------------------------------------------
 
     def model(self, random: Random, folder: Path) -> str:
         """A model directory that cannot be loaded."""
-        how = random.random()
-        if how < 0.3:
+        if random.random() < 0.3:
             return random.choice(EVIL)
-        name = _name(random)
+        name = self.whole_model(random, folder)
         place = folder / name
-        with contextlib.suppress(OSError):
-            save_model(place, self._make_model(["a", "b"]), card="")
         path = place / random.choice(("model.json", "vocabulary.txt", "weights.npz"))
         if path.exists():
             path.write_bytes(mutated(random, path.read_bytes()))
+        return name
+
+    def whole_model(self, random: Random, folder: Path) -> str:
+        """A model directory as it should be."""
+        name = _name(random)
+        save_model(folder / name, self._make_model(["a", "b"]), card="")
         return name
 
 
@@ -141,7 +140,7 @@ def _prompts(random: Random, folder: Path) -> str:
     """Prompts that cannot be used: a table without a prompt, or no file at all."""
     how, odd = random.random(), _evil_text(random)
     if how < 0.3:
-        return random.choice(("nothing", *EVIL))
+        return random.choice(("nothing", *(e for e in EVIL if e.strip("*?/."))))
     if how < 0.6:
         text = io.StringIO(newline="")
         csv.writer(text).writerows([[odd, "x"], ["a", "b"]])
@@ -189,7 +188,9 @@ def _table(random: Random, folder: Path) -> str:
 
 def _out(random: Random, folder: Path) -> str:
     """A place to write to, in the case's folder or where nothing can be written."""
-    return random.choice(("out", "taken", "f/x", "", "a\nb", "\x1b[2J", "x" * 300, "\udcff", "/dev/null/x"))
+    return random.choice(
+        ("out", "taken", "f/x", "", "a\nb", "\x1b[2J", "x" * 300, "\udcff", "/dev/null/x")
+    )
 
 
 # -- commands: each is certain to fail early, or to be quick -----------------------------------------
@@ -210,7 +211,12 @@ def _train(kind: Commands, random: Random, folder: Path) -> list[str]:
 def _augment(kind: Commands, random: Random, folder: Path) -> list[str]:
     no = [evil for evil in EVIL if not evil.isdecimal()]
     return [_table(random, folder), "--text", f"no{random.choice(no)}", "--label", random.choice(no),
-            "--out", random.choice(("o.csv", "o.jsonl", "o", *EVIL))]  # fmt: skip
+            "--out", random.choice(("o.csv", "o.jsonl", "o", *TAME))]  # fmt: skip
+
+
+def _some_model(kind: Commands, random: Random, folder: Path) -> str:
+    """For a command that fails by its prompts, too, or by its model."""
+    return (kind.whole_model if random.random() < 0.6 else kind.model)(random, folder)
 
 
 _MAKE: dict[str, Made] = {
@@ -218,13 +224,32 @@ _MAKE: dict[str, Made] = {
     "augment": _augment,
     "evaluate": lambda k, r, f: [k.model(r, f), _file(r, f, _text(r), ".txt")],
     "sample": lambda k, r, f: [k.model(r, f), r.choice(EVIL)],
-    "score": lambda k, r, f: [k.model(r, f), r.choice((_table(r, f), _file(r, f, _text(r), ".txt")))],
-    "generate": lambda k, r, f: [k.model(r, f), "--prompts", _prompts(r, f), "--out", _out(r, f)],
-    "plan": lambda k, r, f: [k.model(r, f), "--prompts", _prompts(r, f)],
-    "export": lambda k, r, f: [k.model(r, f), "--to", r.choice(("keras", "onnx", *EVIL)), "--out",
-                               _out(r, f)],  # fmt: skip
-    "import": lambda k, r, f: [_file(r, f, b"PK\x03\x04" + _text(r), ".keras"), "--vocabulary",
-                               k.model(r, f), "--out", _out(r, f)],  # fmt: skip
+    "score": lambda k, r, f: [
+        k.model(r, f),
+        r.choice((_table(r, f), _file(r, f, _text(r), ".txt"))),
+    ],
+    "generate": lambda k, r, f: [
+        _some_model(k, r, f),
+        "--prompts",
+        _prompts(r, f),
+        "--out",
+        _out(r, f),
+    ],  # fmt: skip
+    "plan": lambda k, r, f: [_some_model(k, r, f), "--prompts", _prompts(r, f)],
+    "export": lambda k, r, f: [
+        k.model(r, f),
+        "--to",
+        r.choice(("keras", "onnx", *EVIL)),
+        "--out",
+        _out(r, f),
+    ],  # fmt: skip
+    "import": lambda k, r, f: [
+        _file(r, f, b"PK\x03\x04" + _text(r), ".keras"),
+        "--vocabulary",
+        k.model(r, f),
+        "--out",
+        _out(r, f),
+    ],  # fmt: skip
     "verify": lambda k, r, f: [_output(r, f)],
     "report": lambda k, r, f: [_output(r, f)],
     "bench": lambda k, r, f: [k.model(r, f)],
@@ -236,12 +261,34 @@ _MAKE: dict[str, Made] = {
 assert set(COMMANDS) <= set(_MAKE)
 
 
-def _an_option(random: Random) -> list[str]:
-    if random.random() < 0.3:
-        return [random.choice(_FLAGS)]
-    option, value = random.choice(_VALUED), random.choice(EVIL)
-    return [f"{option}={value}"] if random.random() < 0.5 and option.startswith("--") else [
-        option, value]  # fmt: skip
+@functools.cache
+def _options(command: str) -> list[argparse.Action]:
+    """The options that a command takes."""
+    (group,) = (a for a in parser(COMMANDS)._actions if isinstance(a, argparse._SubParsersAction))
+    if command not in COMMANDS or command == "demo":
+        return []
+    found = group.choices[command]._actions
+    return [a for a in found if a.option_strings and not _LEFT_OUT & set(a.option_strings)]
+
+
+def _an_option(random: Random, command: str, folder: Path) -> list[str]:
+    """An option, mostly one that the command takes, with an odd value or a good one."""
+    actions = _options(random.choice(sorted(COMMANDS)) if random.random() < 0.1 else command)
+    if not actions:
+        return [random.choice(("--json", "--x", "-x"))]
+    action = random.choice(actions)
+    option = random.choice(action.option_strings)
+    if action.nargs == 0:
+        return [option]
+    if action.dest in ("out", "tensorboard"):
+        value = _out(random, folder)
+    elif random.random() < 0.5:
+        value = random.choice((*action.choices,) if action.choices else ("1", "2", "0.5", "a"))
+    else:
+        value = random.choice(EVIL)
+    value = str(value)
+    joined = option.startswith("--") and random.random() < 0.5
+    return [f"{option}={value}"] if joined else [option, value]
 
 
 def _harmless(arguments: list[str]) -> list[str]:

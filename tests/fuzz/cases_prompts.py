@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from random import Random
@@ -83,14 +83,13 @@ def _row(random: Random) -> Row:
     return row
 
 
-def _judged(row: Row) -> Row:
+def _judge(row: Row) -> None:
     """Says whether a row has to be rejected."""
     size = len(row.text.encode())
     row.bad = row.bad or not row.text.strip(_BLANK) or size > MOST_BYTES
     row.open = row.open or (size > MOST_BYTES - 200 and size <= MOST_BYTES)
     if row.id is not None and not 0 < len(row.id) <= 500:
         row.bad = True
-    return row
 
 
 def _as_text(random: Random, rows: list[Row]) -> str:
@@ -181,7 +180,7 @@ def _as_tsv(random: Random, rows: list[Row]) -> str:
     return "\n".join(lines) + random.choice(("\n", ""))
 
 
-def _parquet(random: Random, rows: list[Row], folder: Path) -> bytes:
+def _parquet(random: Random, rows: list[Row]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
@@ -256,21 +255,8 @@ class Prompts(Kind):
         form = random.choice(("txt", "jsonl", "csv", "tsv", "parquet"))
         ending = "" if form == "parquet" else random.choice(("", "", ".gz", ".bz2", ".zst"))
         how: dict[str, Any] = {"delimiter": random.choice(",,,;|\t")}
-        whole, sure = True, True
-        if form == "parquet":
-            data = _parquet(random, rows, folder)
-        else:
-            make: dict[str, Callable[[], str]] = {
-                "txt": lambda: _as_text(random, rows),
-                "jsonl": lambda: _as_jsonl(random, rows),
-                "csv": lambda: _as_csv(random, rows, how["delimiter"]),
-                "tsv": lambda: _as_tsv(random, rows),
-            }
-            text = make[form]()
-            data, sure = _encoded(random, text, rows, how)
-        rows = [_judged(row) for row in rows]
-        if rows and rows[0].text.startswith("\ufeff"):
-            rows[0].open = True  # a mark of the order of bytes, or the text's own
+        data, sure = _content(random, rows, form, how)
+        whole = True
         damage = random.random()
         if damage < 0.3:
             if form == "jsonl" and random.random() < 0.5:
@@ -289,6 +275,14 @@ class Prompts(Kind):
         limits = (random.choice((1, 3, 64)), random.choice((1, 20, 200)), random.choice((7, 512)))
         known = rows if whole and original is None else None
         return Case(path, InputSettings(**how), known, sure and bool(rows), original, limits)
+
+    def case(self, random: Random, folder: Path, rows: list[Row], form: str) -> Case:
+        """A file of certain rows that nothing is done to, in UTF-8."""
+        how: dict[str, Any] = {"delimiter": random.choice(",,,;|\t")}
+        data, sure = _content(random, rows, form, how, encodings=("utf-8",))
+        path = folder / f"p.{form}"
+        path.write_bytes(data)
+        return Case(path, InputSettings(**how), rows, sure and bool(rows), None, (3, 20, 7))
 
     def check(self, case: Case) -> str:
         try:
@@ -316,11 +310,40 @@ class Prompts(Kind):
         return "read"
 
 
+_ENCODINGS = ("utf-8",) * 6 + ("utf-8-sig", "utf-16", "latin-1", "cp1251")
+
+
+def _content(
+    random: Random,
+    rows: list[Row],
+    form: str,
+    how: dict[str, Any],
+    encodings: Sequence[str] = _ENCODINGS,
+) -> tuple[bytes, bool]:
+    """Writes rows into a file of a form; tells whether it has to be read. Changes the rows to
+    what then has to come back."""
+    if form == "parquet":
+        data, sure = _parquet(random, rows), True
+    else:
+        make: dict[str, Callable[[], str]] = {
+            "txt": lambda: _as_text(random, rows),
+            "jsonl": lambda: _as_jsonl(random, rows),
+            "csv": lambda: _as_csv(random, rows, how["delimiter"]),
+            "tsv": lambda: _as_tsv(random, rows),
+        }
+        text = make[form]()
+        data, sure = _encoded(text, rows, how, random.choice(encodings), random)
+    for row in rows:
+        _judge(row)
+    if rows and rows[0].text.startswith("\ufeff"):
+        rows[0].open = True  # a mark of the order of bytes, or the text's own
+    return data, sure
+
+
 def _encoded(
-    random: Random, text: str, rows: list[Row], how: dict[str, Any]
+    text: str, rows: list[Row], how: dict[str, Any], encoding: str, random: Random
 ) -> tuple[bytes, bool]:
     """Encodes a file; tells whether it has to be read."""
-    encoding = random.choice(("utf-8",) * 6 + ("utf-8-sig", "utf-16", "latin-1", "cp1251"))
     try:
         data = text.encode(encoding)
     except UnicodeEncodeError:
@@ -330,7 +353,9 @@ def _encoded(
             how["encoding"] = encoding
             return data, True
         for row in rows:  # bytes that are no UTF-8 lose their row, and no other
-            row.open = row.open or not "".join([row.text, row.id or "", *row.more.values()]).isascii()
+            row.open = (
+                row.open or not "".join([row.text, row.id or "", *row.more.values()]).isascii()
+            )
     return data, encoding != "utf-16"
 
 
@@ -426,7 +451,9 @@ def _compare(case: Case, found: Found) -> None:
         wanted = (row.id if row.id is not None else f"{case.path.name}:{number}", row.text)
         if isinstance(what, str):
             if not row.bad and not row.open:
-                raise Broken(f"a row was rejected: {reason_class(what)} | {number} {what} {row!r:.200}")
+                raise Broken(
+                    f"a row was rejected: {reason_class(what)} | {number} {what} {row!r:.200}"
+                )
         elif row.bad and not row.open:
             raise Broken(f"a row was not rejected | {number} {row!r:.200}")
         elif what != wanted and not row.open:

@@ -185,7 +185,8 @@ def mutated_json(random: Random, value: Any, *, odd: Sequence[Any] = ODD) -> Any
         paths = _places(value)[1:]
         if not paths or random.random() < 0.02:
             return copy.deepcopy(random.choice(odd))
-        path = random.choice(paths)
+        shallow = [path for path in paths if len(path) == 1]
+        path = random.choice(shallow if random.random() < 0.3 else paths)
         holder = value
         for key in path[:-1]:
             holder = holder[key]
@@ -232,7 +233,20 @@ def write_text(random: Random, most: int = 40) -> str:
     return "".join(_character(random) for _ in range(random.randint(0, most)))
 
 
-_WORDS = ("the", "old", "cat", "sat", "mat", "red", "dog", "42", "don't", "“Stop!”", "naïve", "птица")
+_WORDS = (
+    "the",
+    "old",
+    "cat",
+    "sat",
+    "mat",
+    "red",
+    "dog",
+    "42",
+    "don't",
+    "“Stop!”",
+    "naïve",
+    "птица",
+)
 _AWKWARD = (
     *'abc ,;:"\'\\/{}[]<>&|\t', '""', "\r", "\n", "\v", "\f", "\x1c", "\x1b", "\x7f", "\x85", "é",
     "e\u0301", "ß", "\u200b", "\u2028", "\u2029", "\ufeff", "\u202e", "日本", "🙂", "𝒳", "\U0010ffff",

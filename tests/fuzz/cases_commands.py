@@ -31,11 +31,12 @@ from textmill.pipeline.prompts.planning import Rejected
 
 # A shell cannot hand over NUL; all else is possible in a name or a value.
 EVIL = (
-    "\x1b[31mred\x1b[0m", "a\nb", "a\rb", "\x9b31m", "\x85", "\u2028", "\u202e", "\x07", "\x7f", "é",
-    "\udcff", "x" * 5000, "", " ", "-", "--", "-x", "=", "*", "[", "?", "**", "~", "%s", "{0}", "[a-",
-    "[bold]x[/bold]", "[/]", "[red", "x://y", "://", "/", ".", "..", "/dev/null", "/proc/self/mem",
-    "nan", "inf", "-inf", "1e999", "9" * 5000, "-1", "0", "0x10", "1_0", "٣", "²", "½", "true", "null",
-    "'", '"', "\\", "$(x)", "\ufeff", "\u200b", "🙂", "a\tb", "e\u0301", "--help=", "-n",
+    "\x1b[31mred\x1b[0m", "a\nb", "a\rb", "\x9b31m", "\x85", "\u2028", "\u202e", "\x07", "\x7f",
+    "é", "\udcff", "x" * 5000, "", " ", "-", "--", "-x", "=", "*", "[", "?", "**", "~", "%s", "{0}",
+    "[a-", "[bold]x[/bold]", "[/]", "[red", "x://y", "://", "/", ".", "..", "/dev/null",
+    "/proc/self/mem", "nan", "inf", "-inf", "1e999", "9" * 5000, "-1", "0", "0x10",
+    "1_0", "٣", "²", "½", "true", "null", "'", '"', "\\", "$(x)", "\ufeff", "\u200b",
+    "🙂", "a\tb", "e\u0301", "--help=", "-n",
 )  # fmt: skip
 # Of these, those that name no place outside the case's folder, where they may be written to.
 TAME = tuple(e for e in EVIL if "/" not in e and e not in ("..", "~"))
@@ -69,8 +70,9 @@ class Commands(Kind):
             arguments[random.randrange(len(arguments))] = random.choice(TAME)
         if random.random() < 0.03:
             arguments = random.choice((
-                ["--help"], ["--version"], ["help", name], [name, "--help"], ["help", "x\x1b[2J"], [],
-                ["\x1b[2J"], ["--print-completion", "bash"], ["--print-completion", "\x1b"], [name],
+                ["--help"], ["--version"], ["help", name], [name, "--help"], ["help", "x\x1b[2J"],
+                [], ["\x1b[2J"], ["--print-completion", "bash"], [name],
+                ["--print-completion", "\x1b"],
             ))  # fmt: skip
         return Case(folder, _harmless(arguments))
 
@@ -193,7 +195,7 @@ def _out(random: Random, folder: Path) -> str:
     )
 
 
-# -- commands: each is certain to fail early, or to be quick -----------------------------------------
+# -- commands: each is certain to fail early, or to be quick ---------------------------------------
 
 Made = Callable[[Commands, Random, Path], list[str]]
 
@@ -210,8 +212,9 @@ def _train(kind: Commands, random: Random, folder: Path) -> list[str]:
 
 def _augment(kind: Commands, random: Random, folder: Path) -> list[str]:
     no = [evil for evil in EVIL if not evil.isdecimal()]
-    return [_table(random, folder), "--text", f"no{random.choice(no)}", "--label", random.choice(no),
-            "--out", random.choice(("o.csv", "o.jsonl", "o", *TAME))]  # fmt: skip
+    out = random.choice(("o.csv", "o.jsonl", "o", *TAME))
+    columns = ["--text", f"no{random.choice(no)}", "--label", random.choice(no)]
+    return [_table(random, folder), *columns, "--out", out]
 
 
 def _some_model(kind: Commands, random: Random, folder: Path) -> str:
@@ -234,7 +237,7 @@ _MAKE: dict[str, Made] = {
         _prompts(r, f),
         "--out",
         _out(r, f),
-    ],  # fmt: skip
+    ],
     "plan": lambda k, r, f: [_some_model(k, r, f), "--prompts", _prompts(r, f)],
     "export": lambda k, r, f: [
         k.model(r, f),
@@ -242,14 +245,14 @@ _MAKE: dict[str, Made] = {
         r.choice(("keras", "onnx", *EVIL)),
         "--out",
         _out(r, f),
-    ],  # fmt: skip
+    ],
     "import": lambda k, r, f: [
         _file(r, f, b"PK\x03\x04" + _text(r), ".keras"),
         "--vocabulary",
         k.model(r, f),
         "--out",
         _out(r, f),
-    ],  # fmt: skip
+    ],
     "verify": lambda k, r, f: [_output(r, f)],
     "report": lambda k, r, f: [_output(r, f)],
     "bench": lambda k, r, f: [k.model(r, f)],

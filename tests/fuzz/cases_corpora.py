@@ -18,8 +18,8 @@ from textmill.model.text.decoding import clean
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252", "utf-16-le", "utf-7")
 # Names that are no encoding of texts, or of one that can do strange things.
 _STRANGE = (
-    "", "zlib", "hex", "rot13", "idna", "punycode", "undefined", "unicode_escape", "mbcs", "x" * 300,
-    "utf-8 ", "../x", "raw_unicode_escape", "uu", "bz2", "base64", "quopri", "cp65001", "\ud800",
+    "", "zlib", "hex", "rot13", "idna", "punycode", "undefined", "unicode_escape", "mbcs",
+    "x" * 300, "utf-8 ", "../x", "raw_unicode_escape", "uu", "bz2", "base64", "quopri", "cp65001", "\ud800",
 )  # fmt: skip
 _HEADERS = (
     "The Project Gutenberg eBook of X\n\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n",
@@ -29,7 +29,7 @@ _HEADERS = (
 )
 _FOOTERS = (
     "\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\n\nlicence\n",
-    "\n\nEnd of the Project Gutenberg EBook of X\n\n*** END OF THIS PROJECT GUTENBERG EBOOK X ***\n",
+    "\n\nEnd of the Project Gutenberg EBook of X\n\n*** END OF THIS PROJECT GUTENBERG EBOOK ***\n",
 )
 
 
@@ -125,8 +125,10 @@ class Corpora(Kind):
 def _huge(random: Random, raw: bytes) -> bytes:
     """Megabytes without a line end, or of the same marks again and again."""
     part = random.choice((
-        b"x", b"word ", b" ", b"\n", b"\n ", b"\n\t", b"\r", b"\x0c", b"*** START OF THE PROJECT GUTENBERG ",
-        b"*END*THE SMALL PRINT! *END", b"*** END OF THE PROJECT GUTENBERG\n", b"Produced ", b"\xe2\x80\x8b",
+        b"x", b"word ", b" ", b"\n", b"\n ", b"\n\t", b"\r", b"\x0c",
+        b"*** START OF THE PROJECT GUTENBERG ",
+        b"*END*THE SMALL PRINT! *END", b"*** END OF THE PROJECT GUTENBERG\n", b"Produced ",
+        b"\xe2\x80\x8b",
         b"\n*** START OF THE PROJECT GUTENBERG X ***\n*** END OF THE PROJECT GUTENBERG X ***",
         b"*** END OF THE PROJECT GUTENBERG\n*** START OF THE PROJECT GUTENBERG EBOOK ***\n",
         b"Produced by\n\n", b"End of Project Gutenberg\n", b"\n*END*THE SMALL PRINT!*END*",

@@ -91,7 +91,7 @@ class Models(Kind):
         return "loaded"
 
 
-# -- damages: each gives whether the directory has to be refused; None if that is not known ---------
+# -- damages: each gives whether the directory has to be refused; None if that is not known --------
 
 
 def _bytes(random: Random, place: Path) -> bool:

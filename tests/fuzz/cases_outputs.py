@@ -246,7 +246,7 @@ def _told(out: Path) -> Any:
     return told
 
 
-# -- damages: each gives the path of what it changed, or None if nothing is altered ------------------
+# -- damages: each gives the path of what it changed, or None if nothing is altered ----------------
 
 
 def _files(out: Path) -> list[str]:

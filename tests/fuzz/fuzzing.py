@@ -123,7 +123,6 @@ def run(
     seed: str,
     numbers: Iterator[int],
     until: float = float("inf"),
-    keep: bool = True,
 ) -> Told:
     """Runs the cases of a kind.
 
@@ -132,7 +131,6 @@ def run(
         seed: with a case's number it makes the case.
         numbers: the numbers of the cases.
         until: the moment of `time.monotonic` after which no case begins.
-        keep: whether the inputs of failed cases are kept.
     """
     told = Told(kind.name)
     started = time.monotonic()
@@ -141,7 +139,7 @@ def run(
             break
         failure, end = run_case(kind, folder, seed=seed, number=number)
         told.ends[end] += 1
-        if failure is not None and told.add(failure) and keep:
+        if failure is not None and told.add(failure):
             _keep(kind, failure, number)
     told.seconds = time.monotonic() - started
     return told

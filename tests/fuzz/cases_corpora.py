@@ -19,7 +19,8 @@ ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252", "utf
 # Names that are no encoding of texts, or of one that can do strange things.
 _STRANGE = (
     "", "zlib", "hex", "rot13", "idna", "punycode", "undefined", "unicode_escape", "mbcs",
-    "x" * 300, "utf-8 ", "../x", "raw_unicode_escape", "uu", "bz2", "base64", "quopri", "cp65001", "\ud800",
+    "x" * 300, "utf-8 ", "../x", "raw_unicode_escape", "uu", "bz2", "base64", "quopri",
+    "cp65001", "\ud800",
 )  # fmt: skip
 _HEADERS = (
     "The Project Gutenberg eBook of X\n\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n",

@@ -12,11 +12,11 @@ from typing import Any
 # What has broken readers elsewhere: marks, line ends, quotes, beginnings of files, numbers.
 TOKENS = (
     b"\x00", b"\n", b"\r", b"\r\n", b'"', b'""', b",", b"\t", b"\\", b"\xff", b"\xc3",
-    b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x1b[2J",
-    b"\x7f", b"{", b"}", b"[", b"]", b"[" * 3000, b"{\"a\":" * 2000, b"null", b"NaN", b"1e999", b"-0",
-    b"\\ud800", b"\\u0000", b"PAR1", b"BZh9", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"PK\x03\x04",
-    b"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n", b"*** END OF THE PROJECT GUTENBERG", b"\f",
-    b"9" * 400, b"9" * 5000, b"x" * 70_000,
+    b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85",
+    b"\x1b[2J", b"\x7f", b"{", b"}", b"[", b"]", b"[" * 3000, b'{"a":' * 2000, b"null", b"NaN",
+    b"1e999", b"-0", b"\\ud800", b"\\u0000", b"PAR1", b"BZh9", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd",
+    b"PK\x03\x04", b"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n",
+    b"*** END OF THE PROJECT GUTENBERG", b"\f", b"9" * 400, b"9" * 5000, b"x" * 70_000,
 )  # fmt: skip
 
 NUMBERS = (

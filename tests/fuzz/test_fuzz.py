@@ -19,6 +19,10 @@ CASES = int(os.environ.get("FUZZ_CASES", "0"))  # of all kinds together; 0 is no
 CASE = os.environ.get("FUZZ_CASE", "")
 
 
+# Odd arrays, and names that an archive holds twice.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
+
+
 def _tell(told) -> None:
     TOLD.append(told.row())
     if told.faults:

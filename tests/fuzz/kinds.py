@@ -30,10 +30,10 @@ class Share:
 
 
 KINDS = {
-    "prompts": Share(lambda _: Prompts(), 0.3, 400),
-    "corpora": Share(lambda _: Corpora(), 0.1, 800),
-    "tables": Share(lambda _: Tables(), 0.1, 600),
-    "models": Share(Models, 0.15, 500),
-    "outputs": Share(Outputs, 0.2, 300),
-    "commands": Share(Commands, 0.15, 120),
+    "prompts": Share(lambda _: Prompts(), 0.3, 250),
+    "corpora": Share(lambda _: Corpora(), 0.1, 500),
+    "tables": Share(lambda _: Tables(), 0.1, 300),
+    "models": Share(Models, 0.15, 250),
+    "outputs": Share(Outputs, 0.2, 150),
+    "commands": Share(Commands, 0.15, 80),
 }

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test lint smoke fault-test long-test walk-test lab-test cluster-tools test-cluster clean
+.PHONY: demo lab test lint smoke fault-test long-test walk-test fuzz lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -50,6 +50,10 @@ smoke:
 # A million draws where `make test` takes fewer.
 long-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long
+
+# Inputs made and damaged at random, for FUZZ_MINUTES=10; FUZZ_SEED, FUZZ_CASES and FUZZ_CASE choose.
+fuzz: $(VENV)/.tested
+	$(BIN)/python -m pytest -m fuzz tests/fuzz
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from textmill.model.visible import visible
+
 
 class TextmillError(Exception):
     """An error that its message explains; the command prints it and exits with `status`.
+
+    Args:
+        message: one line; what could act on a terminal is shown as an escape.
 
     Examples:
         >>> try:
@@ -15,6 +20,9 @@ class TextmillError(Exception):
     """
 
     status = 1
+
+    def __init__(self, message: str = ""):
+        super().__init__(visible(message))
 
 
 class UsageError(TextmillError):

@@ -40,7 +40,8 @@ def refuse_tables(paths: Iterable[str], *, options: str) -> None:
 
 def by_number(path: str, columns: Sequence[str]) -> bool:
     """Tells whether columns are given by number, which means that the file has no header."""
-    return table_ending(path) in (".csv", ".tsv", ".tab") and all(map(str.isdecimal, columns))
+    numbers = all(re.fullmatch("[0-9]{1,9}", column) for column in columns)
+    return numbers and table_ending(path) in (".csv", ".tsv", ".tab")
 
 
 def read_cells(
@@ -173,8 +174,9 @@ def _parquet_cells(raw: bytes, path: str, columns: Sequence[str]) -> Iterator[tu
         _check_columns(path, file.schema_arrow.names, columns)
         for batch in file.iter_batches(columns=list(dict.fromkeys(columns))):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
-    except pyarrow.ArrowException as error:
-        raise TextmillError(f"{path} is not valid Parquet: {error}") from None
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        reason = str(error).split("\n")[0]
+        raise TextmillError(f"{path} is not valid Parquet: {reason}") from None
 
 
 def _check_columns(

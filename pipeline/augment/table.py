@@ -145,8 +145,10 @@ def _csv_bytes(
     out = io.StringIO(newline="")
     if not tabs:
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        # Of itself it would not quote a carriage return, which ends a row where it is read.
+        quoting = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in [columns, *rows]:
+            (quoting if any("\r" in str(cell) for cell in row) else writer).writerow(row)
         return out.getvalue().encode("utf-8", "replace")
     for number, row in enumerate([columns, *rows]):
         cells = ["" if cell is None else str(cell) for cell in row]

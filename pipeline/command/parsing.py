@@ -171,6 +171,8 @@ class Parser(argparse.ArgumentParser):
             return None
         head, equals, value = word.partition("=")
         known = self._option_string_actions
+        if value == "--":  # argparse would take it for no value
+            self.error(f"{head} needs a value; received --")
         if head in known:
             return _Given(known[head], [value] if equals else [], joined=bool(equals))
         short = word[:2]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -56,9 +57,9 @@ from textmill.pipeline.prompts.rows import reason_class
 
 _LOCK = ".lock"
 # What reading a damaged file may raise.
-_DAMAGE = (
-    TextmillError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError,
-)  # fmt: skip
+_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+_DAMAGE = (TextmillError, *_MISSHAPEN)
+_SHARD = re.compile(r"shard-\d{5,9}-of-\d{5,9}(?:\.\w+)*")
 
 try:
     import fcntl
@@ -118,6 +119,7 @@ class RunDirectory:
             if not (resume and inside and claim == inside):
                 _check_free(self.out)
         make_directory(self.out)
+        _refuse_links(self.out)
         self._lock = self._acquire()
         try:
             if resume:
@@ -209,7 +211,7 @@ class RunDirectory:
     def _acquire(self) -> int | None:
         if fcntl is None or is_remote(self.out):
             return None
-        lock = os.open(join(self.out, _LOCK), os.O_CREAT | os.O_RDWR, 0o644)
+        lock = os.open(join(self.out, _LOCK), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -265,7 +267,7 @@ class RunDirectory:
         manifest = read_manifest(self.out)
         try:
             self._reopen(manifest)
-        except (KeyError, TypeError, AttributeError) as error:
+        except _MISSHAPEN as error:
             raise TextmillError(
                 f"{join(self.out, MANIFEST)} is damaged ({type(error).__name__} {error}); remove "
                 "it, and the run goes on"
@@ -279,6 +281,8 @@ class RunDirectory:
         form, columns = self._output.form, self._output.columns
         broken, notes = [], {}
         for number, shard in enumerate(manifest["shards"]):
+            if not _SHARD.fullmatch(shard["name"]):
+                raise ValueError(f"{shard['name']!r} is no name of a shard")
             try:
                 rows, rejected = [], []
                 data = read(join(self.out, shard["name"]))
@@ -358,6 +362,15 @@ def _note(summary: ShardSummary) -> bytes:
     return (json.dumps(asdict(summary)) + "\n").encode()
 
 
+def _refuse_links(out: str) -> None:
+    """Refuses folders of a run that lead elsewhere, where nothing may be written or removed."""
+    if is_remote(out):
+        return
+    for name in (DONE, REJECTED, _LOCK):
+        if os.path.islink(join(out, name)):
+            raise TextmillError(f"{join(out, name)} is a link, which no run makes; remove it")
+
+
 def _check_free(out: str) -> None:
     try:
         if is_remote(out):
@@ -385,7 +398,8 @@ def _alive(pid: int) -> bool:
 
 def _difference(was: Any, now: Any, field: str = "") -> tuple[str, Any, Any] | None:
     """Finds the first field in which two JSON values differ: its dotted name and both values."""
-    if isinstance(was, list) and all(isinstance(x, dict) and "name" in x for x in [*was, *now]):
+    both = [*was, *now] if isinstance(was, list) and isinstance(now, list) else [None]
+    if all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in both):
         was, now = ({row["name"]: row for row in rows} for rows in (was, now))
     if isinstance(was, dict) and isinstance(now, dict):
         for key in [*was, *(key for key in now if key not in was)]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import tempfile
@@ -15,6 +14,7 @@ import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.small_files import loads
+from textmill.model.visible import visible
 from textmill.pipeline.files.filesystem import join, names, read, sha256
 from textmill.pipeline.job.manifest import (
     CARD,
@@ -63,7 +63,7 @@ def verify(out: str | os.PathLike[str]) -> Verdict:
     manifest, verdict = read_manifest(out), Verdict()
     try:
         return _verify(out, manifest, verdict)
-    except (KeyError, TypeError, AttributeError, SettingError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, SettingError) as error:
         verdict.problems.append(f"{MANIFEST} is damaged: {type(error).__name__} {error}")
         return verdict
 
@@ -133,6 +133,7 @@ def read_rows(
         return []
     if sha256(data) != digest:
         verdict.problems.append(f"{path}: the checksum is not that of the manifest")
+        return []  # packed bytes of someone else's could fill the memory
     try:
         rows = form.decode(data, columns)
     except TextmillError as error:
@@ -158,14 +159,13 @@ def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
         (join(out, REJECTED), set(names(join(out, REJECTED))), rejected),
     ):
         for name in sorted(found - allowed)[:_MOST_SHOWN]:
-            yield f"{name} in {place} is no file of this run"
+            yield f"{visible(name)} in {place} is no file of this run"
     for name in (RUN, STATS, CARD):
         if name not in inside:
             yield f"{name} is missing"
         elif name != STATS and sha256(read(join(out, name))) != manifest["files"][name]:
             yield f"{name}: the checksum is not that of the manifest"
-    with contextlib.suppress(TextmillError):  # reported above
-        yield from _contradictions(out, manifest)
+    yield from _contradictions(out, manifest)
 
 
 def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
@@ -176,6 +176,10 @@ def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
     ):
         try:
             agrees = says(loads(read(join(out, name)).decode()))
+        except TextmillError as error:
+            if name in names(out):  # otherwise it is told of above
+                yield str(error)
+            continue
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             agrees = False
         if not agrees:

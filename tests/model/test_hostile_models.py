@@ -223,6 +223,14 @@ def test_no_decompressor_is_asked(method, small, tmp_path):
             read_npz(tmp_path / "w", weight_shapes(small.network))
 
 
+@pytest.mark.parametrize("kind", ["sizes of 4 GiB", "sizes of 0", "a long header"])
+def test_sizes_are_compared_before_a_member_is_opened(kind, small, tmp_path, monkeypatch):
+    (tmp_path / "w").write_bytes(OLD[kind](small))
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    with refused(r"npy has [\d,]+ bytes, which do not fit \("):
+        read_npz(tmp_path / "w", weight_shapes(small.network))
+
+
 def test_the_old_files_above_are_whole_but_for_their_fault(small, copied):
     folder = copied(1)
     (folder / "weights.npz").write_bytes(npz(members(small)))

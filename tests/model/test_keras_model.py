@@ -183,7 +183,7 @@ def test_other_networks_are_refused_in_one_line(tmp_path, network, said):
         (["<pad>", "<unk>", "<eos>", "\ud800"], "Received as number 3: "),
         (["<pad>", "<unk>", "<eos>", 4], "Received as number 3: 4"),
         (5, r"a vocabulary.txt or a list of words. Received: 5"),
-        ("none.txt", "cannot read the vocabulary none.txt: No such file"),
+        ("none.txt", "none.txt cannot be read: No such file"),
     ],
 )
 def test_other_vocabularies_are_refused(tmp_path, words, said):

@@ -69,7 +69,7 @@ def commands(model_dir, tmp_path_factory) -> dict[str, Command]:
     )  # fmt: skip
     augment = (
         "augment", str(inputs / "d.csv"), "--text", "text", "--label", "label", "--out", "o.csv",
-        "--epochs", "20", "--candidates", "2", "--per-label", "20", "--max-unseen", "1",
+        "--epochs", "10", "--candidates", "2", "--per-label", "20", "--max-unseen", "1",
         "--minutes", "60", "--workers", "2",
     )  # fmt: skip
     train = (

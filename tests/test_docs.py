@@ -218,8 +218,6 @@ def test_the_page_about_keras_runs(model_dir, tmp_path, monkeypatch, capsys):
     from textmill.model.generation.writer import Writer
     from textmill.pipeline.api import trained_model
 
-    for package in ("onnxruntime", "tf2onnx"):
-        pytest.importorskip(package)
     monkeypatch.setattr(trained_model.Model, "_work", lambda self: Writer(self.saved))
     (tmp_path / "alice").symlink_to(model_dir)
     monkeypatch.chdir(tmp_path)

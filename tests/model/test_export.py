@@ -179,8 +179,8 @@ def test_files_open_where_textmill_is_not(model_dir, tmp_path):
 
 
 def test_onnx_with_labels_and_an_adaptive_output(make_model, tmp_path):
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("tf2onnx")
+    import onnxruntime as runtime
+
     model = make_model(
         list("abcdefgh"), hidden=6, layers=2, labels=("x", "y"), cutoffs=(6, 9), tail_widths=(4, 2)
     )
@@ -195,8 +195,8 @@ def test_onnx_with_labels_and_an_adaptive_output(make_model, tmp_path):
 
 @pytest.mark.parametrize("states", [False, True])
 def test_onnx(make_model, tmp_path, states):
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("tf2onnx")
+    import onnxruntime as runtime
+
     model = make_model(list("abcdefgh"), hidden=6)
     path = tmp_path / "m.onnx"
     export_model(model, to="onnx", out=path, states=states)

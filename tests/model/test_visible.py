@@ -7,6 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,13 +51,11 @@ def test_a_line_of_json_means_the_same(text):
 
 @given(st.text() | st.text("\x00\x1b\x85\x9b\u202e\ufeff\uffff\ud800\n-: \"'\\#a"))
 def test_yaml_gives_the_text_back(text):
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which Beam brings")
     found = yaml.safe_load(f"---\n- name: {yaml_text(text)}\n".encode())
     assert found == [{"name": re.sub("[\ud800-\udfff]", "\ufffd", text)}]
 
 
 def test_the_card_of_a_model_loads(make_model):
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which Beam brings")
     model = make_model(["a"], labels=(HOSTILE, "b"))
     source = {"name": HOSTILE, "bytes": 1, "sha256": "0"}
     model.training.update(

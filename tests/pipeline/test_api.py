@@ -13,6 +13,7 @@ import typing
 from dataclasses import fields
 
 import pandas
+import pyarrow
 import pytest
 from sharing import generator_of
 
@@ -109,11 +110,12 @@ def test_texts_are_those_of_the_command(model, model_dir, capsys):
 
 
 def test_prompts_of_any_kind(model):
+    import datasets
+
     texts = ["The old", "a red cat"]
     rows = [{"prompt": text, "n": i} for i, text in enumerate(texts)]
     expected = [g.text for g in model.generate(texts, max_words=9)]
     frame = pandas.DataFrame(rows)
-    datasets = pytest.importorskip("datasets")
     kinds = [rows, frame, datasets.Dataset.from_list(rows), iter(rows), (t for t in texts)]
     kinds += [[textmill.Prompt(id=text, text=text) for text in texts]]
     for kind in kinds:
@@ -221,12 +223,13 @@ def rows_of(count):
 
 @pytest.mark.parametrize("kind", ["rows", "pandas", "datasets"])
 def test_augment_gives_the_same_kind_back(tmp_path, kind):
-    pytest.importorskip("sklearn")
+    import datasets
+
     rows = rows_of(12)
     data = {
         "rows": lambda: rows,
         "pandas": lambda: pandas.DataFrame(rows),
-        "datasets": lambda: pytest.importorskip("datasets").Dataset.from_list(rows),
+        "datasets": lambda: datasets.Dataset.from_list(rows),
     }[kind]()
     found = textmill.augment(
         data, text="text", label="kind", methods=["swap"], per_example=1, quiet=True
@@ -239,7 +242,6 @@ def test_augment_gives_the_same_kind_back(tmp_path, kind):
 
 
 def test_augment_of_a_file_and_names_that_are_taken(tmp_path):
-    pytest.importorskip("sklearn")
     rows = [{**row, "origin": "mine"} for row in rows_of(12)]
     out = tmp_path / "more.jsonl"
     found = textmill.augment(
@@ -258,7 +260,6 @@ def test_augment_of_a_file_and_names_that_are_taken(tmp_path):
 
 def test_like_of_every_kind():
     rows = [{"a": 1}, {"a": 2}]
-    pyarrow = pytest.importorskip("pyarrow")
     for data in (rows, pandas.DataFrame(rows), pyarrow.Table.from_pylist(rows)):
         assert rows_from(like(data, rows_from(data))) == rows
     for nothing in ("x", 5, {"a": 1}, ["a"], []):

@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 
 import pytest
+import yaml
 from outputs import generation, write_output
 from rich.console import Console
 
@@ -251,7 +252,6 @@ def test_the_demo_shows_samples(capsys, tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_card_of_an_output_loads(name):
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which Beam brings")
     names = [TEXT, "---", "\n---\n", "\"'\\: [", "\x00\ufeff\uffff\x85", "#!!python", "no", "~"]
     manifest = {
         "counts": {"records": 1, "prompts": 1, "rows": 2, "rejected": 1},

@@ -13,7 +13,7 @@ from pages import Tags
 
 from textmill.model.errors import SettingError, UsageError
 from textmill.model.prompt import Generation, Prompt
-from textmill.model.text.corpus import CorpusSettings, read_corpus
+from textmill.model.text.corpus import CorpusSettings, built_in_corpus
 from textmill.pipeline.command import cli
 from textmill.pipeline.files.filesystem import names
 from textmill.pipeline.job.manifest import Output
@@ -85,7 +85,6 @@ def test_distinct_is_compared_over_equal_numbers_of_words(tmp_path):
 
 
 def test_self_bleu_is_of_equal_numbers_of_texts(tmp_path):
-    pytest.importorskip("sacrebleu", reason="needs sacrebleu: pip install 'textmill[report]'")
     made = [generation(f"{i}", 1, "the same four words here", 0.5) for i in range(4)]
     made += [generation("0", 2, "a b c d", 1.0), generation("1", 2, "e f g h", 1.0)]
     found = report(str(write_output(tmp_path / "o", made)))
@@ -314,12 +313,11 @@ def test_an_echoed_prompt_is_not_counted_as_drawn():
     assert list(group.sample) == [(" it rained", 4)]
 
 
-def test_on_a_book(shared, tmp_path):
+def test_on_a_book(tmp_path):
     """Paragraphs of the corpus itself are copies, and the figures show it."""
-    lines = read_corpus([str(shared / "books" / "alice.txt")], mode="stream").texts[:200]
+    lines = built_in_corpus().texts[:200]
     made = [generation(f"p:{i}", 1, text, 1.0) for i, text in enumerate(lines)]
-    files = CorpusSettings(paths=(str(shared / "books" / "alice.txt"),))
-    found = report(str(write_output(tmp_path / "o", made)), corpus=files)
+    found = report(str(write_output(tmp_path / "o", made)), corpus=CorpusSettings())
     (group,) = found.groups
     longer = sum(n for text in lines if (n := len(plain_words(text))) >= 8)
     assert group.figures.copied == pytest.approx(longer / sum(len(plain_words(t)) for t in lines))

@@ -256,7 +256,7 @@ _MAKE: dict[str, Made] = {
     "verify": lambda k, r, f: [_output(r, f)],
     "report": lambda k, r, f: [_output(r, f)],
     "bench": lambda k, r, f: [k.model(r, f)],
-    "play": lambda k, r, f: [k.model(r, f)],
+    "play": lambda k, r, f: [k.model(r, f), "--port", "-1"],  # or it would serve it
     "books": lambda k, r, f: ["--built-in", "--out", _out(r, f)],
     "demo": lambda k, r, f: ["--minutes", "x"],
     "x": lambda k, r, f: [r.choice(EVIL)],

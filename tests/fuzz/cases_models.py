@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 import struct
 import zipfile
@@ -18,11 +20,14 @@ import numpy as np
 from fuzzing import Kind
 from guard import Broken
 from mutate import ODD, mutated, mutated_json
+from old_models import as_format_1
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import load_model, save_model, weight_shapes
 
-_CHECKED = ("model.json", "training.json", "vocabulary.txt", "weights.npz")
+_WEIGHTS, _OLD_WEIGHTS = "weights.safetensors", "weights.npz"  # of formats 2 and 1
 _FREE = ("README.md", "training.html")  # for people, who may change them
 
 
@@ -58,14 +63,16 @@ class Models(Kind):
         for number, sizes in enumerate(kinds):
             path = folder / str(number)
             save_model(path, self._make_model(words, **sizes), card="# card\n", page="<p>\n")
-            self._models.append(path)
+            shutil.copytree(path, folder / f"{number}-old")
+            as_format_1(folder / f"{number}-old")
+            self._models += [path, folder / f"{number}-old"]
 
     def make(self, random: Random, folder: Path) -> Case:
         place = folder / "model"
         shutil.copytree(random.choice(self._models), place)
         how = random.choice(
             (_bytes, _bytes, _missing, _free, _renewed_bytes, _odd_index, _odd_index, _vocabulary,
-             _training, _odd_arrays, _odd_arrays, _odd_zip)
+             _training, _odd_arrays, _odd_arrays, _odd_container)
         )  # fmt: skip
         altered = how(random, place)
         return Case(place, how.__name__.strip("_"), altered)
@@ -95,13 +102,13 @@ class Models(Kind):
 
 
 def _bytes(random: Random, place: Path) -> bool:
-    path = place / random.choice(_CHECKED)
+    path = place / random.choice(_checked(place))
     path.write_bytes(mutated(random, path.read_bytes()))
     return True
 
 
 def _missing(random: Random, place: Path) -> bool:
-    path = place / random.choice(_CHECKED)
+    path = place / random.choice(_checked(place))
     path.unlink()
     if random.random() < 0.3:
         path.mkdir()
@@ -120,7 +127,7 @@ def _free(random: Random, place: Path) -> bool:
 
 
 def _renewed_bytes(random: Random, place: Path) -> None:
-    path = place / random.choice(_CHECKED[1:])
+    path = place / random.choice(_checked(place)[1:])
     path.write_bytes(mutated(random, path.read_bytes()))
     _renew(place)
 
@@ -167,9 +174,7 @@ def _training(random: Random, place: Path) -> None:
 
 def _odd_arrays(random: Random, place: Path) -> None:
     """Arrays of other kinds and sizes, under all names or one."""
-    path = place / "weights.npz"
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
+    path, arrays = _weights(place), _arrays(place)
     name = random.choice([*arrays])
     array = arrays[name]
     odd: tuple[Callable[[], Any], ...] = (
@@ -191,6 +196,11 @@ def _odd_arrays(random: Random, place: Path) -> None:
         del arrays[name]
     else:
         arrays[random.choice(("x", "../x", "", "file", "embedding ", "a\nb"))] = array
+    if path.name == _WEIGHTS:
+        with contextlib.suppress(KeyError, ValueError, SafetensorError):  # no kind that it has
+            save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, path)
+        _renew(place)
+        return
     save = random.choice((np.savez, np.savez_compressed))
     with open(path, "wb") as out, np.errstate(all="ignore"):
         if "file" in arrays:
@@ -199,9 +209,37 @@ def _odd_arrays(random: Random, place: Path) -> None:
     _renew(place)
 
 
+def _odd_container(random: Random, place: Path) -> None:
+    """A file of weights whose form is odd."""
+    (_odd_zip if _weights(place).name == _OLD_WEIGHTS else _odd_header)(random, place)
+
+
+def _odd_header(random: Random, place: Path) -> None:
+    """A safetensors header that claims other things than the data holds."""
+    path = _weights(place)
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header, data = json.loads(raw[8 : 8 + size]), raw[8 + size :]
+    how = random.random()
+    if how < 0.3:
+        header = mutated_json(random, header)
+    elif how < 0.7:
+        each = header[random.choice([name for name in header if name != "__metadata__"])]
+        each[random.choice(("shape", "data_offsets", "dtype", "more"))] = random.choice((
+            [10**12], [2**63], [2**64], [-1], [], [1.5], None, "F32", "F64", "F4", [0, 2**60],
+            [4, 0], [[1]], 10**400, [10**5] * 5, {},
+        ))  # fmt: skip
+    text = json.dumps(header).encode("utf-8", "backslashreplace")
+    if how > 0.9:
+        text = random.choice((b"[" * 99_999, b"{" + b'"a":{' * 5000, text[:-5], b"", b"null"))
+    size = random.choice((len(text),) * 8 + (0, 2**63, 10**9, len(text) + 1))
+    path.write_bytes(size.to_bytes(8, "little") + text + data)
+    _renew(place)
+
+
 def _odd_zip(random: Random, place: Path) -> None:
     """Members of other kinds than arrays, and headers that claim more than there is."""
-    path = place / "weights.npz"
+    path = _weights(place)
     out = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w") as new:
         names = old.namelist()
@@ -253,7 +291,7 @@ def _renew(place: Path) -> None:
     index = _index(place)
     if not isinstance(index, dict) or not isinstance(index.get("files"), dict):
         return
-    for name in _CHECKED[1:]:
+    for name in _checked(place)[1:]:
         index["files"][name] = hashlib.sha256((place / name).read_bytes()).hexdigest()
     try:
         index["fingerprint"] = _fingerprint(place, index)
@@ -267,14 +305,36 @@ def _fingerprint(place: Path, index: dict[str, Any]) -> str:
         text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return text.encode()
 
-    named = ("format", "network", "level", "mode", "labels")
-    digest = hashlib.sha256(canonical({name: index[name] for name in named}))
+    named = ("network", "level", "mode", "labels")
+    identity = {"format": 1, **{name: index[name] for name in named}}
+    digest = hashlib.sha256(canonical(identity))
     digest.update((place / "vocabulary.txt").read_bytes())
-    with np.load(place / "weights.npz", allow_pickle=False) as file, np.errstate(all="ignore"):
-        if sum(file.zip.getinfo(n).file_size for n in file.zip.namelist()) > 10_000_000:
-            raise ValueError("too large to be tried here")
-        for name in sorted(file.files):
-            array = np.ascontiguousarray(file[name], "<f4")
+    with np.errstate(all="ignore"):
+        for name, given in sorted(_arrays(place).items()):
+            array = np.ascontiguousarray(given, "<f4")
             digest.update(canonical([name, list(array.shape)]))
             digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+# -- the file of the weights -----------------------------------------------------------------------
+
+
+def _weights(place: Path) -> Path:
+    old = place / _OLD_WEIGHTS
+    return old if os.path.lexists(old) else place / _WEIGHTS
+
+
+def _checked(place: Path) -> tuple[str, ...]:
+    """The files whose checksums are kept, after the file that keeps them."""
+    return ("model.json", "training.json", "vocabulary.txt", _weights(place).name)
+
+
+def _arrays(place: Path) -> dict[str, np.ndarray]:
+    path = _weights(place)
+    if path.name == _WEIGHTS:
+        return load_file(path)
+    with np.load(path, allow_pickle=False) as file:
+        if sum(file.zip.getinfo(n).file_size for n in file.zip.namelist()) > 10_000_000:
+            raise ValueError("too large to be tried here")
+        return {name: file[name] for name in file.files}

@@ -123,6 +123,11 @@ def _as_jsonl(random: Random, rows: list[Row]) -> str:
         if random.random() < 0.05:
             lines[-1] = random.choice(("[]", "{", "1", "", '{"text": "a"}', "{}", '{"prompt": 3}'))
             row.bad = True
+    # These would be no file of rows: one object over several lines, or no prompt in any object.
+    if lines[0] == "{":
+        lines[0] = "1"
+    if '{"prompt"' not in "".join(lines):
+        lines = ["1" if line == '{"text": "a"}' or line == "{}" else line for line in lines]
     end = random.choice(("\n", "\r\n", ""))
     if not end and not lines[-1]:
         end = "\n"
@@ -161,6 +166,9 @@ def _as_csv(random: Random, rows: list[Row], delimiter: str) -> str:
         row.open = len(written.encode()) > MOST_BYTES and len(row.text.encode()) <= MOST_BYTES
         # Python's writer leaves a lone \r without quotes, where its reader ends a record.
         row.open |= how["quoting"] == csv.QUOTE_MINIMAL and "\r" in written.removesuffix("\r\n")
+        if len(written.encode()) > MOST_BYTES and "\n" in written.rstrip("\r\n"):
+            rows.clear()  # such a record is no row, and each of its lines may be one
+            break
     return out.getvalue()
 
 
@@ -274,7 +282,9 @@ class Prompts(Kind):
         path.write_bytes(data)
         limits = (random.choice((1, 3, 64)), random.choice((1, 20, 200)), random.choice((7, 512)))
         known = rows if whole and original is None else None
-        return Case(path, InputSettings(**how), known, sure and bool(rows), original, limits)
+        return Case(
+            path, InputSettings(**how), known or None, sure and bool(rows), original, limits
+        )
 
     def case(self, random: Random, folder: Path, rows: list[Row], form: str) -> Case:
         """A file of certain rows that nothing is done to, in UTF-8."""
@@ -282,7 +292,7 @@ class Prompts(Kind):
         data, sure = _content(random, rows, form, how, encodings=("utf-8",))
         path = folder / f"p.{form}"
         path.write_bytes(data)
-        return Case(path, InputSettings(**how), rows, sure and bool(rows), None, (3, 20, 7))
+        return Case(path, InputSettings(**how), rows or None, sure and bool(rows), None, (3, 20, 7))
 
     def check(self, case: Case) -> str:
         try:

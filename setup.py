@@ -78,6 +78,7 @@ setup(
             "pandas>=2",
             "pytest>=8",
             "pytest-xdist>=3",
+            "pyyaml>=6",
             "ruff>=0.6",
             "sacrebleu>=2.4",
             "scikit-learn>=1.6",

@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from silent import Silent
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -151,22 +152,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the shared data folder {SHARED} is absent")
     return SHARED
-
-
-class Silent:
-    """A reporter that remembers."""
-
-    def __init__(self):
-        self.messages, self.perplexities = [], []
-
-    def message(self, text):
-        self.messages.append(text)
-
-    def progress(self, share, *, loss, rate):
-        assert 0 <= share <= 1
-
-    def validated(self, epoch, *, perplexity, best):
-        self.perplexities.append(perplexity)
 
 
 @pytest.fixture

@@ -133,7 +133,8 @@ def read_rows(
         return []
     if sha256(data) != digest:
         verdict.problems.append(f"{path}: the checksum is not that of the manifest")
-        return []  # packed bytes of someone else's could fill the memory
+        if form.compression != "none" or form.name == "parquet":
+            return []  # a few packed bytes could fill the memory
     try:
         rows = form.decode(data, columns)
     except TextmillError as error:

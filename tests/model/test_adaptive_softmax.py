@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from conftest import Silent
 from reference import assert_follows
 from scipy import stats
 from sharing import generator_of
+from silent import Silent
 
 from textmill.model.errors import SettingError
 from textmill.model.generation.adaptive_softmax import AdaptiveSampler, Wishes

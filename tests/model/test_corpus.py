@@ -227,3 +227,17 @@ def test_real_latin1(shared):
     latin1 = read_corpus([str(path)], mode="stream", encoding="latin-1").texts
     assert "Käfer" in " ".join(utf8) or "Ungeziefer" in " ".join(utf8)
     assert len(latin1) == pytest.approx(len(utf8), rel=0.05)
+
+
+@pytest.mark.parametrize("raw", [b"", b"PAR1", b"PAR1" + b"\xff" * 8 + b"\x08\0\0\0PAR1"])
+def test_a_damaged_parquet_table(tmp_path, raw):
+    (tmp_path / "t.parquet").write_bytes(raw)
+    with pytest.raises(TextmillError, match=r"t\.parquet is not valid Parquet"):
+        read_table([str(tmp_path / "t.parquet")], text="text")
+
+
+@pytest.mark.parametrize("column", ["9" * 5000, "\u0663", "1.0", "-1"])
+def test_a_number_of_no_column(tmp_path, column):
+    (tmp_path / "t.csv").write_text("a,b\nc,d\n")
+    with pytest.raises(TextmillError, match="no column named"):
+        read_table([str(tmp_path / "t.csv")], text=column)

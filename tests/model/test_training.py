@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import Silent
+from silent import Silent
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.network.directory import load_model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.pages.escaping import escape
 from textmill.model.pages.markdown import yaml_text
 from textmill.model.pages.model_card import model_card
@@ -88,3 +90,15 @@ def test_a_picture_and_a_page_of_hostile_names():
     page = html_page(HOSTILE, svg + facts(HOSTILE, {HOSTILE: HOSTILE}), style="")
     page.encode()
     assert visible(page, keep="\n") == page
+
+
+def test_an_error_is_one_line():
+    """However it is shown: by a command, by Python, in a log."""
+    for error in (
+        TextmillError(f"no {HOSTILE}"),
+        UsageError(HOSTILE),
+        SettingError("a", HOSTILE, 3),
+    ):
+        assert str(error).isprintable() or str(error) == visible(error)
+        assert len(str(error).splitlines()) == 1
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)

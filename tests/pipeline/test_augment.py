@@ -498,3 +498,10 @@ def test_the_command_end_to_end(tmp_path, capsys, monkeypatch):
     assert len(read_csv(tmp_path / "o.csv")) == 30 + counts["kept"]
     assert main(command) == 1
     assert "o.csv already exists" in capsys.readouterr().err
+
+
+def test_a_carriage_return_in_a_cell_comes_back(tmp_path):
+    rows = [("a\rb", "x"), ("c", "y\r"), ("d\r\n", "z"), ("plain", "x")]
+    path = table(tmp_path / "t.csv", rows)
+    assert read_labelled(path, text="text", label="label").cells == rows
+    assert (tmp_path / "t.csv").read_bytes().endswith(b"\nplain,x\n")

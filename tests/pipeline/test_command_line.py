@@ -158,6 +158,7 @@ def test_what_was_meant(words, expected):
         (["bench", "--slots", "64", "128"], "MODEL is missing"),
         (["generate", "m", "--prompts", "--out", "o"], "--prompts needs a value"),
         (["generate", "m", "--out"], "--out needs a value"),
+        (["report", "d", "--copied-words=--"], "--copied-words needs a value; received --"),
         (["verify", "a", "b"], "'b' is one word too many"),
         (["demo", "a"], "'a' is one word too many: this takes no arguments"),
         (["verify", "a", "--json=1"], "--json"),

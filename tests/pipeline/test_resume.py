@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import unittest.mock
 from pathlib import Path
 
 import pytest
@@ -328,3 +331,78 @@ def test_sigterm_ends_cleanly(model_dir, tmp_path):
     assert process.returncode == 130
     assert "shards are finished. The same command with --resume goes on" in said
     assert "Traceback" not in said
+
+
+# -- what is in a directory that someone has altered -----------------------------------------------
+
+
+@pytest.mark.parametrize("name", [".done", "rejected", ".lock"])
+def test_a_link_in_a_run_leads_nowhere(stopped, model_dir, prompt_file, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for kept in ("shard-00000-of-00001.jsonl", ".attempt-x", "a.started"):
+        (elsewhere / kept).write_text("mine")
+    place = stopped / name
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+    place.symlink_to(elsewhere)
+    with pytest.raises(TextmillError, match="is a link, which no run makes; remove it"):
+        run(model_dir, prompt_file, stopped, resume=True)
+    assert len(list(elsewhere.iterdir())) == 3
+
+
+@pytest.mark.parametrize("field", ["prompts", "columns", "settings", "input"])
+@pytest.mark.parametrize("value", [None, [], [None], [{"name": 3}], "x", {}])
+def test_a_run_that_tells_of_something_else(stopped, model_dir, prompt_file, field, value):
+    told = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps({**told, field: value}))
+    with pytest.raises(TextmillError, match=f"holds another run: .*{field}|has other content"):
+        run(model_dir, prompt_file, stopped, resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda told: told.pop("machines"),
+        lambda told: told.update(shards=[3]),
+        lambda told: told["shards"][0].pop("rows"),
+        lambda told: told["shards"][0].update(name="../../x"),
+        lambda told: told["shards"][0].update(name=["x"]),
+    ],
+)
+def test_a_manifest_of_another_form(model_dir, prompt_file, tmp_path, change):
+    run(model_dir, prompt_file, tmp_path / "o")
+    path = tmp_path / "o" / "manifest.json"
+    told = json.loads(path.read_text())
+    change(told)
+    path.write_text(json.dumps(told))
+    with pytest.raises(TextmillError, match=r"manifest\.json is damaged .*; remove it"):
+        run(model_dir, prompt_file, tmp_path / "o", resume=True)
+    path.unlink()
+    run(model_dir, prompt_file, tmp_path / "o", resume=True)
+    assert verify(str(tmp_path / "o")).problems == []
+
+
+@pytest.mark.parametrize("instead", ["folder", "link"])
+def test_verify_sees_what_is_no_file(model_dir, prompt_file, tmp_path, instead):
+    out = tmp_path / "o"
+    run(model_dir, prompt_file, out)
+    (out / "stats.json").unlink()
+    if instead == "folder":
+        (out / "stats.json").mkdir()
+    else:
+        (out / "stats.json").symlink_to("nowhere")
+    assert any("stats.json" in problem for problem in verify(str(out)).problems)
+
+
+def test_verify_does_not_unpack_what_is_not_the_runs(model_dir, prompt_file, tmp_path):
+    out = tmp_path / "o"
+    run(model_dir, prompt_file, out, form=Format(compression="gzip"))
+    shard = next(out.glob("shard-*"))
+    shard.write_bytes(gzip.compress(b"x" * 1000))
+    with unittest.mock.patch.object(Format, "decode", return_value=[]) as decode:
+        problems = verify(str(out)).problems
+        assert shard.read_bytes() not in [call.args[0] for call in decode.call_args_list]
+    assert f"{shard}: the checksum is not that of the manifest" in problems

@@ -172,11 +172,35 @@ def _parquet_cells(raw: bytes, path: str, columns: Sequence[str]) -> Iterator[tu
     try:
         file = pyarrow.parquet.ParquetFile(io.BytesIO(raw))
         _check_columns(path, file.schema_arrow.names, columns)
+        rows = 0
         for batch in file.iter_batches(columns=list(dict.fromkeys(columns))):
+            rows += batch.num_rows
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+        check_parquet_rows(file, rows, path=path)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).split("\n")[0]
         raise TextmillError(f"{path} is not valid Parquet: {reason}") from None
+
+
+def check_parquet_rows(file: Any, found: int, *, path: str) -> None:
+    """Compares the number of rows that were read from a Parquet file with all that it tells.
+
+    Args:
+        file: a `pyarrow.parquet.ParquetFile`.
+        found: number of rows that were read.
+        path: for the message.
+
+    Raises:
+        TextmillError: it tells of another number, so rows may be lost.
+    """
+    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    told = {file.metadata.num_rows, sum(group.num_rows for group in groups)}
+    for i, column in enumerate(file.schema):
+        if column.max_repetition_level == 0:  # a value a row, null or not
+            told.add(sum(group.column(i).num_values for group in groups))
+    if told != {found}:
+        other = max(told - {found})
+        raise TextmillError(f"{path} is damaged: it tells of {other:,} rows and holds {found:,}")
 
 
 def _check_columns(

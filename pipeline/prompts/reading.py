@@ -19,6 +19,7 @@ import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.text.decoding import check_encoding
+from textmill.model.text.labelled_tables import check_parquet_rows
 from textmill.pipeline.files.filesystem import open_read
 from textmill.pipeline.prompts.opening import BLOCK, COMPRESSIONS, Input
 
@@ -283,17 +284,7 @@ class ParquetInput:
         Raises:
             TextmillError: it tells of another number, so rows may be lost.
         """
-        told = {self._file.metadata.num_rows}
-        groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
-        told.add(sum(group.num_rows for group in groups))
-        for i, column in enumerate(self._file.schema):
-            if column.max_repetition_level == 0:  # a value a row, null or not
-                told.add(sum(group.column(i).num_values for group in groups))
-        if told != {found}:
-            other = max(told - {found})
-            raise TextmillError(
-                f"{self._path} is damaged: it tells of {other:,} rows and holds {found:,}"
-            )
+        check_parquet_rows(self._file, found, path=self._path)
 
     def records(
         self, start: int, end: int, columns: Sequence[str] | None = None

@@ -583,3 +583,5 @@ def test_a_footer_that_tells_other_rows(tmp_path, told, extra):
     assert written(tmp_path, out.getvalue(), "p.parquet").rows == 400
     with pytest.raises(TextmillError, match=r"p\.parquet"):
         written(tmp_path, footer(out.getvalue(), 400, told), "p.parquet")
+    with pytest.raises(TextmillError, match=r"p\.parquet"):
+        read_table([str(tmp_path / "p.parquet")], text="prompt")

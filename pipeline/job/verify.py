@@ -116,6 +116,8 @@ def _shard(
     if shard["rejected"]:
         path, digest = join(out, REJECTED, shard["name"]), shard["rejected_sha256"]
         found["rejected"] = len(read_rows(path, digest, form, REJECTED_COLUMNS, verdict))
+    elif shard["rejected_sha256"] is not None:
+        verdict.problems.append(f"{shard['name']}: a checksum of rejected rows, but there are none")
     for name, count in found.items():
         if count != shard[name]:
             verdict.problems.append(f"{shard['name']}: {count} {name} instead of {shard[name]}")

@@ -77,8 +77,10 @@ class Commands(Kind):
         return Case(folder, _harmless(arguments))
 
     def check(self, case: Case) -> str:
+        # These write texts into a file or pipe as they are.
+        terminal = case.arguments[:1] in (["sample"], ["score"])
         try:
-            with _inside(case.folder), _captured() as (out, err):
+            with _inside(case.folder), _captured(terminal=terminal) as (out, err):
                 status = cli.main(list(case.arguments))
         except AssertionError as error:
             cause = error.__cause__
@@ -318,10 +320,16 @@ def _inside(folder: Path) -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
+class _Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
 @contextlib.contextmanager
-def _captured() -> Iterator[tuple[Any, Any]]:
-    """Standard streams as a command has them whose output goes into files."""
-    out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+def _captured(*, terminal: bool) -> Iterator[tuple[Any, Any]]:
+    """Standard streams as a command has them whose output goes into files, or to a terminal."""
+    kind = _Terminal if terminal else io.TextIOWrapper
+    out = kind(io.BytesIO(), "utf-8", write_through=True)
     err = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", write_through=True)
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(), "utf-8"), out, err

@@ -165,7 +165,11 @@ def _as_csv(random: Random, rows: list[Row], delimiter: str) -> str:
         written = out.getvalue()[before:]
         row.open = len(written.encode()) > MOST_BYTES and len(row.text.encode()) <= MOST_BYTES
         # Python's writer leaves a lone \r without quotes, where its reader ends a record.
-        row.open |= how["quoting"] == csv.QUOTE_MINIMAL and "\r" in written.removesuffix("\r\n")
+        cells = written.removesuffix(how["lineterminator"])
+        row.open |= how["quoting"] == csv.QUOTE_MINIMAL and "\r" in cells
+        if not cells.strip("\r"):
+            rows.clear()  # a blank line is no row
+            break
         if len(written.encode()) > MOST_BYTES and "\n" in written.rstrip("\r\n"):
             rows.clear()  # such a record is no row, and each of its lines may be one
             break

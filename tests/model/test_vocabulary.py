@@ -212,7 +212,7 @@ ODD = st.text(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.lists(ODD, min_size=20, max_size=60), st.integers(1, 9))
 def test_a_text_in_pieces_gives_the_tokens_of_the_whole(texts, long):
     texts = [clean(text) for text in texts]

@@ -353,33 +353,34 @@ def test_a_link_in_a_run_leads_nowhere(stopped, model_dir, prompt_file, tmp_path
     assert len(list(elsewhere.iterdir())) == 3
 
 
-@pytest.mark.parametrize("field", ["prompts", "columns", "settings", "input"])
-@pytest.mark.parametrize("value", [None, [], [None], [{"name": 3}], "x", {}])
-def test_a_run_that_tells_of_something_else(stopped, model_dir, prompt_file, field, value):
+def test_a_run_that_tells_of_something_else(stopped, model_dir, prompt_file):
     told = json.loads((stopped / "run.json").read_text())
-    (stopped / "run.json").write_text(json.dumps({**told, field: value}))
-    with pytest.raises(TextmillError, match=f"holds another run: .*{field}|has other content"):
-        run(model_dir, prompt_file, stopped, resume=True)
+    for field in ("prompts", "columns", "settings", "input"):
+        for value in (None, [], [None], [{"name": 3}], "x", {}):
+            (stopped / "run.json").write_text(json.dumps({**told, field: value}))
+            with pytest.raises(TextmillError, match=f"another run: .*{field}|has other content"):
+                run(model_dir, prompt_file, stopped, resume=True)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda told: told.pop("machines"),
-        lambda told: told.update(shards=[3]),
-        lambda told: told["shards"][0].pop("rows"),
-        lambda told: told["shards"][0].update(name="../../x"),
-        lambda told: told["shards"][0].update(name=["x"]),
-    ],
+MANIFESTS = (
+    lambda told: told.pop("machines"),
+    lambda told: told.update(shards=[3]),
+    lambda told: told["shards"][0].pop("rows"),
+    lambda told: told["shards"][0].update(name="../../x"),
+    lambda told: told["shards"][0].update(name=["x"]),
 )
-def test_a_manifest_of_another_form(model_dir, prompt_file, tmp_path, change):
+
+
+def test_a_manifest_of_another_form(model_dir, prompt_file, tmp_path):
     run(model_dir, prompt_file, tmp_path / "o")
     path = tmp_path / "o" / "manifest.json"
-    told = json.loads(path.read_text())
-    change(told)
-    path.write_text(json.dumps(told))
-    with pytest.raises(TextmillError, match=r"manifest\.json is damaged .*; remove it"):
-        run(model_dir, prompt_file, tmp_path / "o", resume=True)
+    text = path.read_text()
+    for change in MANIFESTS:
+        told = json.loads(text)
+        change(told)
+        path.write_text(json.dumps(told))
+        with pytest.raises(TextmillError, match=r"manifest\.json is damaged .*; remove it"):
+            run(model_dir, prompt_file, tmp_path / "o", resume=True)
     path.unlink()
     run(model_dir, prompt_file, tmp_path / "o", resume=True)
     assert verify(str(tmp_path / "o")).problems == []

@@ -164,6 +164,7 @@ def finds(prepared, name: str, said: str, most: int = 1500) -> bool:
     return False
 
 
+@pytest.mark.fuzz
 def test_texts_that_come_back_changed(prepared, monkeypatch):
     real = planning.text_prompt
     monkeypatch.setattr(
@@ -172,11 +173,13 @@ def test_texts_that_come_back_changed(prepared, monkeypatch):
     assert finds(prepared, "prompts", "a row came back changed")
 
 
+@pytest.mark.fuzz
 def test_rows_that_are_lost(prepared, monkeypatch):
     monkeypatch.setattr(opening, "_decompressed", lambda path, raw: io.BytesIO(raw.read(200)))
     assert finds(prepared, "prompts", "rows came back of")
 
 
+@pytest.mark.fuzz
 def test_rows_that_are_lost_in_many_shards(prepared, monkeypatch):
     real = planning._records
     monkeypatch.setattr(
@@ -186,6 +189,7 @@ def test_rows_that_are_lost_in_many_shards(prepared, monkeypatch):
     assert finds(prepared, "prompts", "read in few shards, refused in many")
 
 
+@pytest.mark.fuzz
 def test_rows_that_are_lost_from_a_damaged_archive(prepared, monkeypatch):
     real = opening._decompressed
 
@@ -204,6 +208,7 @@ def test_rows_that_are_lost_from_a_damaged_archive(prepared, monkeypatch):
     assert finds(prepared, "prompts", "out of a damaged .gz")
 
 
+@pytest.mark.fuzz
 def test_errors_of_other_kinds(prepared, monkeypatch):
     monkeypatch.setattr(
         planning, "json_row", lambda raw, **_: {"prompt": raw[10], "samples": 1 / raw[0]}
@@ -211,6 +216,7 @@ def test_errors_of_other_kinds(prepared, monkeypatch):
     assert finds(prepared, "prompts", "raised IndexError")
 
 
+@pytest.mark.fuzz
 def test_corpora_and_tables_that_come_back_changed(prepared, monkeypatch):
     from textmill.model.text import corpus
     from textmill.pipeline.augment import table
@@ -221,6 +227,7 @@ def test_corpora_and_tables_that_come_back_changed(prepared, monkeypatch):
     assert finds(prepared, "tables", "read_labelled gives other cells")
 
 
+@pytest.mark.fuzz
 def test_models_whose_damage_nobody_sees(prepared, monkeypatch):
     prepared("models")  # by honest checksums
 
@@ -231,11 +238,13 @@ def test_models_whose_damage_nobody_sees(prepared, monkeypatch):
     assert finds(prepared, "models", "an altered directory was loaded (bytes)")
 
 
+@pytest.mark.fuzz
 def test_outputs_whose_damage_verify_does_not_see(prepared, monkeypatch):
     monkeypatch.setattr(verify, "_strangers", lambda out, manifest: iter(()))
     assert finds(prepared, "outputs", "verify sees no problem (stranger)")
 
 
+@pytest.mark.fuzz
 def test_outputs_whose_damage_a_resume_does_not_see(prepared, monkeypatch):
     def trusting(self, shard):
         note = resumable_run.join(self._notes, f"{shard.file_name}.json")
@@ -245,6 +254,7 @@ def test_outputs_whose_damage_a_resume_does_not_see(prepared, monkeypatch):
     assert finds(prepared, "outputs", "an altered shard is trusted")
 
 
+@pytest.mark.fuzz
 def test_commands_that_end_otherwise(prepared, monkeypatch):
     def crash(args):
         raise ZeroDivisionError(args.directory)

@@ -37,6 +37,7 @@ def test_the_notebook_is_the_one_that_its_source_makes():
         assert not cell.get("outputs")
 
 
+@pytest.mark.walk
 def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
     """In this process, which has TensorFlow already; on a book it runs in a kernel of its own."""
     text = "\n\n".join(

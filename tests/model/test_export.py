@@ -160,6 +160,7 @@ print(json.dumps([np.asarray(logits).tolist(), [t.decode() for t in texts.numpy(
 """
 
 
+@pytest.mark.walk
 def test_files_open_where_textmill_is_not(model_dir, tmp_path):
     model = load_model(model_dir)
     export_model(model, to="keras", out=tmp_path / "m.keras")

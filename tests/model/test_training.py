@@ -223,7 +223,7 @@ def left_alone(tmp_path_factory):
     return regular_run(Silent(), tmp_path_factory.mktemp("alone") / "a.safetensors")
 
 
-@pytest.mark.parametrize("dies_at", [1, 13, 27])
+@pytest.mark.parametrize("dies_at", [1, 27])
 def test_a_resumed_run_is_bit_equal(left_alone, silent, tmp_path, dies_at):
     expected, whole_history = left_alone
     with pytest.raises(Killed):

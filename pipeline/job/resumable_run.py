@@ -324,7 +324,8 @@ class RunDirectory:
         paths = (self._output.path(shard), self._output.rejected_path(shard))
         try:
             summary = ShardSummary.from_json(read(note).decode())
-            ours = (summary.number, summary.rows) == (shard.number, shard.rows)
+            wanted = (shard.number, os.path.basename(paths[0]), shard.rows)
+            ours = (summary.number, summary.name, summary.rows) == wanted
             if (
                 ours
                 and sha256(read(paths[0])) == summary.sha256

@@ -105,7 +105,7 @@ class Commands(Kind):
             return random.choice(EVIL)
         name = self.whole_model(random, folder)
         place = folder / name
-        path = place / random.choice(("model.json", "vocabulary.txt", "weights.npz"))
+        path = place / random.choice(("model.json", "vocabulary.txt", "weights.safetensors"))
         if path.exists():
             path.write_bytes(mutated(random, path.read_bytes()))
         return name
@@ -113,6 +113,8 @@ class Commands(Kind):
     def whole_model(self, random: Random, folder: Path) -> str:
         """A model directory as it should be."""
         name = _name(random)
+        while os.path.lexists(folder / name):
+            name += "x"
         save_model(folder / name, self._make_model(["a", "b"]), card="")
         return name
 

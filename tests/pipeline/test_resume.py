@@ -148,7 +148,7 @@ def test_a_shard_without_a_note_is_not_trusted(stopped, whole, model_dir, prompt
 @pytest.mark.parametrize(
     "change",
     [
-        {"words": None}, {"rows": "2"}, {"records": 2.5}, {"number": 7},
+        {"words": None}, {"rows": "2"}, {"number": 7}, {"name": "shard-00800-of-00005.jsonl"},
         {"statistics": {"finish": 5}},
         {"statistics": {"finish": {}, "reasons": {}, "words": {"zz": 1}, "logprobs": {},
                         "seconds": 1}},

@@ -53,6 +53,7 @@ from textmill.pipeline.job.manifest import (
 from textmill.pipeline.job.run_statistics import Statistics
 from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.prompts.planning import Shard
+from textmill.pipeline.prompts.reading import AS_USUAL
 from textmill.pipeline.prompts.rows import reason_class
 
 _LOCK = ".lock"
@@ -227,6 +228,8 @@ class RunDirectory:
         stands = json_object(read(path), name=path, cure="the run cannot go on")
         if not isinstance(stands.get("versions"), dict):
             raise TextmillError(f"{path} is damaged: it tells of no run; the run cannot go on")
+        if isinstance(stands.get("input"), dict):  # older runs do not tell all of it
+            stands["input"] = {**asdict(AS_USUAL), **stands["input"]}
         for run in (stands, wanted := dict(self._header)):
             versions = run.get("versions", {})
             run["versions"] = {"tensorflow": versions.get("tensorflow")}

@@ -357,10 +357,20 @@ def test_a_link_in_a_run_leads_nowhere(stopped, model_dir, prompt_file, tmp_path
 def test_a_run_that_tells_of_something_else(stopped, model_dir, prompt_file):
     told = json.loads((stopped / "run.json").read_text())
     for field in ("prompts", "columns", "settings", "input"):
-        for value in (None, [], [None], [{"name": 3}], "x", {}):
+        for value in (None, [], [None], [{"name": 3}], "x", {"strict": 1}):
             (stopped / "run.json").write_text(json.dumps({**told, field: value}))
             with pytest.raises(TextmillError, match=f"another run: .*{field}|has other content"):
                 run(model_dir, prompt_file, stopped, resume=True)
+
+
+def test_a_run_of_an_older_textmill_goes_on(stopped, whole, model_dir, prompt_file):
+    """Its run.json does not name the ways of reading that came since."""
+    told = json.loads((stopped / "run.json").read_text())
+    told["input"] = {"delimiter": ",", "strict": False}
+    (stopped / "run.json").write_text(json.dumps(told))
+    run(model_dir, prompt_file, stopped, resume=True)
+    shards = {name for name in whole if name.startswith("shard-")}
+    assert {name: contents(stopped)[name] for name in shards} == {n: whole[n] for n in shards}
 
 
 MANIFESTS = (

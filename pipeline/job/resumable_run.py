@@ -229,7 +229,9 @@ class RunDirectory:
         if not isinstance(stands.get("versions"), dict):
             raise TextmillError(f"{path} is damaged: it tells of no run; the run cannot go on")
         if isinstance(stands.get("input"), dict):  # older runs do not tell all of it
-            stands["input"] = {**asdict(AS_USUAL), **stands["input"]}
+            asked = self._header.get("input", {})
+            usual = {name: value for name, value in asdict(AS_USUAL).items() if name in asked}
+            stands["input"] = {**usual, **stands["input"]}
         for run in (stands, wanted := dict(self._header)):
             versions = run.get("versions", {})
             run["versions"] = {"tensorflow": versions.get("tensorflow")}

@@ -48,8 +48,9 @@ def regular_size(path: Path) -> int:
         found = os.stat(path)
     except (OSError, ValueError) as error:
         raise TextmillError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise TextmillError(f"{path} is no regular file, so it is not read")
+    if stat.S_ISDIR(found.st_mode):
+        raise TextmillError(f"{path} is no regular file but a folder")
+    check_regular(os.fspath(path))
     return found.st_size
 
 

@@ -41,35 +41,35 @@ class TokenizedTexts:
 def tokenize_texts(texts: Sequence[str], level: str) -> TokenizedTexts:
     """Tokenises a corpus with tf.data; memory holds the ids and each distinct word once."""
     known: dict[bytes, int] = {}
-    cut = [list(pieces(text, level)) for text in texts]
+    cut = _in_pieces(texts, level)
     rows = [piece for text in cut for piece, _ in text]
     joined = np.array([is_joined for text in cut for _, is_joined in text], bool)
     ids, lengths, done = [], [], 0
     for flat, row_lengths in _token_batches(rows, level):
         flat = flat.astype(object)
-        if level == "word":
-            # A piece that is joined begins with punctuation, whose mark stands on its left.
-            starts = np.cumsum(row_lengths) - row_lengths
-            for at in starts[joined[done : done + len(row_lengths)]]:
-                flat[at] = MARK.encode() + flat[at]
+        starts = np.cumsum(row_lengths) - row_lengths
+        for at in starts[joined[done : done + len(row_lengths)]]:
+            flat[at] = MARK.encode() + flat[at]
         distinct, inverse = np.unique(flat, return_inverse=True)
         mapped = np.fromiter((known.setdefault(w, len(known)) for w in distinct), np.int32)
         ids.append(mapped[inverse] if len(flat) else np.zeros(0, np.int32))
         lengths.append(row_lengths)
         done += len(row_lengths)
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in cut])
+    of_texts = np.zeros(len(texts), np.int64)
+    np.add.at(of_texts, owners, np.concatenate(lengths))
     return TokenizedTexts(
-        ids=np.concatenate(ids),
-        lengths=_summed(np.concatenate(lengths), owners, len(texts)),
-        words=[word.decode() for word in known],
+        ids=np.concatenate(ids), lengths=of_texts, words=[word.decode() for word in known]
     )
 
 
-def _summed(lengths: np.ndarray, owners: np.ndarray, count: int) -> np.ndarray:
-    """Adds up the lengths of each text's pieces, int64 [count]."""
-    total = np.zeros(count, np.int64)
-    np.add.at(total, owners, lengths)
-    return total
+def _in_pieces(texts: Sequence[str], level: str) -> list[list[tuple[str, bool]]]:
+    """Cuts each text into pieces; tells of each whether its first token takes a joiner mark.
+
+    A piece that is joined begins with punctuation, whose mark stands on its left.
+    """
+    marks = level == "word"
+    return [[(piece, joined and marks) for piece, joined in pieces(t, level)] for t in texts]
 
 
 def _token_batches(texts: Sequence[str], level: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -180,6 +180,17 @@ class Vocabulary:
 
     def tokens(self, texts: Sequence[str]) -> Iterator[list[str]]:
         """Tokens of each text, known or not."""
+        for start in range(0, len(texts), _TOKENIZE_BATCH):
+            cut = _in_pieces(texts[start : start + _TOKENIZE_BATCH], self.level)
+            rows = self._rows([piece for text in cut for piece, _ in text])
+            for text in cut:
+                whole: list[str] = []
+                for (_, joined), row in zip(text, rows, strict=False):
+                    whole += [MARK + row[0], *row[1:]] if joined else row
+                yield whole
+
+    def _rows(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """Tokens of each of many texts, which are short."""
         for start in range(0, len(texts), _TOKENIZE_BATCH):
             batch = [text.encode() for text in texts[start : start + _TOKENIZE_BATCH]]
             for row in _tokenizer(self.level)(batch).to_list():

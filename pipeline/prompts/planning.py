@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,32 +15,30 @@ import numpy as np
 from textmill.model.errors import TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
-from textmill.model.text.labelled_tables import refuse_one_json_value, separator_of
+from textmill.model.text.labelled_tables import refuse_one_json_value
 from textmill.pipeline.files.filesystem import absolute, find
 from textmill.pipeline.output.columns import Kinds
+from textmill.pipeline.prompts.column_names import Lacking, own_columns, with_own_names
 from textmill.pipeline.prompts.opening import Input, digest_of, encoding_of
 from textmill.pipeline.prompts.reading import (
     AS_USUAL,
     Form,
     InputSettings,
     ParquetInput,
-    csv_fields,
-    csv_records,
     form_of,
     line_starts,
     records,
+    table_header,
 )
 from textmill.pipeline.prompts.rows import (
     FIELDS,
     BadRow,
     carried,
     json_row,
-    own_names,
     prompt_of,
     table_row,
     text_prompt,
     value_row,
-    with_own_names,
 )
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
@@ -318,7 +314,7 @@ def _scan(
     columns: tuple[str, ...] = ()
     if form.kind == "parquet":
         with ParquetInput(path) as parquet:
-            names = _own_columns(path, parquet.columns, reading)
+            names = own_columns(path, parquet.columns, reading)
             columns = tuple(names.values())
             for column, kind in parquet.kinds().items():
                 kinds.declare(names[column], kind)
@@ -340,8 +336,8 @@ def _scan(
                     marks.add(starts, *_asks({}, settings))
             else:
                 if form.kind == "table":
-                    found, form = _header(path, file, form)
-                    columns = tuple(_own_columns(path, found, reading).values()) if found else ()
+                    found, form = table_header(path, file, form)
+                    columns = tuple(own_columns(path, found, reading).values()) if found else ()
                     for column in columns:
                         kinds.declare(column, "text")
                 marks.add_all(_asked(path, file, form, columns, settings, reading, kinds))
@@ -369,7 +365,7 @@ def _asked(
     is_json = form.kind == "jsonl"
     looks = is_json or any(column in _SIZES for column in columns)
     usual = _asks({}, settings)
-    first, lacking = True, _Lacking(reading)
+    first, lacking = True, Lacking(reading)
     for start, raw, wrong in records(file, form):
         row: dict[str, Any] = {}
         if is_json and first and raw.strip():
@@ -391,25 +387,6 @@ def _asked(
     lacking.refuse(path)
 
 
-class _Lacking:
-    """The fields that must be in some object of a file, and are not."""
-
-    def __init__(self, reading: InputSettings):
-        self._reading = reading
-        self._names = wanted_columns(reading)
-        self._first: tuple[str, ...] | None = None
-
-    def look(self, row: Mapping[str, Any]) -> None:
-        if self._first is None:
-            self._first = tuple(row)
-        if self._names:
-            self._names = [name for name in self._names if name not in row]
-
-    def refuse(self, path: str) -> None:
-        if self._first is not None and self._names:
-            raise TextmillError(no_column(path, self._names[0], self._first, self._reading))
-
-
 # Fields of a row that say how much it asks for.
 _SIZES = ("samples", "temperature", "max_words")
 
@@ -428,75 +405,6 @@ def _asks(row: Mapping[str, Any], settings: GenerationSettings) -> tuple[int, in
     # int of a row may be beyond what a float can be.
     texts = min(min(samples, 1e5) * many, 1e5)
     return int(texts), max(1, int(texts * min(words, 1e5)))
-
-
-def _header(path: str, file: Input, form: Form) -> tuple[tuple[str, ...], Form]:
-    """Reads the names in a table's first record; none if the file is empty.
-
-    Also gives the form of what follows, with the delimiter that a line `sep=;` before the header of
-    a .csv says.
-
-    Raises:
-        TextmillError: the first record is not valid.
-    """
-    found = next(csv_records(file, form), None)
-    if found is None:
-        return (), form
-    _, raw, wrong = found
-    try:
-        text = raw.decode("utf-8-sig")
-        separator = separator_of(text) if form.quoted else None
-        if separator is not None:
-            form = replace(form, delimiter=separator)
-            found = next(csv_records(file, form), None)
-            if found is None:
-                return (), form
-            _, raw, wrong = found
-            text = raw.decode()
-        if wrong is not None:
-            raise csv.Error(wrong)
-        return tuple(csv_fields(text, form)), form
-    except UnicodeDecodeError:
-        raise TextmillError(
-            f"{path}: the header is not valid {form.encoding or 'UTF-8'}; say what the file is "
-            "with --encoding, such as --encoding latin-1"
-        ) from None
-    except csv.Error as error:
-        raise TextmillError(f"{path}: the header is no row of a table: {error}") from None
-
-
-def wanted_columns(reading: InputSettings) -> list[str]:
-    """Names the columns that a file must have: the prompts', and the ids' if one was named."""
-    ids = [] if reading.id_column == "id" else [reading.id_column]
-    return [reading.prompt_column, *ids]
-
-
-def no_column(path: str, name: str, found: Sequence[str], reading: InputSettings) -> str:
-    """Says that a column is not there, and which option names another."""
-    shown = ", ".join(map(repr, found))[:200]
-    option = "--prompt-column" if name == reading.prompt_column else "--id-column"
-    what = "prompts" if name == reading.prompt_column else "ids"
-    hint = f"{option} names the one with the {what}"
-    if len(found) == 1 and re.search(r"[;\t|,]", found[0]):
-        hint = "--delimiter says what stands between cells"
-    return f"{path}: no column named '{name}'. Found: {shown}; {hint}"
-
-
-def _own_columns(path: str, columns: Sequence[str], reading: InputSettings) -> dict[str, str]:
-    """Checks a table's columns; gives their names here by their names in the file."""
-    for name in wanted_columns(reading):
-        if name not in columns:
-            raise TextmillError(no_column(path, name, columns, reading))
-    twice = next((name for name in columns if columns.count(name) > 1), None)
-    if twice is not None:
-        raise TextmillError(f"{path}: the column {twice[:100]!r} stands there twice; rename one")
-    unknown = [name for name in own_names(columns, reading).values() if name not in FIELDS]
-    if reading.strict and unknown:
-        raise TextmillError(
-            f"{path}: unknown column {unknown[0][:100]!r}; with --strict only {', '.join(FIELDS)} "
-            "are allowed"
-        )
-    return own_names(columns, reading)
 
 
 def read_shard(

@@ -12,14 +12,14 @@ import io
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.text.decoding import check_encoding
-from textmill.model.text.labelled_tables import check_parquet_rows
+from textmill.model.text.labelled_tables import check_parquet_rows, separator_of
 from textmill.pipeline.files.filesystem import open_read
 from textmill.pipeline.prompts.opening import BLOCK, COMPRESSIONS, Input
 
@@ -231,6 +231,41 @@ def csv_fields(record: str, form: Form) -> list[str]:
     if len(rows) != 1:
         raise csv.Error(f"{len(rows)} records in one")
     return rows[0]
+
+
+def table_header(path: str, file: Input, form: Form) -> tuple[tuple[str, ...], Form]:
+    """Reads the names in a table's first record; none if the file is empty.
+
+    Also gives the form of what follows, with the delimiter that a line `sep=;` before the header of
+    a .csv says.
+
+    Raises:
+        TextmillError: the first record is not valid.
+    """
+    found = next(csv_records(file, form), None)
+    if found is None:
+        return (), form
+    _, raw, wrong = found
+    try:
+        text = raw.decode("utf-8-sig")
+        separator = separator_of(text) if form.quoted else None
+        if separator is not None:
+            form = replace(form, delimiter=separator)
+            found = next(csv_records(file, form), None)
+            if found is None:
+                return (), form
+            _, raw, wrong = found
+            text = raw.decode()
+        if wrong is not None:
+            raise csv.Error(wrong)
+        return tuple(csv_fields(text, form)), form
+    except UnicodeDecodeError:
+        raise TextmillError(
+            f"{path}: the header is not valid {form.encoding or 'UTF-8'}; say what the file is "
+            "with --encoding, such as --encoding latin-1"
+        ) from None
+    except csv.Error as error:
+        raise TextmillError(f"{path}: the header is no row of a table: {error}") from None
 
 
 class ParquetInput:

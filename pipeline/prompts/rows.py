@@ -142,30 +142,6 @@ def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dic
     return {name: _within_64_bits(value) for name, value in extra.items()}
 
 
-def own_names(names: Sequence[str], reading: InputSettings) -> dict[str, str]:
-    """Gives the names that a row's fields have here, by the names in the file.
-
-    The prompt's and the id's columns become `prompt` and `id`. Another field with one of these
-    names is copied to the output with `input_` before its name.
-    """
-    own = {reading.prompt_column: "prompt", reading.id_column: "id"}
-    taken = {*names, "prompt", "id"}
-    for name in ("prompt", "id"):
-        if name in names and name not in own:
-            own[name] = f"input_{name}"
-            while own[name] in taken:
-                own[name] = f"input_{own[name]}"
-    return {name: own.get(name, name) for name in names}
-
-
-def with_own_names(row: dict[str, Any], reading: InputSettings) -> dict[str, Any]:
-    """Gives a row with the names of `own_names`."""
-    if reading.prompt_column == "prompt" and reading.id_column == "id":
-        return row
-    names = own_names(tuple(row), reading)
-    return {names[name]: value for name, value in row.items()}
-
-
 def prompt_of(
     row: Mapping[str, Any],
     *,

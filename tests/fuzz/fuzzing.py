@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ TOLD: list[str] = []  # a row for each kind that was run, for the end
 _MOST_SHOWN = 12  # faults of a kind
 
 
-class Kind:
+class Kind(ABC):
     """A kind of input.
 
     `name` stands in the names of its cases. `prepare` makes once what all cases need. `make`
@@ -34,15 +35,16 @@ class Kind:
     name: str
 
     def prepare(self, folder: Path) -> None:
-        """Makes what all cases share."""
+        """Makes what all cases share; where they share nothing, nothing."""
+        return
 
+    @abstractmethod
     def make(self, random: Random, folder: Path) -> Any:
         """Writes a case's input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, case: Any) -> str:
         """Hands the input to the product; gives a word for how it ended."""
-        raise NotImplementedError
 
 
 @dataclass

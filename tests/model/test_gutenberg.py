@@ -335,20 +335,21 @@ FRENCH_FRONTS = [
 ]
 
 
-@pytest.mark.parametrize("front", GERMAN_FRONTS)
-def test_german_fronts(front):
-    text = TOP_2025 + start(THE) + front + GERMAN
-    assert strip_gutenberg(text + end(THE) + LICENCE).text == GERMAN
-    old = TOP_2003 + front + GERMAN + "\n\nEnde dieses Projekt Gutenberg Etextes Die Lampe\n"
-    assert strip_gutenberg(old + BOTTOM_2003).text == GERMAN
+FRONTS = [
+    *(
+        (front, GERMAN, "Ende dieses Projekt Gutenberg Etextes Die Lampe")
+        for front in GERMAN_FRONTS
+    ),
+    *((front, FRENCH, "Fin du Project Gutenberg Etext La Lampe") for front in FRENCH_FRONTS),
+]
 
 
-@pytest.mark.parametrize("front", FRENCH_FRONTS)
-def test_french_fronts(front):
-    text = TOP_2025 + start(THE) + front + FRENCH
-    assert strip_gutenberg(text + end(THE) + LICENCE).text == FRENCH
-    old = TOP_2003 + front + FRENCH + "\n\nFin du Project Gutenberg Etext La Lampe\n"
-    assert strip_gutenberg(old + BOTTOM_2003).text == FRENCH
+@pytest.mark.parametrize(("front", "book", "closing"), FRONTS)
+def test_german_and_french_fronts(front, book, closing):
+    today = TOP_2025 + start(THE) + front + book + end(THE) + LICENCE
+    assert strip_gutenberg(today).text == book
+    old = TOP_2003 + front + book + f"\n\n{closing}\n" + BOTTOM_2003
+    assert strip_gutenberg(old).text == book
 
 
 @pytest.mark.parametrize(

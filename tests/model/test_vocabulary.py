@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 
@@ -221,10 +222,14 @@ def test_a_text_in_pieces_gives_the_tokens_of_the_whole(texts, long):
             whole = tokenize_texts(texts, level)
             patch.setattr(tokens_module, "_LONG", long)
             found = tokenize_texts(texts, level)
+            vocabulary = Vocabulary(level=level, words=RESERVED, counts=(0, 0, 0))
+            lists = list(vocabulary.tokens(texts))
             cut = [list(tokens_module.pieces(text, level)) for text in texts]
         assert ["".join(piece for piece, _ in text) for text in cut] == texts
         assert found.lengths.tolist() == whole.lengths.tolist()
         assert [found.words[i] for i in found.ids] == [whole.words[i] for i in whole.ids]
+        assert list(itertools.chain(*lists)) == [whole.words[i] for i in whole.ids]
+        assert [len(row) for row in lists] == whole.lengths.tolist()
 
 
 @pytest.mark.parametrize(

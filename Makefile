@@ -38,7 +38,7 @@ fault-test: $(VENV)/.tested
 
 # Whole walks, from texts to an output: the README's example, the demo, each kind of corpus, JAX.
 walk-test: $(VENV)/.tested
-	$(BIN)/python -m pytest -m walk --numprocesses 2
+	$(BIN)/python -m pytest -m walk --numprocesses 2 --dist worksteal
 
 # A short walk on another Python, in an environment of its own: make smoke PYTHON=python3.13
 SMOKE := build/smoke-$(notdir $(PYTHON))

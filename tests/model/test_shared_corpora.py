@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from textmill.pipeline.command.cli import main
+
+_MOST = 200_000  # bytes; more takes longer and shows no more
 
 CORPORA = {
     "German": ("books/verwandlung.txt", []),
@@ -24,7 +27,11 @@ CORPORA = {
 @pytest.mark.parametrize("name", CORPORA)
 def test_from_corpus_to_shards(shared, tmp_path, capsys, name):
     path, options = CORPORA[name]
-    corpus, model, out = str(shared / path), str(tmp_path / "m"), str(tmp_path / "o")
+    corpus, model, out = (str(tmp_path / name) for name in ("corpus" + path[-4:], "m", "o"))
+    raw = (shared / path).read_bytes()
+    if len(raw) > _MOST and not path.endswith(".csv"):  # a quoted cell may hold lines
+        raw = raw[: raw.index(b"\n", _MOST) + 1]
+    Path(corpus).write_bytes(raw)
     train = ["train", corpus, "--out", model, "--minutes", "0.08", "--preset", "tiny", *options]
     assert main([*train, "--json", "--quiet"]) == 0
     metrics = json.loads(capsys.readouterr().out)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.job.generate import generate
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.output.columns import Column
 
 

@@ -148,7 +148,7 @@ def test_the_readme_is_short():
 
 def test_the_commands_of_other_engines_are_known():
     """tests/pipeline/test_cluster.py runs the engines themselves."""
-    from textmill.pipeline.job.engine import refuse_unknown
+    from textmill.pipeline.engines.engine import refuse_unknown
 
     text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)

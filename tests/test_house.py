@@ -30,7 +30,7 @@ MODEL = [
     ("generation",),
     ("export",),
 ]
-PIPELINE = ["files", "output", "prompts", "job", "augment", "report", "api", "command"]
+PIPELINE = ["files", "output", "prompts", "engines", "job", "augment", "report", "api", "command"]
 
 
 def sources(*folders: str) -> list[Path]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.job.generate import generate
-from textmill.pipeline.job.launch import Launch
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "textmill"

@@ -23,10 +23,10 @@ from textmill.pipeline.api.options import (
     settings_from,
 )
 from textmill.pipeline.api.status_line import status_line
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files.filesystem import read, write_once
 from textmill.pipeline.job.generate import Outcome
 from textmill.pipeline.job.generate import generate as run_job
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.output.columns import plain
 from textmill.pipeline.output.formats import Format, json_lines
 from textmill.pipeline.prompts.reading import InputSettings

@@ -40,6 +40,7 @@ from textmill.pipeline.augment.table import (
     read_labelled,
     write_table,
 )
+from textmill.pipeline.engines.launch import HERE, Launch
 from textmill.pipeline.files.filesystem import (
     make_directory,
     read,
@@ -49,7 +50,6 @@ from textmill.pipeline.files.filesystem import (
     write_once,
 )
 from textmill.pipeline.job.generate import Progress
-from textmill.pipeline.job.launch import HERE, Launch
 from textmill.pipeline.output.formats import json_lines, json_page
 
 MOST_ROWS = 10_000  # the model learns from at most this many

@@ -47,9 +47,9 @@ from textmill.pipeline.augment.filters import (
 )
 from textmill.pipeline.augment.folder import AugmentFolder
 from textmill.pipeline.augment.table import Rows
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files.filesystem import make_directory, write_once
 from textmill.pipeline.job.generate import Interrupted, Progress, generate
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.output.formats import json_lines
 
 GENERATED, PSEUDO = "generated", "pseudo"

@@ -174,7 +174,7 @@ def _augment(args: argparse.Namespace) -> int:
     from textmill.pipeline.api.bulk import augment_table
     from textmill.pipeline.api.console import table
     from textmill.pipeline.augment.folder import NOT_NEEDED
-    from textmill.pipeline.job.launch import Launch
+    from textmill.pipeline.engines.launch import Launch
 
     given = {name: value for name, value in vars(args).items() if value is not None}
     launch = settings_of(Launch, args)
@@ -387,7 +387,7 @@ def _books(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     _load_tensorflow()
     from textmill.pipeline.command.demo import demo
-    from textmill.pipeline.job.launch import Launch
+    from textmill.pipeline.engines.launch import Launch
 
     demo(args.out, minutes=args.minutes, launch=settings_of(Launch, args), quiet=args.quiet)
     return DONE

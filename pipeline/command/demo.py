@@ -14,9 +14,9 @@ from textmill.model.settings import GenerationSettings, TrainSettings, Vocabular
 from textmill.model.text.corpus import CorpusSettings, built_in_corpus
 from textmill.model.training.train import train_model
 from textmill.pipeline.api.console import TrainingReport, generation_progress, say, stdout, table
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files.filesystem import make_directory
 from textmill.pipeline.job.generate import generate
-from textmill.pipeline.job.launch import Launch
 
 _PROMPTS = 200
 _PROMPT_WORDS = 3

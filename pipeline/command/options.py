@@ -10,7 +10,7 @@ from typing import Any
 from textmill.model import settings
 from textmill.model.settings import GenerationSettings, TrainSettings, VocabularySettings
 from textmill.pipeline.command.adder import Adder
-from textmill.pipeline.job.dataflow import PRESETS as DATAFLOW
+from textmill.pipeline.engines.dataflow import PRESETS as DATAFLOW
 
 # The ways of `augment --with`; `AugmentSettings`, which checks them, loads too much for help.
 WAYS = ("generated", "pseudo", "swap", "delete", "aeda", "masked")

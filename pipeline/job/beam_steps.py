@@ -13,10 +13,10 @@ from apache_beam.metrics.metric import MetricResults, MetricsFilter
 from apache_beam.ml.inference.base import RunInference
 
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.job.handler import TextModelHandler
 from textmill.pipeline.job.manifest import GeneratedShard, Output, ShardSummary, write_shard
 from textmill.pipeline.job.resumable_run import note_done, note_working
-from textmill.pipeline.job.versions import versions
 from textmill.pipeline.prompts.planning import LoadedShard, Shard, read_shard
 from textmill.pipeline.prompts.reading import InputSettings
 from textmill.pipeline.prompts.rows import reason_class

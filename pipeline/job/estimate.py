@@ -20,8 +20,8 @@ from textmill.model.errors import SettingError, TextmillError
 from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import load_model
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.filesystem import absolute, local_copy
-from textmill.pipeline.job.versions import versions
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import (
@@ -127,7 +127,8 @@ def estimate(
         raise SettingError("rows", "a whole number from 1 to 10^12", rows)
     started = time.monotonic()
     # Loads Beam, as the launcher does.
-    from textmill.pipeline.job import beam_steps, engine  # noqa: F401
+    from textmill.pipeline.engines import engine  # noqa: F401
+    from textmill.pipeline.job import beam_steps  # noqa: F401
 
     beam_seconds = time.monotonic() - started
     with local_copy(model_dir) as folder:

@@ -11,20 +11,20 @@ from textmill.model.errors import TextmillError
 from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.dataflow import RemoteJob, job_of
+from textmill.pipeline.engines.launch import HERE, Launch
+from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
-from textmill.pipeline.job.dataflow import RemoteJob, job_of
-from textmill.pipeline.job.launch import HERE, Launch
 from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
 from textmill.pipeline.job.resumable_run import Counts, RunDirectory
-from textmill.pipeline.job.versions import versions
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Plan, plan
 from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
 
 if TYPE_CHECKING:
-    from textmill.pipeline.job.engine import Engine
+    from textmill.pipeline.engines.engine import Engine
 
 # Called about once a second with what is done, and with the number of rows.
 Progress = Callable[[Counts, int], None]
@@ -116,7 +116,7 @@ def generate(
         Interrupted: Ctrl-C stopped the run; finished shards are kept.
         TextmillError: model, prompts or output cannot be used, or a worker failed.
     """
-    from textmill.pipeline.job.engine import Engine  # Beam loads only from here on
+    from textmill.pipeline.engines.engine import Engine  # Beam loads only from here on
 
     started = time.monotonic()
     engine = Engine(launch)
@@ -237,8 +237,8 @@ class Interrupted(TextmillError):
 def _run(
     pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
 ) -> int | None:
+    from textmill.pipeline.engines.local_runner import LocalRunner, WorkerDied, quiet_threads
     from textmill.pipeline.job.beam_steps import models_loaded
-    from textmill.pipeline.job.local_runner import LocalRunner, WorkerDied, quiet_threads
 
     dead: list[str] = []
     if isinstance(pipeline.runner, LocalRunner):

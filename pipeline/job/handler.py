@@ -17,10 +17,10 @@ from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import use_one_thread
+from textmill.pipeline.engines.versions import check_worker
 from textmill.pipeline.files.filesystem import local_copy
 from textmill.pipeline.job.manifest import GeneratedShard
 from textmill.pipeline.job.resumable_run import Counts
-from textmill.pipeline.job.versions import check_worker
 from textmill.pipeline.prompts.planning import LoadedShard, Rejected, Shard, shown
 from textmill.pipeline.prompts.rows import setting_reason
 

@@ -17,11 +17,11 @@ from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.beam_steps import NAMESPACE, CountGenerated
 from textmill.pipeline.job.handler import TextModelHandler
 from textmill.pipeline.job.manifest import GeneratedShard
-from textmill.pipeline.job.versions import versions
 from textmill.pipeline.output.columns import columns_of, record
 from textmill.pipeline.prompts.planning import LoadedShard, Shard, shown
 from textmill.pipeline.prompts.reading import Form

@@ -20,8 +20,8 @@ from mutate import mutated, mutated_json
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import load_model, save_model
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.job.generate import Interrupted, _job, generate
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.manifest import CARD, DONE, MANIFEST, REJECTED, RUN, STATS
 from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.job.verify import verify

@@ -25,7 +25,7 @@ from textmill.pipeline.api.inputs import like, prompts_from, rows_from
 from textmill.pipeline.augment.candidates import AugmentSettings
 from textmill.pipeline.augment.filters import FilterSettings
 from textmill.pipeline.command.cli import main
-from textmill.pipeline.job.launch import Launch
+from textmill.pipeline.engines.launch import Launch
 
 
 @pytest.fixture(scope="module")

@@ -296,7 +296,7 @@ def test_an_image_without_textmill(bucket, service, inputs, capsys):
 
 def test_workers_of_other_versions(bucket, service, inputs, capsys, monkeypatch):
     import textmill.pipeline.job.beam_steps
-    from textmill.pipeline.job.versions import versions
+    from textmill.pipeline.engines.versions import versions
 
     other = {**versions(), "tensorflow": "2.20.0", "python": "3.10.1"}
     monkeypatch.setattr(textmill.pipeline.job.beam_steps, "versions", lambda: other)

@@ -21,11 +21,11 @@ from textmill.pipeline.command import flex_template as template
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.command.command_line import parser
 from textmill.pipeline.command.commands import COMMANDS
+from textmill.pipeline.engines import dataflow
+from textmill.pipeline.engines.engine import refuse_unknown
+from textmill.pipeline.engines.versions import check_worker, versions
 from textmill.pipeline.files.error_causes import first_cause, storage_refusal
-from textmill.pipeline.job import dataflow
-from textmill.pipeline.job.engine import refuse_unknown
 from textmill.pipeline.job.handler import TextModelHandler
-from textmill.pipeline.job.versions import check_worker, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "dataflow.md").read_text("utf-8")
@@ -105,12 +105,12 @@ def test_a_preset_is_for_dataflow(capsys):
 
 
 def test_google_s_packages_are_asked_for(monkeypatch, capsys):
-    import textmill.pipeline.job.engine
+    import textmill.pipeline.engines.engine
 
     def create(name):
         raise ImportError("Google Cloud Dataflow runner not available. Please install it")
 
-    monkeypatch.setattr(textmill.pipeline.job.engine, "create_runner", create)
+    monkeypatch.setattr(textmill.pipeline.engines.engine, "create_runner", create)
     ask = [
         "generate",
         "gs://b/m",

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.job import estimate as module
 from textmill.pipeline.job.estimate import Pace, estimate, makespan, shard_seconds
 from textmill.pipeline.job.generate import generate
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.prompts import planning as prompts
 from textmill.pipeline.prompts.planning import even_shards, plan, shard_words
 

@@ -11,9 +11,9 @@ from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem, Mat
 
 from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files import filesystem as files
 from textmill.pipeline.job.generate import Interrupted, generate
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.formats import Format
 

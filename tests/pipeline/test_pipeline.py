@@ -21,12 +21,12 @@ from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.engine import Engine, runner_of
+from textmill.pipeline.engines.launch import Launch
+from textmill.pipeline.engines.local_runner import default_workers, quiet_threads
 from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import write_once
-from textmill.pipeline.job.engine import Engine, runner_of
 from textmill.pipeline.job.generate import generate
-from textmill.pipeline.job.launch import Launch
-from textmill.pipeline.job.local_runner import default_workers, quiet_threads
 from textmill.pipeline.job.manifest import (
     GeneratedShard,
     Output,
@@ -179,7 +179,7 @@ def test_direct_runner_does_not_wait_for_a_network_that_is_silent(
     """The place that Beam downloads Prism from takes a call and never answers."""
     from apache_beam.runners.portability import prism_runner
 
-    from textmill.pipeline.job import engine
+    from textmill.pipeline.engines import engine
 
     monkeypatch.setattr(engine, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(prism_runner.PrismJobServer, "BIN_CACHE", str(tmp_path / "cache"))
@@ -250,7 +250,7 @@ def test_a_worker_that_dies_ends_the_run(model_dir, prompt_file, tmp_path):
     def watch(counts, rows):
         if counts.samples and not found:
             workers = subprocess.run(
-                ["pgrep", "-P", str(os.getpid()), "-f", "textmill.pipeline.job.local_worker"],
+                ["pgrep", "-P", str(os.getpid()), "-f", "textmill.pipeline.engines.local_worker"],
                 capture_output=True,
                 text=True,
                 check=True,

@@ -17,8 +17,8 @@ from waiting import until
 from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
+from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.job.generate import Interrupted, generate
-from textmill.pipeline.job.launch import Launch
 from textmill.pipeline.job.manifest import Output
 from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.job.verify import verify

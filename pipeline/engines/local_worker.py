@@ -1,6 +1,6 @@
 """A local worker process: Beam's SDK harness, which prints nothing and ends with its launcher.
 
-`LocalRunner` starts it as `python -P -m textmill.pipeline.job.local_worker LEASH`. With -P the
+`LocalRunner` starts it as `python -P -m textmill.pipeline.engines.local_worker LEASH`. With -P the
 current folder is not on the path, so that no file of the user replaces a package.
 """
 

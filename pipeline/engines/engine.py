@@ -28,9 +28,9 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import NetworkSettings
-from textmill.pipeline.job import dataflow
-from textmill.pipeline.job.launch import Launch
-from textmill.pipeline.job.local_runner import LocalRunner, default_workers, settle
+from textmill.pipeline.engines import dataflow
+from textmill.pipeline.engines.launch import Launch
+from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
 
 ANSWER_SECONDS = 5.0  # time for a job service, or for Prism's download server, to answer
 

@@ -60,7 +60,7 @@ class LocalRunner(fn_runner.FnApiRunner):
         os.close(descriptor)
         # A shell reads the command; with exec the worker is this process's child.
         command = shlex.join(
-            [sys.executable, "-P", "-m", "textmill.pipeline.job.local_worker", leash]
+            [sys.executable, "-P", "-m", "textmill.pipeline.engines.local_worker", leash]
         )
         self._default_environment = SubprocessSDKEnvironment.from_command_string(f"exec {command}")
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())

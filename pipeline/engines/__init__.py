@@ -1,0 +1,1 @@
+"""Where a job runs: the local runner, and Beam's engines elsewhere."""

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from two_hosts import kill_tree, two_hosts
+from processes import kill_tree
+from two_hosts import two_hosts
 from waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -65,7 +66,7 @@ def test_a_host_has_its_own_loopback_and_folders(net):
 def test_a_lost_host_has_no_process_left(net):
     for host in (net.a, net.b):
         host.popen("sh", "-c", "setsid sleep 600 & sleep 600; true")
-        until(lambda host=host: len(host.processes()) == 3, lambda: str(host.processes()))
+        until(lambda host=host: len(host.processes()) == 3, "no children")
     net.a.lose()
     assert net.a.processes() == []
     assert len(net.b.processes()) == 3

@@ -3,8 +3,8 @@
     with two_hosts(tmp_path) as net:
         net.a.run("python", "-c", "print('hello')")
 
-The launcher's host is the test's own namespace, at the bridge's address. Each host has its own loopback, HOME and
-TMPDIR, sees the folder that all share, and finds the folders of the others empty.
+The launcher's host is the test's own namespace, at the bridge's address. Each host has its own
+loopback, HOME and TMPDIR, sees the folder that all share, and finds the others' folders empty.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import kill, kill_tree
 from waiting import until
 
 _COUNT = itertools.count()
@@ -215,28 +215,3 @@ def _remove(names: Any) -> None:
             _ip("netns", "delete", name)
         with contextlib.suppress(subprocess.CalledProcessError):
             _ip("link", "delete", name)
-
-
-# -- processes -------------------------------------------------------------------------------------
-
-
-def kill(pid: int) -> None:
-    """Kills a process, if it is there."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and those that these have started, and so on."""
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(child) for child in path.read_text().split()]
-    return found + [below for child in found for below in descendants(child)]
-
-
-def kill_tree(pid: int) -> None:
-    """Kills a process and all that it has started."""
-    below = descendants(pid)
-    for each in (pid, *below):
-        kill(each)

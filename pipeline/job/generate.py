@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +19,7 @@ from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
+from textmill.pipeline.job.notes import failure, models_loaded
 from textmill.pipeline.job.resumable_run import Counts, RunDirectory
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
@@ -66,7 +69,7 @@ class Outcome:
         seconds: seconds that this call took.
         words: number of words that this call drew.
         job: the service's name for the job, if any.
-        models_loaded: number of workers that loaded the model; None if the runner does not say.
+        models_loaded: number of workers that loaded the model; None if it is not known.
     """
 
     manifest: dict[str, Any]
@@ -212,9 +215,12 @@ def _carry_out(
     pipeline = engine.pipeline()
     build(pipeline, job, done)
     with _watch(directory, job.plan.rows, progress):
-        loaded = _run(pipeline, directory, wait=engine.wait, tell=tell)
-    words = sum(summary.words for summary in done)
-    return _Ran(happened=True, words_before=words, models_loaded=loaded)
+        _run(pipeline, directory, wait=engine.wait, tell=tell)
+    return _Ran(
+        happened=True,
+        words_before=sum(summary.words for summary in done),
+        models_loaded=models_loaded(directory.out) if engine.wait else None,
+    )
 
 
 def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -> str:
@@ -225,6 +231,7 @@ def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -
 
 
 _LOOK_SECONDS = 1.0
+_CANCEL_SECONDS = 15.0  # time for an engine to cancel a job
 _GO_ON = "The same command with --resume goes on"
 
 
@@ -236,9 +243,8 @@ class Interrupted(TextmillError):
 
 def _run(
     pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
-) -> int | None:
+) -> None:
     from textmill.pipeline.engines.local_runner import LocalRunner, WorkerDied, quiet_threads
-    from textmill.pipeline.job.beam_steps import models_loaded
 
     dead: list[str] = []
     if isinstance(pipeline.runner, LocalRunner):
@@ -249,10 +255,8 @@ def _run(
             remote = job_of(result, pipeline.options)
             if remote is not None:
                 tell(remote)
-            if not wait:
-                return None
-            result.wait_until_finish()
-            return models_loaded(result)
+            if wait:
+                _wait(result, cancel=remote is None)
     except TextmillError:
         raise
     except WorkerDied as error:
@@ -264,7 +268,27 @@ def _run(
     except Exception as error:  # each runner wraps a worker's error in its own way
         if str(error).startswith("KeyboardInterrupt"):  # if a step ran in this process
             raise KeyboardInterrupt from error
-        raise TextmillError(first_cause(error)) from error
+        noted = failure(directory.out)
+        raise TextmillError(str(noted) if noted else first_cause(error)) from error
+
+
+def _wait(result: Any, *, cancel: bool) -> None:
+    """Waits for a job's end; Ctrl-C cancels it, or the engine would go on without the launcher."""
+    try:
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        if cancel:
+            # A thread, as an engine that is gone may never answer.
+            stopping = threading.Thread(target=_cancel, args=(result,), daemon=True)
+            stopping.start()
+            stopping.join(_CANCEL_SECONDS)
+        raise
+
+
+def _cancel(result: Any) -> None:
+    with contextlib.suppress(Exception):  # each runner has its own; the run ends anyway
+        result.cancel()
+        result.wait_until_finish()
 
 
 def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
@@ -311,8 +335,6 @@ class _watch:
         self._directory, self._rows, self._progress = directory, rows, progress
 
     def __enter__(self) -> None:
-        import threading
-
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, daemon=True)
         self._thread.start()

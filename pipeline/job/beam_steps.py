@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Iterator
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.metrics.metric import MetricResults, MetricsFilter
 from apache_beam.ml.inference.base import RunInference
 
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.engines.versions import versions
-from textmill.pipeline.job.handler import TextModelHandler
-from textmill.pipeline.job.manifest import GeneratedShard, Output, ShardSummary, write_shard
+from textmill.pipeline.job.handler import Asked, Made, TextModelHandler
+from textmill.pipeline.job.manifest import Output, ShardSummary, write_shard
+from textmill.pipeline.job.notes import failure_noted, standing
 from textmill.pipeline.job.resumable_run import note_done, note_working
-from textmill.pipeline.prompts.planning import LoadedShard, Shard, read_shard
+from textmill.pipeline.prompts.planning import Shard, read_shard
 from textmill.pipeline.prompts.reading import InputSettings
 from textmill.pipeline.prompts.rows import reason_class
 
 NAMESPACE = "textmill"
-_LOADED = "load_model_latency_milli_secs"  # RunInference's; it has one sample for each load
 
 
 @beam.typehints.with_input_types(Shard)
@@ -59,7 +55,7 @@ class GenerateShards(beam.PTransform):
             settings=settings,
             texts=texts,
             versions=versions(),
-            note=functools.partial(_note, output.directory),
+            out=output.directory,
         )
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
@@ -68,42 +64,49 @@ class GenerateShards(beam.PTransform):
             shards
             # Without this, Beam would fuse the plan and all that follows onto one worker.
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(self._settings, self._reading, self._output.directory))
+            | "Read" >> beam.ParDo(_Read(self._settings, self._reading, self._output))
             | "Generate" >> RunInference(self._handler.with_no_batching())
             | "Count" >> beam.ParDo(CountGenerated())
             | "Write" >> beam.ParDo(_Write(self._output))
         )
 
 
-def _note(out: str, shard: Shard, counts: object) -> None:
-    note_working(shard, out, counts)  # type: ignore[arg-type]
-
-
 @beam.typehints.with_input_types(Shard)
-@beam.typehints.with_output_types(list[LoadedShard])
+@beam.typehints.with_output_types(list[Asked])
 class _Read(beam.DoFn):
-    def __init__(self, settings: GenerationSettings, reading: InputSettings, out: str):
-        self._settings, self._reading, self._out = settings, reading, out
+    def __init__(self, settings: GenerationSettings, reading: InputSettings, output: Output):
+        self._settings, self._reading, self._output = settings, reading, output
 
-    def process(self, shard: Shard) -> Iterator[list[LoadedShard]]:
-        note_working(shard, self._out)
-        yield [read_shard(shard, self._settings, self._reading)]
+    def process(self, shard: Shard) -> Iterator[list[Asked]]:
+        out = self._output.directory
+        stands = standing(shard, self._output)
+        if stands is not None:
+            yield [stands]
+            return
+        with failure_noted(out):
+            note_working(shard, out)
+            loaded = read_shard(shard, self._settings, self._reading)
+        yield [loaded]
 
 
-@beam.typehints.with_input_types(GeneratedShard)
+@beam.typehints.with_input_types(Made)
 @beam.typehints.with_output_types(ShardSummary)
 class _Write(beam.DoFn):
     def __init__(self, output: Output):
         self._output = output
 
-    def process(self, done: GeneratedShard) -> Iterator[ShardSummary]:
-        summary = write_shard(done, self._output)
-        note_done(summary, done.shard, self._output.directory)
+    def process(self, done: Made) -> Iterator[ShardSummary]:
+        if isinstance(done, ShardSummary):
+            yield done
+            return
+        with failure_noted(self._output.directory):
+            summary = write_shard(done, self._output)
+            note_done(summary, done.shard, self._output.directory)
         yield summary
 
 
-@beam.typehints.with_input_types(GeneratedShard)
-@beam.typehints.with_output_types(GeneratedShard)
+@beam.typehints.with_input_types(Made)
+@beam.typehints.with_output_types(Made)
 class CountGenerated(beam.DoFn):
     """Adds Beam metrics in the namespace `textmill`, beside RunInference's own.
 
@@ -111,8 +114,11 @@ class CountGenerated(beam.DoFn):
     words_a_sample and generator_milliseconds (for a shard).
     """
 
-    def process(self, done: GeneratedShard) -> Iterator[GeneratedShard]:
-        """Counts a shard and passes it on."""
+    def process(self, done: Made) -> Iterator[Made]:
+        """Counts a shard that was made now, and passes all on."""
+        if isinstance(done, ShardSummary):
+            yield done
+            return
         counts = {
             "prompts": done.prompts,
             "samples": len(done.generations),
@@ -127,17 +133,3 @@ class CountGenerated(beam.DoFn):
             words.update(generation.words)
         Metrics.distribution(NAMESPACE, "generator_milliseconds").update(round(1000 * done.seconds))
         yield done
-
-
-def models_loaded(result: Any) -> int | None:
-    """Gives the number of workers that loaded the model; None if the runner has no metrics.
-
-    Args:
-        result: the result of a pipeline that has ended.
-    """
-    # A runner without metrics may raise anything.
-    with contextlib.suppress(Exception):
-        named = MetricsFilter().with_namespace(NAMESPACE).with_name(_LOADED)
-        found = result.metrics().query(named)[MetricResults.DISTRIBUTIONS]
-        return sum(each.committed.count for each in found) or None
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,12 +12,12 @@ from textmill.model.errors import TextmillError
 from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.settings import GenerationSettings
-from textmill.pipeline.engines.dataflow import RemoteJob, job_of
+from textmill.pipeline.engines.dataflow import RemoteJob
 from textmill.pipeline.engines.launch import HERE, Launch
 from textmill.pipeline.engines.versions import versions
-from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
+from textmill.pipeline.job.notes import models_loaded
 from textmill.pipeline.job.resumable_run import Counts, RunDirectory
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
@@ -66,7 +67,7 @@ class Outcome:
         seconds: seconds that this call took.
         words: number of words that this call drew.
         job: the service's name for the job, if any.
-        models_loaded: number of workers that loaded the model; None if the runner does not say.
+        models_loaded: number of workers that loaded the model; None if it is not known.
     """
 
     manifest: dict[str, Any]
@@ -201,6 +202,7 @@ def _carry_out(
 ) -> _Ran:
     """Makes the missing shards; puts a service's job into `sent` as soon as it exists."""
     from textmill.model.machine import cpu_kind
+    from textmill.pipeline.job.running import run_to_end
 
     def tell(remote: RemoteJob) -> None:
         sent.append(remote)
@@ -212,9 +214,14 @@ def _carry_out(
     pipeline = engine.pipeline()
     build(pipeline, job, done)
     with _watch(directory, job.plan.rows, progress):
-        loaded = _run(pipeline, directory, wait=engine.wait, tell=tell)
-    words = sum(summary.words for summary in done)
-    return _Ran(happened=True, words_before=words, models_loaded=loaded)
+        run_to_end(
+            pipeline, out=directory.out, dead=directory.working_on, wait=engine.wait, tell=tell
+        )
+    return _Ran(
+        happened=True,
+        words_before=sum(summary.words for summary in done),
+        models_loaded=models_loaded(directory.out) if engine.wait else None,
+    )
 
 
 def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -> str:
@@ -232,39 +239,6 @@ class Interrupted(TextmillError):
     """Raised if the run was stopped from outside; it can go on later."""
 
     status = 130
-
-
-def _run(
-    pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
-) -> int | None:
-    from textmill.pipeline.engines.local_runner import LocalRunner, WorkerDied, quiet_threads
-    from textmill.pipeline.job.beam_steps import models_loaded
-
-    dead: list[str] = []
-    if isinstance(pipeline.runner, LocalRunner):
-        pipeline.runner.on_death = lambda: dead.extend(directory.working_on())
-    try:
-        with quiet_threads():
-            result = pipeline.run()
-            remote = job_of(result, pipeline.options)
-            if remote is not None:
-                tell(remote)
-            if not wait:
-                return None
-            result.wait_until_finish()
-            return models_loaded(result)
-    except TextmillError:
-        raise
-    except WorkerDied as error:
-        shard = f" at {' or '.join(dead)}" if dead else ""
-        raise TextmillError(
-            f"a worker process died{shard} ({error}), perhaps for want of memory; try fewer "
-            "--workers"
-        ) from error
-    except Exception as error:  # each runner wraps a worker's error in its own way
-        if str(error).startswith("KeyboardInterrupt"):  # if a step ran in this process
-            raise KeyboardInterrupt from error
-        raise TextmillError(first_cause(error)) from error
 
 
 def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
@@ -311,8 +285,6 @@ class _watch:
         self._directory, self._rows, self._progress = directory, rows, progress
 
     def __enter__(self) -> None:
-        import threading
-
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, daemon=True)
         self._thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
@@ -19,9 +19,10 @@ from textmill.model.settings import GenerationSettings
 from textmill.model.tensorflow_setup import use_one_thread
 from textmill.pipeline.engines.versions import check_worker
 from textmill.pipeline.files.filesystem import local_copy
-from textmill.pipeline.job.manifest import GeneratedShard
-from textmill.pipeline.job.resumable_run import Counts
-from textmill.pipeline.prompts.planning import LoadedShard, Rejected, Shard, shown
+from textmill.pipeline.job.manifest import GeneratedShard, ShardSummary
+from textmill.pipeline.job.notes import failure_noted, note_loaded
+from textmill.pipeline.job.resumable_run import Counts, note_working
+from textmill.pipeline.prompts.planning import LoadedShard, Rejected, shown
 from textmill.pipeline.prompts.rows import setting_reason
 
 # Runners may give one process several threads, which share the model. One shard keeps a core busy,
@@ -30,7 +31,12 @@ _ONE_SHARD = threading.Lock()
 _NOTE_SECONDS = 1.0  # between notes on a shard's progress
 
 
-class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
+# A shard to make, or the summary of one that stands already, which passes through.
+Asked = LoadedShard | ShardSummary
+Made = GeneratedShard | ShardSummary
+
+
+class TextModelHandler(ModelHandler[Asked, Made, Generator]):
     """Loads a model directory once for each process and generates whole shards.
 
     Args:
@@ -39,7 +45,7 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         settings: what is drawn for each prompt.
         texts: about how many texts a shard has; the number of slots depends on it.
         versions: the launcher's versions.
-        note: called every second with a shard and its progress.
+        out: directory of the run, for notes on progress and failures; None if there is none.
     """
 
     def __init__(
@@ -50,11 +56,11 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
         settings: GenerationSettings,
         texts: int = 0,
         versions: Mapping[str, str],
-        note: Callable[[Shard, Counts], None] | None = None,
+        out: str | None = None,
     ):
         super().__init__()
         self._model_dir, self._fingerprint, self._settings = model_dir, fingerprint, settings
-        self._texts, self._versions, self._note = texts, dict(versions), note
+        self._texts, self._versions, self._out = texts, dict(versions), out
 
     def load_model(self) -> Generator:
         """Loads the generator, on one thread.
@@ -63,25 +69,32 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
             TextmillError: it is not the model that the run was planned with, or this worker has
                 other versions than the launcher.
         """
-        check_worker(self._versions)
-        use_one_thread()
-        with local_copy(self._model_dir) as folder:
-            model = load_model(folder)
-        if model.fingerprint != self._fingerprint:
-            raise TextmillError(
-                f"{self._model_dir} is another model than the one the run began with"
-            )
-        return Generator(model, slots=slots_for(model.network, texts=self._texts))
+        with failure_noted(self._out):
+            check_worker(self._versions)
+            use_one_thread()
+            with local_copy(self._model_dir) as folder:
+                model = load_model(folder)
+            if model.fingerprint != self._fingerprint:
+                raise TextmillError(
+                    f"{self._model_dir} is another model than the one the run began with"
+                )
+            generator = Generator(model, slots=slots_for(model.network, texts=self._texts))
+        if self._out is not None:
+            note_loaded(self._out)
+        return generator
 
     def run_inference(
         self,
-        batch: Sequence[LoadedShard],
+        batch: Sequence[Asked],
         model: Generator,
         inference_args: dict[str, Any] | None = None,
-    ) -> list[GeneratedShard]:
+    ) -> list[Made]:
         """Generates a result for each shard; RunInference would silently lose a missing one."""
-        with _ONE_SHARD:
-            results = [self._generate(loaded, model) for loaded in batch]
+        with _ONE_SHARD, failure_noted(self._out):
+            results = [
+                each if isinstance(each, ShardSummary) else self._generate(each, model)
+                for each in batch
+            ]
         assert len(results) == len(batch)
         return results
 
@@ -101,10 +114,10 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
             generations.append(generation)
             words += generation.words
             finished += generation.sample == (generation.prompt.settings or self._settings).texts
-            if self._note is not None and time.monotonic() - noted > _NOTE_SECONDS:
+            if self._out is not None and time.monotonic() - noted > _NOTE_SECONDS:
                 noted = time.monotonic()
                 counts = Counts(finished, len(generations), words, len(rejected))
-                self._note(loaded.shard, counts)
+                note_working(loaded.shard, self._out, counts)
         return GeneratedShard(
             shard=loaded.shard,
             prompts=len(prompts),
@@ -127,9 +140,10 @@ class TextModelHandler(ModelHandler[LoadedShard, GeneratedShard, Generator]):
             return setting_reason(error)
         return None
 
-    def get_num_bytes(self, batch: Sequence[LoadedShard]) -> int:
+    def get_num_bytes(self, batch: Sequence[Asked]) -> int:
         """Gives the size of the prompts; Beam's default would pickle them all to measure it."""
-        return sum(loaded.shard.end - loaded.shard.start for loaded in batch)
+        loaded = (each.shard for each in batch if isinstance(each, LoadedShard))
+        return sum(shard.end - shard.start for shard in loaded)
 
     def get_metrics_namespace(self) -> str:
         """Gives the namespace of RunInference's metrics."""

@@ -195,7 +195,10 @@ def write_manifest(
     for name, text in files.items():
         path = join(out, name)
         # Card and statistics may be those of an attempt that died before the manifest.
-        if not write_once(path, text.encode()) and name == MANIFEST:
+        if write_once(path, text.encode()) or name != MANIFEST:
+            continue
+        # An engine may ask twice, or a job may go on whose launcher was killed.
+        if read(path) != text.encode():
             raise TextmillError(f"{out} holds the manifest of another run")
 
 

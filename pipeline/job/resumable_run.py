@@ -5,6 +5,7 @@ shard-*                finished shards, each with its note in .done/
 rejected/shard-*       rejected rows
 .done/shard-*.json     a finished shard's counts and checksums
 .done/shard-*.started  the process that works on a shard, and its progress
+.done/*.loaded, *.failed  what workers tell (notes.py)
 .lock                  held by the launcher while it runs
 stats.json, README.md  figures and data-set card
 manifest.json          written last; after it the files with a dot are removed
@@ -50,6 +51,7 @@ from textmill.pipeline.job.manifest import (
     ShardSummary,
     read_manifest,
 )
+from textmill.pipeline.job.notes import DAMAGE, MISSHAPEN, OF_WORKERS, standing
 from textmill.pipeline.job.run_statistics import Statistics
 from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.prompts.planning import Shard
@@ -57,9 +59,6 @@ from textmill.pipeline.prompts.reading import AS_USUAL
 from textmill.pipeline.prompts.rows import reason_class
 
 _LOCK = ".lock"
-# What reading a damaged file may raise.
-_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
-_DAMAGE = (TextmillError, *_MISSHAPEN)
 _SHARD = re.compile(r"shard-\d{5,9}-of-\d{5,9}(?:\.\w+)*")
 
 try:
@@ -173,13 +172,13 @@ class RunDirectory:
         for name in names(self._notes):
             shard, ending = os.path.splitext(name)
             if ending == ".json" and shard not in self._finished:
-                with contextlib.suppress(*_DAMAGE):
+                with contextlib.suppress(*DAMAGE):
                     done = ShardSummary.from_json(read(join(self._notes, name)).decode())
                     self._finished[shard] = Counts(
                         done.prompts, done.records, done.words, done.rejected
                     )
             elif ending == ".started":
-                with contextlib.suppress(*_DAMAGE):
+                with contextlib.suppress(*DAMAGE):
                     note = loads(read(join(self._notes, name)).decode())
                     working[shard] = Counts(**note["counts"])
         return Counts.total([*self._finished.values(), *(
@@ -192,7 +191,7 @@ class RunDirectory:
         for name in inside:
             shard, ending = os.path.splitext(name)
             if ending == ".started" and f"{shard}.json" not in inside:
-                with contextlib.suppress(*_DAMAGE):
+                with contextlib.suppress(*DAMAGE):
                     if not _alive(loads(read(join(self._notes, name)).decode())["pid"]):
                         dead.append(shard)
         return dead
@@ -262,7 +261,8 @@ class RunDirectory:
         for folder in (self.out, join(self.out, REJECTED), self._notes):
             for name in names(folder):
                 unknown = name.startswith("shard-") and name.partition(".")[0] not in noted
-                if name.endswith(".started") or (unknown and self._lock is not None):
+                stale = name.endswith((".started", *OF_WORKERS))
+                if stale or (unknown and self._lock is not None):
                     remove(join(folder, name))
         for name in (STATS, CARD):
             remove(join(self.out, name))
@@ -272,7 +272,7 @@ class RunDirectory:
         manifest = read_manifest(self.out)
         try:
             self._reopen(manifest)
-        except _MISSHAPEN as error:
+        except MISSHAPEN as error:
             raise TextmillError(
                 f"{join(self.out, MANIFEST)} is damaged ({type(error).__name__} {error}); remove "
                 "it, and the run goes on"
@@ -325,27 +325,13 @@ class RunDirectory:
         remove(join(self.out, MANIFEST))
 
     def _check(self, shard: Shard) -> ShardSummary | None:
-        note = join(self._notes, f"{shard.file_name}.json")
-        paths = (self._output.path(shard), self._output.rejected_path(shard))
-        try:
-            summary = ShardSummary.from_json(read(note).decode())
-            wanted = (shard.number, os.path.basename(paths[0]), shard.rows)
-            ours = (summary.number, summary.name, summary.rows) == wanted
-            if (
-                ours
-                and sha256(read(paths[0])) == summary.sha256
-                and (
-                    summary.rejected_sha256 is None
-                    or sha256(read(paths[1])) == summary.rejected_sha256
-                )
-            ):
-                return summary
-        except _DAMAGE:
-            pass
-        self._warn(f"{shard.file_name} is damaged and is made again")
-        for path in (*paths, note):
-            remove(path)
-        return None
+        summary = standing(shard, self._output)
+        if summary is None:
+            self._warn(f"{shard.file_name} is damaged and is made again")
+            note = join(self._notes, f"{shard.file_name}.json")
+            for path in (self._output.path(shard), self._output.rejected_path(shard), note):
+                remove(path)
+        return summary
 
 
 def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:

@@ -20,7 +20,7 @@ from textmill.model.settings import GenerationSettings
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.beam_steps import NAMESPACE, CountGenerated
-from textmill.pipeline.job.handler import TextModelHandler
+from textmill.pipeline.job.handler import Made, TextModelHandler
 from textmill.pipeline.job.manifest import GeneratedShard
 from textmill.pipeline.output.columns import columns_of, record
 from textmill.pipeline.prompts.planning import LoadedShard, Shard, shown
@@ -174,7 +174,7 @@ class _Pieces(beam.DoFn):
         return LoadedShard(shard, piece, [(prompt.id, 0) for prompt in piece], [])
 
 
-@beam.typehints.with_input_types(GeneratedShard)
+@beam.typehints.with_input_types(Made)
 @beam.typehints.with_output_types(dict[str, Any])
 class _Records(beam.DoFn):
     def __init__(self, labelled: bool):

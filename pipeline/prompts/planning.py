@@ -257,7 +257,7 @@ class _Scan:
             is_last = end == len(self.marks)
             first, last = start * self.every, self.file.rows if is_last else end * self.every
             yield {
-                "path": self.path,
+                "path": absolute(self.path),  # a worker elsewhere has another folder
                 "name": self.file.name,
                 "form": self.form,
                 "columns": self.columns,

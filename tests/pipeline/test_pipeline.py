@@ -345,7 +345,10 @@ def test_counts_that_do_not_add_up_are_no_finished_run(tmp_path, rows, fields):
     assert contents(tmp_path) == {}
     for name in ("s", "run.json"):
         (tmp_path / name).write_text("")
-    write_manifest([summary()], output=output, header=header, rows=3)
+    for _ in range(2):  # an engine may ask twice
+        write_manifest([summary()], output=output, header=header, rows=3)
+    with pytest.raises(TextmillError, match="holds the manifest of another run"):
+        write_manifest([summary(words=10)], output=output, header=header, rows=3)
     with pytest.raises(TextmillError, match="holds no finished run"):
         read_manifest(tmp_path / "other")
 

@@ -142,9 +142,14 @@ def spark(
 
     def script(host: AnyHost, run: str, *words: str, **more: str) -> str:
         environment = {
-            **FINDS, "SPARK_RUN": str(folder / run), "SPARK_LOCAL_IP": host.address,
-            "SPARK_MASTER_PORT": "0", "SPARK_JOB_PORT": "0", "TEXTMILL_TOOLS": str(TOOLS), **more,
-        }  # fmt: skip
+            **FINDS,
+            "TEXTMILL_TOOLS": str(TOOLS),
+            "SPARK_RUN": str((host.folder or folder) / run),
+            "SPARK_LOCAL_IP": host.address,
+            "SPARK_MASTER_PORT": "0",
+            "SPARK_JOB_PORT": "0",
+            **more,
+        }
         process = host.popen(
             SPARK, *words, cwd=ROOT, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -163,7 +168,7 @@ def spark(
         stack.callback(script, launcher, "spark", "down")
         said = script(launcher, "spark", "up", **at_launcher)
         endpoint = said.partition("--job_endpoint=")[2].split()[0]
-        master = (folder / "spark" / "url").read_text().strip()
+        master = ((launcher.folder or folder) / "spark" / "url").read_text().strip()
         for number, host in enumerate(hosts):
             stack.callback(script, host, f"spark-{number}", "down")
             script(host, f"spark-{number}", "worker", master, SPARK_WORKERS="1")

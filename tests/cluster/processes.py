@@ -19,6 +19,9 @@ class AnyHost(Protocol):
     @property
     def address(self) -> str: ...
 
+    @property
+    def folder(self) -> Path | None: ...
+
     def popen(self, *arguments: str | os.PathLike[str], **more: Any) -> subprocess.Popen: ...
 
 
@@ -27,14 +30,16 @@ class Here:
 
     Args:
         address: the address at which its servers listen.
+        folder: what only this host sees, if there is such a folder.
     """
 
-    def __init__(self, address: str = "127.0.0.1"):
-        self.address = address
+    def __init__(self, address: str = "127.0.0.1", folder: Path | None = None):
+        self.address, self.folder = address, folder
 
     def popen(self, *arguments: str | os.PathLike[str], **more: Any) -> subprocess.Popen:
         """Starts a process in a session of its own."""
-        more["env"] = {**os.environ, **more.get("env", {})}
+        own = {} if self.folder is None else {"TMPDIR": str(self.folder)}
+        more["env"] = {**os.environ, **own, **more.get("env", {})}
         return subprocess.Popen(arguments, start_new_session=True, **more)
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from processes import kill_tree
-from two_hosts import two_hosts
+from clusters import PROVIDES, dask, spark
+from fake_cloud import Storage, metadata_server
+from processes import Here, kill_tree
+from runs import Job, contents, end, run, start
+from two_hosts import TwoHosts, two_hosts
 from waiting import until
+from watch import Watch
 
 pytestmark = pytest.mark.cluster
+
+ENGINES = {"Dask": dask, "Spark": spark}
 
 # Answers one connection after the other, on the address and the port that it says.
 _SERVER = """
@@ -107,3 +115,94 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
         (tmp_path / "beside").mkdir()
         with two_hosts(tmp_path / "beside") as second:
             assert len({first.address, second.address, first.a.address, second.a.address}) == 4
+
+
+# -- jobs on two hosts -----------------------------------------------------------------------------
+
+
+def at(net: TwoHosts) -> dict[str, Any]:
+    """Where a cluster's parts go: one worker on each host, all else beside the launcher."""
+    return {"launcher": Here(net.address, net.launcher), "hosts": [net.a, net.b]}
+
+
+def moved(job: Job, folder: Path) -> Job:
+    """The same job where all hosts see it."""
+    shutil.copytree(job.model, folder / "model")
+    shutil.copy(job.prompts, folder / "p.txt")
+    return Job(str(folder / "model"), str(folder / "p.txt"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_same_bytes_from_a_shared_folder(engine, net, job, undisturbed, told_of_engine):
+    wanted, there, out = undisturbed(20), moved(job, net.shared), net.shared / "out"
+    with ENGINES[engine](net.shared, **at(net)) as cluster, Watch(out) as watch:
+        told = run(there, out, *cluster.flags, words=20)
+    same = contents(out) == wanted
+    told_of_engine(f"{engine}, two hosts, shared folder", told, same, "")
+    assert same
+    assert watch.networks() == {net.a.network, net.b.network}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_same_bytes_from_a_bucket(
+    engine, job, undisturbed, tmp_path, monkeypatch, told_of_engine
+):
+    pytest.importorskip("gcp_storage_emulator", reason=f"needs an emulator: {PROVIDES}")
+    from google.cloud import storage
+
+    wanted, wrote = undisturbed(20), {}
+
+    def note_writer(request, response):
+        if request.method == "POST" and "/upload/" in request.path:
+            name = request.query.get("name") or [request.data["meta"]["name"]]
+            host = request._request_handler.client_address[0]
+            wrote.setdefault(host, set()).add(name[0].rpartition("/")[2])
+        return False
+
+    with two_hosts(tmp_path, share_disk=False) as net:
+        emulator = Storage(instead=note_writer, host=net.address)
+        with emulator.serving("my-bucket"), metadata_server(net.address) as variables:
+            variables["STORAGE_EMULATOR_HOST"] = f"http://{net.address}:{emulator.port}"
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            bucket = storage.Client.create_anonymous_client().bucket("my-bucket")
+            for path in Path(job.model).iterdir():
+                bucket.blob(f"model/{path.name}").upload_from_filename(path)
+            bucket.blob("p.txt").upload_from_filename(job.prompts)
+            there = Job("gs://my-bucket/model", "gs://my-bucket/p.txt")
+            with ENGINES[engine](net.launcher, **at(net)) as cluster:
+                told = run(there, "gs://my-bucket/out", *cluster.flags, words=20)
+            made = {
+                blob.name.removeprefix("out/"): blob.download_as_bytes()
+                for blob in bucket.list_blobs(prefix="out/")
+            }
+    del made["stats.json"]
+    told_of_engine(f"{engine}, two hosts, bucket", told, made == wanted, "")
+    assert made == wanted
+    shards = {name for name in wanted if name.startswith("shard-")}
+    by_a, by_b = wrote[net.a.address] & shards, wrote[net.b.address] & shards
+    assert by_a
+    assert by_b
+    assert by_a | by_b == shards
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_host_lost_in_mid_run(engine, net, job, undisturbed, told_of_engine):
+    wanted, there, out = undisturbed(150), moved(job, net.shared), net.shared / "out"
+    with ENGINES[engine](net.shared, **at(net)) as cluster, Watch(out) as watch:
+        launcher = start(there, out, *cluster.flags, words=150)
+
+        def under_way() -> bool:
+            assert launcher.poll() is None, launcher.communicate()[1]
+            return watch.finished() >= 5 and len(watch.networks()) == 2
+
+        until(under_way, "not both hosts work")
+        net.a.lose()
+        _, said = end(launcher)
+    assert launcher.returncode == 0, said
+    same = contents(out) == wanted
+    told_of_engine(
+        f"{engine}, a host lost", None, same, f"survived; begun again: {watch.again()} shards"
+    )
+    assert same
+    assert watch.again() <= 1

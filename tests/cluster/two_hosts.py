@@ -32,7 +32,7 @@ _NAME = re.compile(r"tm(\d+)n\d+[ab]?")  # what a process of this number has mad
 # Kept for tests of networks, so nothing else is there (RFC 2544).
 _NETWORKS = list(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24))
 # Mounts are seen by the host's process only, as `ip netns exec` gives it a mount namespace.
-_HIDE = 'mount -t tmpfs -o ro none "$0" && mount -t tmpfs -o ro none "$1" && shift && exec "$@"'
+_HIDE = 'until [ "$1" = -- ]; do mount -t tmpfs -o ro none "$1"; shift; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Host:
 
     Attributes:
         folder: what only this host sees; its HOME and TMPDIR.
-        hidden: folders of the other two hosts.
+        hidden: folders that it finds empty.
     """
 
     name: str
     address: str
     folder: Path
-    hidden: tuple[Path, Path]
+    hidden: tuple[Path, ...]
 
     def popen(self, *arguments: str | os.PathLike[str], **more: Any) -> subprocess.Popen:
         """Starts a process in this host, in a session of its own."""
         own = {name: str(self.folder) for name in ("HOME", "TMPDIR", "TMP", "TEMP")}
         more["env"] = {**os.environ, **own, **more.get("env", {})}
-        inside = ["sh", "-c", _HIDE, *self.hidden, *arguments]
+        inside = ["sh", "-ec", _HIDE, "sh", *self.hidden, "--", *arguments]
         return subprocess.Popen(
             ["ip", "netns", "exec", self.name, *inside], start_new_session=True, **more
         )
@@ -69,6 +69,11 @@ class Host:
             raise
         assert process.returncode == 0, f"{arguments} ended with {process.returncode}: {said}"
         return said
+
+    @property
+    def network(self) -> str:
+        """The name of its namespace in /proc."""
+        return f"net:[{os.stat(f'/run/netns/{self.name}').st_ino}]"
 
     def processes(self) -> list[int]:
         """The processes that are in this host, whoever started them."""
@@ -105,7 +110,7 @@ class TwoHosts:
     Attributes:
         address: the address of the launcher's host.
         launcher: the folder that only the launcher's host sees.
-        shared: the folder that all see by the same name.
+        shared: the folder that all see by the same name, if they share a disk.
     """
 
     address: str
@@ -116,7 +121,7 @@ class TwoHosts:
 
 
 @contextlib.contextmanager
-def two_hosts(folder: Path) -> Iterator[TwoHosts]:
+def two_hosts(folder: Path, *, share_disk: bool = True) -> Iterator[TwoHosts]:
     """Makes two hosts whose folders are in `folder`; skips the test where that is not allowed."""
     if os.geteuid() != 0:
         pytest.skip("two hosts are network namespaces, which root makes: sudo make test-cluster")
@@ -128,6 +133,7 @@ def two_hosts(folder: Path) -> Iterator[TwoHosts]:
     for each in folders:
         each.mkdir()
     launcher, shared, *own = folders
+    hidden = [launcher] if share_disk else [launcher, shared]
     try:
         with _one_at_a_time():
             _remove_leftovers()
@@ -139,7 +145,7 @@ def two_hosts(folder: Path) -> Iterator[TwoHosts]:
             except subprocess.CalledProcessError as error:
                 _skip(error)
         hosts = [
-            Host(name, address, mine, (launcher, other))
+            Host(name, address, mine, (*hidden, other))
             for name, address, mine, other in zip(
                 names, addresses[1:], own, reversed(own), strict=True
             )
@@ -211,7 +217,7 @@ def _remove(names: Any) -> None:
     """Removes namespaces, with all their processes, and interfaces, as far as they are there."""
     for name in names:
         with contextlib.suppress(subprocess.CalledProcessError):
-            Host(name, "", Path(), (Path(), Path())).kill_all()
+            Host(name, "", Path(), ()).kill_all()
             _ip("netns", "delete", name)
         with contextlib.suppress(subprocess.CalledProcessError):
             _ip("link", "delete", name)

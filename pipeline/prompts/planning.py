@@ -98,8 +98,9 @@ class Shard:
 
     @property
     def file_name(self) -> str:
-        """The name of its output file, without an ending."""
-        return f"shard-{self.number:05d}-of-{self.of:05d}"
+        """The name of its output file, without an ending; a run's names sort as its shards do."""
+        digits = max(5, len(str(self.of)))
+        return f"shard-{self.number:0{digits}d}-of-{self.of:0{digits}d}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -15,7 +15,14 @@ from apache_beam.ml.inference.base import RunInference
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.job.handler import TextModelHandler
-from textmill.pipeline.job.manifest import GeneratedShard, Output, ShardSummary, write_shard
+from textmill.pipeline.job.manifest import (
+    FEW,
+    GeneratedShard,
+    Output,
+    ShardSummary,
+    folded,
+    write_shard,
+)
 from textmill.pipeline.job.resumable_run import note_done, note_working
 from textmill.pipeline.prompts.planning import LoadedShard, Shard, read_shard
 from textmill.pipeline.prompts.reading import InputSettings
@@ -127,6 +134,29 @@ class CountGenerated(beam.DoFn):
             words.update(generation.words)
         Metrics.distribution(NAMESPACE, "generator_milliseconds").update(round(1000 * done.seconds))
         yield done
+
+
+class Collect(beam.CombineFn):
+    """Makes one list of all summaries, with their figures added up on the way."""
+
+    def create_accumulator(self) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        return []
+
+    def add_input(self, found: list[ShardSummary], summary: ShardSummary) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        found.append(summary)
+        if len(found) % FEW == 0:
+            found[-FEW:] = folded(found[-FEW:])
+        return found
+
+    def merge_accumulators(self, parts: Iterable[list[ShardSummary]]) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        return folded(summary for part in parts for summary in part)
+
+    def extract_output(self, found: list[ShardSummary]) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        return folded(found)
 
 
 def models_loaded(result: Any) -> int | None:

@@ -16,7 +16,13 @@ from textmill.pipeline.engines.launch import HERE, Launch
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
-from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
+from textmill.pipeline.job.manifest import (
+    Output,
+    ShardSummary,
+    folded,
+    read_manifest,
+    write_manifest,
+)
 from textmill.pipeline.job.resumable_run import Counts, RunDirectory
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
@@ -277,9 +283,9 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
     """
     import apache_beam as beam
 
-    from textmill.pipeline.job.beam_steps import GenerateShards
+    from textmill.pipeline.job.beam_steps import Collect, GenerateShards
 
-    kept = list(done)
+    kept = folded(done)  # it travels in the graph
     numbers = {summary.number for summary in kept}
     missing = [shard for shard in job.plan.shards if shard.number not in numbers]
     output, header, rows = job.output, job.header(), job.plan.rows
@@ -299,7 +305,7 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
             reading=job.reading,
             output=output,
         )
-        | "Collect" >> beam.combiners.ToList()
+        | "Collect" >> beam.CombineGlobally(Collect())
         | "Manifest" >> beam.Map(finish)
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,8 @@ from textmill.pipeline.job.manifest import (
     read_manifest,
     write_manifest,
 )
-from textmill.pipeline.job.resumable_run import Counts, RunDirectory
+from textmill.pipeline.job.progress import Counts, pause
+from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Plan, plan
@@ -230,7 +232,6 @@ def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -
     return f"interrupted; {stand}"
 
 
-_LOOK_SECONDS = 1.0
 _GO_ON = "The same command with --resume goes on"
 
 
@@ -332,6 +333,15 @@ class _watch:
             return
         over = False
         while not over:
-            self._progress(self._directory.progress(), self._rows)
-            over = self._over.wait(_LOOK_SECONDS)
-        self._progress(self._directory.progress(), self._rows)
+            over = self._over.wait(pause(self._look(self._directory.progress)))
+        self._look(self._directory.ended)
+
+    def _look(self, count: Callable[[], Counts]) -> float:
+        """Tells what is done, unless the look fails; gives the seconds that it took."""
+        started, counts = time.monotonic(), None
+        with contextlib.suppress(TextmillError, OSError):
+            counts = count()
+        took = time.monotonic() - started
+        if counts is not None and self._progress is not None:
+            self._progress(counts, self._rows)
+        return took

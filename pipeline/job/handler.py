@@ -20,7 +20,7 @@ from textmill.model.tensorflow_setup import use_one_thread
 from textmill.pipeline.engines.versions import check_worker
 from textmill.pipeline.files.filesystem import local_copy
 from textmill.pipeline.job.manifest import GeneratedShard
-from textmill.pipeline.job.resumable_run import Counts
+from textmill.pipeline.job.progress import Counts
 from textmill.pipeline.prompts.planning import LoadedShard, Rejected, Shard, shown
 from textmill.pipeline.prompts.rows import setting_reason
 

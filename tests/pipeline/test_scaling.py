@@ -99,7 +99,7 @@ def test_the_commands_of_the_document_run(scaling, model_dir, tmp_path, monkeypa
         probing, "probe", lambda engine, trial: (measure(replace(trial, **short)), 1.0)
     )
     small = {"simulate": ["--texts", "2e5", "--workers", "20", "--out", "docs"],
-             "measure": ["--shards", "30", "--rows", "500"]}  # fmt: skip
+             "measure": ["--shards", "30", "--rows", "500", "--files", "4"]}  # fmt: skip
     seen = set()
     for words in commands:
         if words[0] == "textmill":

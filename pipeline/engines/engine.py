@@ -31,6 +31,7 @@ from textmill.model.settings import NetworkSettings
 from textmill.pipeline.engines import dataflow
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
+from textmill.pipeline.files.filesystem import is_remote
 
 # Runners that do all work on this machine.
 _HERE = ("LocalRunner", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
@@ -76,6 +77,8 @@ class Engine:
         if self.on_dataflow:
             dataflow.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
             dataflow.check_staging(self._options)
+        if isinstance(self._runner, LocalRunner):
+            self._runner.buckets = any(map(is_remote, (model_dir, *prompts, out)))
         self.pipeline()
 
     def fit(self, network: NetworkSettings, *, places: Sequence[str]) -> list[str]:

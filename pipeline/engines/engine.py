@@ -28,7 +28,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.settings import NetworkSettings
-from textmill.pipeline.engines import dataflow
+from textmill.pipeline.engines import dataflow, spark
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
 
@@ -167,6 +167,7 @@ def runner_of(
         if workers is not None:
             raise UsageError(f"--workers is for local runs; --runner={name} has flags of its own")
         _find_job_service(options)
+        spark.complete(options, name)
         return _named_runner(name), options
     if direct.direct_running_mode != "in_memory":
         raise UsageError("after --: --direct_running_mode needs --runner=DirectRunner")

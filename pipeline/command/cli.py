@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     runner_flags: list[str] = []
-    if arguments[:1] in (["generate"], ["augment"]) and "--" in arguments:
+    if arguments[:1] in (["generate"], ["augment"], ["plan"]) and "--" in arguments:
         cut = arguments.index("--")
         arguments, runner_flags = arguments[:cut], arguments[cut + 1 :]
     # TensorFlow greets on the standard error; what matters of it comes as our own message.

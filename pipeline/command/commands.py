@@ -289,6 +289,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from textmill.pipeline.api.console import table
+    from textmill.pipeline.engines.launch import Launch
     from textmill.pipeline.job.estimate import LADDER, estimate
 
     with spooled(args.prompts) as prompts, status_line("planning and measuring"):
@@ -299,6 +300,8 @@ def _plan(args: argparse.Namespace) -> int:
             workers=args.workers or LADDER,
             price=args.price,
             rows=args.rows,
+            launch=Launch(runner_flags=args.runner_flags),
+            scratch=args.scratch,
         )
     shard, worker = result["seconds_a_shard"], result["worker"]
     rows = [
@@ -309,11 +312,12 @@ def _plan(args: argparse.Namespace) -> int:
         ("shards", f"{result['shards']:,}, of {result['texts_a_shard']:,} texts"),
         ("seconds a shard", f"{shard['mean']:,.1f}, the longest {shard['longest']:,.1f}"),
         ("launcher's start, planning", f"{result['launch_seconds']:,.1f} s"),
-        ("a worker's start", f"{worker['start_seconds']:,.1f} s"),
+        (f"start and end of a job ({result['engine']})", f"{result['engine_seconds']:,.1f} s"),
+        ("a worker's load of the model", f"{worker['load_seconds']:,.1f} s"),
         ("a worker's words/s", f"{worker['words_a_second']:,}"),
         ("a worker's memory", _gib(worker["memory_bytes"])),
     ]
-    _tell(args, "the run, with workers of one core like this machine's", rows, result)
+    _tell(args, "the run, with workers like the one that measured", rows, result)
     columns = {
         "workers": lambda row: f"{row['workers']:,}",
         "shards each": lambda row: f"{row['shards_a_worker']:,}",

@@ -142,11 +142,14 @@ def _generate(add: Adder) -> None:
 def _plan(add: Adder) -> None:
     _prompts(add)
     run = add.group("the run that is planned")
-    run("--workers", "N", "numbers of workers, each with a core like this machine's (default: ten "
-        "from 1 to 1000)", nargs="+")  # fmt: skip
+    run("--workers", "N", "numbers of workers, each with a core like the one that measures "
+        "(default: ten from 1 to 1000)", nargs="+")  # fmt: skip
     run("--price", "P", "price of a worker for an hour, in any currency (default: no cost is told)")
     run("--rows", "N", "plan as if there were N rows like those of the prompts (default: as many "
         "as there are)")  # fmt: skip
+    run("--scratch", "DIR", "a folder to make for the measurement, and to remove; a plan for an "
+        "engine elsewhere (flags after --) needs one that its workers reach (default: on this "
+        "machine)")  # fmt: skip
     _drawing(add, temperatures="+")
     _files(add)
     add.group("what is shown")("--json", None, "print the plan as JSON")

@@ -32,6 +32,8 @@ from textmill.pipeline.engines import dataflow, spark
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
 
+# Runners that do all work on this machine.
+_HERE = ("LocalRunner", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
 ANSWER_SECONDS = 5.0  # time for a job service, or for Prism's download server, to answer
 
 
@@ -39,7 +41,9 @@ class Engine:
     """The runner and the options that a launch asks for.
 
     Attributes:
+        name: the runner's name.
         is_local: whether processes of this command do the work.
+        elsewhere: whether the work may be done on other machines.
         on_dataflow: whether Dataflow does the work.
         wait: whether the call waits for the run's end; a Flex Template's launcher never does.
 
@@ -51,7 +55,9 @@ class Engine:
         flags = [*dataflow.preset_flags(launch.dataflow), *launch.runner_flags]
         self._runner, self._options = runner_of(flags, workers=launch.workers)
         self._preset = launch.dataflow
+        self.name = type(self._runner).__name__
         self.is_local = isinstance(self._runner, LocalRunner)
+        self.elsewhere = self.name not in _HERE
         self.on_dataflow = dataflow.is_dataflow(self._runner)
         self.wait = launch.wait and not (self.on_dataflow and dataflow.is_template(self._options))
         if launch.dataflow is not None and not self.on_dataflow:

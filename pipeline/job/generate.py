@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +12,12 @@ from textmill.model.errors import TextmillError
 from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.settings import GenerationSettings
-from textmill.pipeline.engines.dataflow import RemoteJob, job_of
+from textmill.pipeline.engines.dataflow import RemoteJob
 from textmill.pipeline.engines.launch import HERE, Launch
 from textmill.pipeline.engines.versions import versions
-from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
-from textmill.pipeline.job.notes import failure, models_loaded
+from textmill.pipeline.job.notes import models_loaded
 from textmill.pipeline.job.resumable_run import Counts, RunDirectory
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
@@ -204,6 +202,7 @@ def _carry_out(
 ) -> _Ran:
     """Makes the missing shards; puts a service's job into `sent` as soon as it exists."""
     from textmill.model.machine import cpu_kind
+    from textmill.pipeline.job.running import run_to_end
 
     def tell(remote: RemoteJob) -> None:
         sent.append(remote)
@@ -215,7 +214,9 @@ def _carry_out(
     pipeline = engine.pipeline()
     build(pipeline, job, done)
     with _watch(directory, job.plan.rows, progress):
-        _run(pipeline, directory, wait=engine.wait, tell=tell)
+        run_to_end(
+            pipeline, out=directory.out, dead=directory.working_on, wait=engine.wait, tell=tell
+        )
     return _Ran(
         happened=True,
         words_before=sum(summary.words for summary in done),
@@ -231,7 +232,6 @@ def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -
 
 
 _LOOK_SECONDS = 1.0
-_CANCEL_SECONDS = 15.0  # time for an engine to cancel a job
 _GO_ON = "The same command with --resume goes on"
 
 
@@ -239,56 +239,6 @@ class Interrupted(TextmillError):
     """Raised if the run was stopped from outside; it can go on later."""
 
     status = 130
-
-
-def _run(
-    pipeline: Any, directory: RunDirectory, *, wait: bool, tell: Callable[[RemoteJob], None]
-) -> None:
-    from textmill.pipeline.engines.local_runner import LocalRunner, WorkerDied, quiet_threads
-
-    dead: list[str] = []
-    if isinstance(pipeline.runner, LocalRunner):
-        pipeline.runner.on_death = lambda: dead.extend(directory.working_on())
-    try:
-        with quiet_threads():
-            result = pipeline.run()
-            remote = job_of(result, pipeline.options)
-            if remote is not None:
-                tell(remote)
-            if wait:
-                _wait(result, cancel=remote is None)
-    except TextmillError:
-        raise
-    except WorkerDied as error:
-        shard = f" at {' or '.join(dead)}" if dead else ""
-        raise TextmillError(
-            f"a worker process died{shard} ({error}), perhaps for want of memory; try fewer "
-            "--workers"
-        ) from error
-    except Exception as error:  # each runner wraps a worker's error in its own way
-        if str(error).startswith("KeyboardInterrupt"):  # if a step ran in this process
-            raise KeyboardInterrupt from error
-        noted = failure(directory.out)
-        raise TextmillError(str(noted) if noted else first_cause(error)) from error
-
-
-def _wait(result: Any, *, cancel: bool) -> None:
-    """Waits for a job's end; Ctrl-C cancels it, or the engine would go on without the launcher."""
-    try:
-        result.wait_until_finish()
-    except KeyboardInterrupt:
-        if cancel:
-            # A thread, as an engine that is gone may never answer.
-            stopping = threading.Thread(target=_cancel, args=(result,), daemon=True)
-            stopping.start()
-            stopping.join(_CANCEL_SECONDS)
-        raise
-
-
-def _cancel(result: Any) -> None:
-    with contextlib.suppress(Exception):  # each runner has its own; the run ends anyway
-        result.cancel()
-        result.wait_until_finish()
 
 
 def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:

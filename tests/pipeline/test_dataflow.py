@@ -111,6 +111,12 @@ def objects(bucket, prefix):
     }
 
 
+def test_a_plan_starts_no_machine(emulator, model, disk, capsys):
+    ask = ["plan", str(model), "--prompts", str(disk / "in" / "*")]
+    assert main([*ask, "--", "--runner=DataflowRunner"]) == 2
+    assert "no machine of Dataflow is started for a plan" in capsys.readouterr().err
+
+
 def worker(job, *missing, packages=ROOT):
     """Starts an interpreter on what was staged. `missing`: packages that its image lacks."""
     staged = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]

@@ -14,15 +14,17 @@ from textmill.model.errors import SettingError, TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.engines.launch import Launch
-from textmill.pipeline.job import estimate as module
-from textmill.pipeline.job.estimate import Pace, estimate, makespan, shard_seconds
+from textmill.pipeline.job import probe as probing
+from textmill.pipeline.job.estimate import estimate, makespan, shard_seconds
 from textmill.pipeline.job.generate import generate
+from textmill.pipeline.job.pace import Pace
 from textmill.pipeline.prompts import planning as prompts
 from textmill.pipeline.prompts.planning import even_shards, plan, shard_words
 
+IN_PROCESS = Launch(runner_flags=("--runner=FnApiRunner",))
 PACE = Pace(
-    start=10.0, idle=1.0, word=0.01, drawn=0.5, kept=0.75, rejected=0.25, spread=0.0,
-    memory=2**30, texts=10.0, text=2**20,
+    load=10.0, idle=1.0, word=0.01, drawn=0.5, kept=0.75, rejected=0.25, spread=0.0,
+    memory=2**30, texts=10.0, text=2**20, took=15.0,
 )  # fmt: skip
 
 
@@ -31,11 +33,11 @@ def fixed(monkeypatch):
     """A measurement that is known; what it was asked for."""
     asked = {}
 
-    def measure(*args, **more):
-        asked.update(more)
-        return PACE
+    def measured(engine, trial):
+        asked.update(vars(trial), engine=engine.name)
+        return PACE, 5.0
 
-    monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(probing, "probe", measured)
     return asked
 
 
@@ -182,11 +184,13 @@ def test_counts_are_those_of_the_run(model_dir, tmp_path):
     path.write_text("".join(json.dumps({**row, "prompt": "the old"}) + "\n" for row in OBJECTS * 9))
     settings = GenerationSettings(temperatures=(0.5, 1.0), max_words=40)
     found = estimate(
-        str(model_dir), prompts=[str(path)], settings=settings, workers=[1, 2, 500], seconds=0
-    )
+        str(model_dir), prompts=[str(path)], settings=settings, workers=[1, 2, 500], seconds=0,
+        launch=IN_PROCESS, scratch=str(tmp_path / "scratch"),
+    )  # fmt: skip
+    assert not (tmp_path / "scratch").exists()
     outcome = generate(
         str(model_dir), prompts=[str(path)], out=str(tmp_path / "out"), settings=settings,
-        launch=Launch(runner_flags=("--runner=FnApiRunner",)),
+        launch=IN_PROCESS,
     )  # fmt: skip
     counts = outcome.manifest["counts"]
     assert found["rows"] == counts["rows"]
@@ -196,7 +200,8 @@ def test_counts_are_those_of_the_run(model_dir, tmp_path):
     assert found["rejected_share"] == 0
     worker = found["worker"]
     assert worker["words_a_second"] > 0
-    assert worker["start_seconds"] > 0
+    assert worker["load_seconds"] > 0
+    assert found["engine"] == "FnApiRunner"
     assert worker["memory_bytes"] > 100 * 2**20  # TensorFlow alone is more
     one, two, many = found["workers"]
     assert one["seconds"] >= two["seconds"] >= many["seconds"]
@@ -207,14 +212,18 @@ def test_rejected_rows_are_measured(model_dir, tmp_path):
     path = tmp_path / "p.txt"
     path.write_text("the old\n\n" * 100)
     found = estimate(
-        str(model_dir), prompts=[str(path)], settings=GenerationSettings(max_words=3), seconds=0
-    )
+        str(model_dir), prompts=[str(path)], settings=GenerationSettings(max_words=3), seconds=0,
+        launch=IN_PROCESS,
+    )  # fmt: skip
     assert found["rows"] == 200
     assert found["texts"] == pytest.approx(100, rel=0.3)
     assert found["rejected_share"] == pytest.approx(0.5, abs=0.15)
     path.write_text("\n" * 9)
     with pytest.raises(TextmillError, match="none of 9 rows looked at can be used: empty"):
-        estimate(str(model_dir), prompts=[str(path)], settings=GenerationSettings(), seconds=0)
+        estimate(
+            str(model_dir), prompts=[str(path)], settings=GenerationSettings(), seconds=0,
+            launch=IN_PROCESS,
+        )  # fmt: skip
 
 
 def test_time_memory_and_cost(model_dir, prompt_file, fixed, capsys):
@@ -229,12 +238,13 @@ def test_time_memory_and_cost(model_dir, prompt_file, fixed, capsys):
     assert fixed["texts"] == 125
     assert found["worker"]["memory_bytes"] == 2**30 + 115 * 2**20
     for row in found["workers"]:
-        paid = found["worker"]["start_seconds"] + 11.0 * math.ceil(40 / row["workers"])
+        paid = 15.0 + 11.0 * math.ceil(40 / row["workers"])
         assert row["seconds"] == pytest.approx(found["launch_seconds"] + paid, abs=0.1)
         assert row["cost"] == pytest.approx(3.6 * row["workers"] * paid / 3600, rel=0.01)
         assert row["memory_bytes"] == row["workers"] * found["worker"]["memory_bytes"]
     assert found["workers"][2]["shards_a_worker"] == 1
-    assert found["worker"]["start_seconds"] >= PACE.start
+    assert (found["engine"], found["engine_seconds"]) == ("LocalRunner", 5.0)
+    assert found["worker"]["load_seconds"] == PACE.load
 
 
 def test_the_table(model_dir, prompt_file, fixed, capsys):
@@ -259,6 +269,38 @@ def test_more_rows_than_there_are(model_dir, prompt_file, fixed):
     assert many["texts"] == few["texts"] * 1_000_000
     assert many["words"] == few["words"] * 1_000_000
     assert 8_000_000_000 / 800_000 <= many["shards"] <= 65_536
+
+
+def test_a_worker_of_its_own_measures(model_dir, prompt_file):
+    found = estimate(
+        str(model_dir), prompts=[prompt_file], settings=GenerationSettings(max_words=3), seconds=0
+    )
+    assert found["engine"] == "LocalRunner"
+    assert found["engine_seconds"] > 1  # an interpreter that loads Beam
+    assert found["launch_seconds"] < found["workers"][0]["seconds"]
+
+
+def test_a_folder_that_holds_something_is_not_removed(model_dir, prompt_file, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "mine").write_text("mine")
+    with pytest.raises(TextmillError, match="scratch holds files"):
+        estimate(
+            str(model_dir), prompts=[prompt_file], settings=GenerationSettings(),
+            launch=IN_PROCESS, scratch=str(tmp_path / "scratch"),
+        )  # fmt: skip
+    assert (tmp_path / "scratch" / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--runner=PortableRunner"], "a plan for PortableRunner needs --scratch DIR"),
+        (["--runer=PortableRunner"], "Beam has no flag --runer"),
+    ],
+)
+def test_plans_for_engines(model_dir, prompt_file, fixed, capsys, flags, says):
+    assert main(["plan", str(model_dir), "--prompts", prompt_file, "--", *flags]) == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from small_runs import run
 from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.job import notes
-from textmill.pipeline.job.generate import _wait
 from textmill.pipeline.job.handler import TextModelHandler
 from textmill.pipeline.job.resumable_run import RunDirectory
+from textmill.pipeline.job.running import _wait
 from textmill.pipeline.prompts.planning import plan
 
 

@@ -1,7 +1,7 @@
 """A worker process of another engine, in Beam's PROCESS environment.
 
-Spark's executors start it as `textmill-worker --id=ID --provision_endpoint=HOST:PORT`. It asks there
-for all else, as the `boot` program of Beam's images does, and becomes Beam's SDK harness.
+Spark's executors start it as `textmill-worker --id=ID --provision_endpoint=HOST:PORT`. It asks
+there for all else, as the `boot` program of Beam's images does, and becomes Beam's SDK harness.
 
 Two processes: the harness, and one that looks after it. If the harness is killed, perhaps for want
 of memory, the executor would hand tasks to the dead one until the job fails. So its executor is
@@ -20,8 +20,6 @@ from types import FrameType
 
 _ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
-# Set by the launcher for its workers: its versions, and the directory of the run for notes.
-VERSIONS, OUT = "TEXTMILL_VERSIONS", "TEXTMILL_OUT"
 
 
 def main() -> None:
@@ -39,6 +37,7 @@ def main() -> None:
 
 def _become_harness(worker: str, endpoint: str) -> None:
     from textmill.pipeline.engines.local_worker import end_with_parent, run_harness
+    from textmill.pipeline.engines.spark import OUT, VERSIONS
     from textmill.pipeline.engines.versions import check_worker
     from textmill.pipeline.job.notes import failure_noted
 

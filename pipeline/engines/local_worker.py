@@ -37,9 +37,21 @@ def main() -> None:
     The runner reports errors; Beam would print them here, too, once for each worker.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    leash, parent = sys.argv.pop(1), os.getppid()
-    buckets = "--buckets" in sys.argv[1:]
-    threading.Thread(target=_hold, args=(leash, parent), daemon=True).start()
+    end_with_parent(leash=sys.argv.pop(1))
+    run_harness(buckets="--buckets" in sys.argv[1:])
+
+
+def end_with_parent(*, leash: str | None = None) -> None:
+    """Ends the process, from now on, when its parent is gone or has removed the leash file."""
+    threading.Thread(target=_hold, args=(leash, os.getppid()), daemon=True).start()
+
+
+def run_harness(*, buckets: bool) -> None:
+    """Becomes Beam's SDK harness, which the environment's variables tell where to work.
+
+    Args:
+        buckets: whether the job has files in buckets.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.disable(logging.CRITICAL)
     sdk_worker_main = harness(buckets=buckets)
@@ -65,9 +77,8 @@ def harness(*, buckets: bool) -> Any:
     return sdk_worker_main
 
 
-def _hold(leash: str, parent: int) -> None:
-    """Ends the process when the launcher is gone or has removed the leash file."""
-    while os.getppid() == parent and os.path.exists(leash):
+def _hold(leash: str | None, parent: int) -> None:
+    while os.getppid() == parent and (leash is None or os.path.exists(leash)):
         time.sleep(_LOOK_SECONDS)
     os._exit(1)
 

@@ -69,12 +69,12 @@ lab-test: $(VENV)/.tested
 test-cluster: $(VENV)/.cluster
 	$(BIN)/python -m pytest -m cluster -rs --numprocesses 2 --dist loadfile
 
-# Prism, built with Go into a folder outside the repository.
+# Prism, built with Go, and Spark, from PyPI and Maven, into a folder outside the repository. What cannot be had here is
+# named, and its tests skip.
 TOOLS ?= $(or $(TEXTMILL_TOOLS),$(HOME)/.cache/textmill)
-cluster-tools: $(TOOLS)/bin/prism
-
-$(TOOLS)/bin/prism:
-	GOBIN=$(TOOLS)/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
+cluster-tools: $(VENV)/.installed
+	-@test -x $(TOOLS)/bin/prism || GOBIN=$(TOOLS)/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
+	-@TEXTMILL_TOOLS=$(TOOLS) PYTHON=$(BIN)/python scripts/spark_cluster.sh get
 
 $(VENV)/.cluster: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,cluster]'

@@ -87,7 +87,13 @@ setup(
             "tf2onnx>=1.17",
         ],
     },
-    entry_points={"console_scripts": ["textmill=textmill.pipeline.command.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "textmill=textmill.pipeline.command.cli:main",
+            # What executors of Spark start.
+            "textmill-worker=textmill.pipeline.job.process_worker:main",
+        ]
+    },
     classifiers=[
         "Environment :: Console",
         "Intended Audience :: Developers",

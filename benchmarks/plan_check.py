@@ -3,15 +3,14 @@
     python benchmarks/plan_check.py MODEL --prompts headlines.txt --samples 20 --workers 1 2
 
 Prints a Markdown table. Planned and made one after the other, for each number of workers. With
---core both are told in seconds of a core (of one worker and the launcher), which other work beside
-them changes less than seconds.
+--flags "--runner=..." both go to a cluster that runs already and has as many workers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,20 +18,6 @@ from pathlib import Path
 
 from bulk_job import COMMAND, Watched
 from table import print_table
-
-# The plan's clocks are those of the process: it has one thread that works.
-CORE = """
-import sys, time
-time.monotonic = time.perf_counter = time.process_time
-from textmill.pipeline.command.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def core_seconds() -> float:
-    """CPU seconds of all processes that this one has started and that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -42,8 +27,9 @@ def main() -> None:
     parser.add_argument("--samples", default=20, type=int)
     parser.add_argument("--max-words", default=20, type=int)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--core", action="store_true", help="one worker, in seconds of a core")
+    parser.add_argument("--flags", default="", help="flags of an engine")
     args = parser.parse_args()
+    flags = shlex.split(args.flags)
     run = [
         args.model, "--prompts", args.prompts, "--samples", str(args.samples),
         "--max-words", str(args.max_words), "--temperature", "0.8", "--json",
@@ -54,35 +40,27 @@ def main() -> None:
         share = f"{planned / made - 1:+.1%}" if planned != made else "the same"
         rows.append((what, f"{planned:{form}} planned, {made:{form}} made: {share}"))
 
-    for workers in [1] if args.core else args.workers:
-        command = [sys.executable, "-c", CORE] if args.core else COMMAND
-        text = subprocess.run(
-            [*command, "plan", *run, "--workers", str(workers)],
-            check=True, stdout=subprocess.PIPE, text=True,
-        ).stdout  # fmt: skip
-        plan = json.loads(text)
-        before = core_seconds()
+    for workers in args.workers:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "out")
-            done = Watched(
-                [*COMMAND, "generate", *run, "--out", str(out), "--workers", str(workers),
-                 "--quiet"],
-                out,
-            )  # fmt: skip
+            elsewhere = ["--scratch", str(Path(folder, "scratch")), "--", *flags] if flags else []
+            text = subprocess.run(
+                [*COMMAND, "plan", *run, "--workers", str(workers), *elsewhere],
+                check=True, stdout=subprocess.PIPE, text=True,
+            ).stdout  # fmt: skip
+            plan = json.loads(text)
+            where = ["--", *flags] if flags else ["--workers", str(workers)]
+            done = Watched([*COMMAND, "generate", *run, "--out", str(out), "--quiet", *where], out)
         made = json.loads(done.output)
         if not rows:
             for what in ("shards", "rows"):
                 row(what, plan[what], made[what])
             row("texts", plan["texts"], made["records"])
             row("words", plan["words"], made["words"])
-        took = core_seconds() - before if args.core else done.seconds
-        what = "seconds of a core" if args.core else "seconds"
-        row(f"{what}, {workers} worker(s)", plan["workers"][0]["seconds"], took)
-        row(
-            f"MiB of a worker, {workers} worker(s)",
-            plan["worker"]["memory_bytes"] / 2**20,
-            done.worker,
-        )
+        row(f"seconds, {workers} worker(s)", plan["workers"][0]["seconds"], done.seconds)
+        if not flags:  # workers elsewhere are no children of the command
+            memory = plan["worker"]["memory_bytes"] / 2**20
+            row(f"MiB of a worker, {workers} worker(s)", memory, done.worker)
     print_table(rows)
 
 

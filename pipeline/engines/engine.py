@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import os
-import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,7 +17,6 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
-    PortableOptions,
     PrismRunnerOptions,
     StandardOptions,
 )
@@ -26,11 +24,13 @@ from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
-from textmill.model.errors import TextmillError, UsageError
+from textmill.model.errors import UsageError
 from textmill.model.settings import NetworkSettings
-from textmill.pipeline.engines import dataflow
+from textmill.pipeline.engines import dataflow, spark
+from textmill.pipeline.engines.job_service import find_job_service
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
+from textmill.pipeline.files.filesystem import absolute, is_remote
 
 # Runners that do all work on this machine.
 _HERE = ("LocalRunner", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
@@ -76,6 +76,9 @@ class Engine:
         if self.on_dataflow:
             dataflow.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
             dataflow.check_staging(self._options)
+        if isinstance(self._runner, LocalRunner):
+            self._runner.buckets = any(map(is_remote, (model_dir, *prompts, out)))
+        spark.tell_workers(self._options, out=absolute(out))
         self.pipeline()
 
     def fit(self, network: NetworkSettings, *, places: Sequence[str]) -> list[str]:
@@ -172,7 +175,8 @@ def runner_of(
     if name is not None:
         if workers is not None:
             raise UsageError(f"--workers is for local runs; --runner={name} has flags of its own")
-        _find_job_service(options)
+        find_job_service(options)
+        spark.complete(options, name)
         return _named_runner(name), options
     if direct.direct_running_mode != "in_memory":
         raise UsageError("after --: --direct_running_mode needs --runner=DirectRunner")
@@ -192,20 +196,6 @@ def _named_runner(name: str) -> PipelineRunner:
             ) from None
         reason = str(error).split(".")[0]
         raise UsageError(f"after --: there is no runner '{name}' here: {reason}") from None
-
-
-def _find_job_service(options: PipelineOptions) -> None:
-    """Refuses a job service that does not answer; Beam would try again for minutes."""
-    endpoint = options.view_as(PortableOptions).job_endpoint
-    host, _, port = (endpoint or "").rpartition(":")
-    if not host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise TextmillError(
-            f"no job service answers at {endpoint} ({error}): start it, or correct --job_endpoint"
-        ) from None
 
 
 def refuse_unknown(flags: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """A local worker process: Beam's SDK harness, which prints nothing and ends with its launcher.
 
 `LocalRunner` starts it as `python -P -m textmill.pipeline.engines.local_worker LEASH`. With -P the
-current folder is not on the path, so that no file of the user replaces a package.
+current folder is not on the path, so that no file of the user replaces a package. `--buckets` after
+the leash says that the job has files in buckets, for which Beam loads what services need.
 """
 
 from __future__ import annotations
@@ -11,8 +12,23 @@ import os
 import sys
 import threading
 import time
+from typing import Any
+
+from textmill.model.lean_imports import hidden, no_collection
 
 _LOOK_SECONDS = 0.5
+# Beam loads these, if they are installed, and does without each. Where a step of textmill's needs
+# one, it loads it then.
+_OPTIONAL = ("IPython", "pandas", "pyarrow", "pymongo")
+_OF_BUCKETS = (
+    "apitools",
+    "azure",
+    "boto3",
+    "google.api_core",
+    "google.auth",
+    "google.cloud",
+    "oauth2client",
+)
 
 
 def main() -> None:
@@ -21,12 +37,24 @@ def main() -> None:
     The runner reports errors; Beam would print them here, too, once for each worker.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    leash, parent = sys.argv.pop(1), os.getppid()
-    threading.Thread(target=_hold, args=(leash, parent), daemon=True).start()
+    end_with_parent(leash=sys.argv.pop(1))
+    run_harness(buckets="--buckets" in sys.argv[1:])
+
+
+def end_with_parent(*, leash: str | None = None) -> None:
+    """Ends the process, from now on, when its parent is gone or has removed the leash file."""
+    threading.Thread(target=_hold, args=(leash, os.getppid()), daemon=True).start()
+
+
+def run_harness(*, buckets: bool) -> None:
+    """Becomes Beam's SDK harness, which the environment's variables tell where to work.
+
+    Args:
+        buckets: whether the job has files in buckets.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.disable(logging.CRITICAL)
-    from apache_beam.runners.worker import sdk_worker_main
-
+    sdk_worker_main = harness(buckets=buckets)
     status = 1
     try:
         sdk_worker_main.main(sys.argv)
@@ -37,9 +65,20 @@ def main() -> None:
         os._exit(status)
 
 
-def _hold(leash: str, parent: int) -> None:
-    """Ends the process when the launcher is gone or has removed the leash file."""
-    while os.getppid() == parent and os.path.exists(leash):
+def harness(*, buckets: bool) -> Any:
+    """Loads Beam's harness without what it loads for services.
+
+    Args:
+        buckets: whether the job has files in buckets.
+    """
+    with no_collection(), hidden(_OPTIONAL if buckets else (*_OPTIONAL, *_OF_BUCKETS)):
+        import apache_beam.ml.inference.base  # noqa: F401
+        from apache_beam.runners.worker import sdk_worker_main
+    return sdk_worker_main
+
+
+def _hold(leash: str | None, parent: int) -> None:
+    while os.getppid() == parent and (leash is None or os.path.exists(leash)):
         time.sleep(_LOOK_SECONDS)
     os._exit(1)
 

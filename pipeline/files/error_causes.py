@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from textmill.pipeline.files.spark_causes import spark_cause
+
 _OURS = re.compile(r"(?:TextmillError|SettingError|UsageError): (.+)")
 _NO_MODULE = re.compile(r"No module named '(\w+)")
 # Errors of unpickling if another version of Python made a function's code.
@@ -35,7 +37,7 @@ def first_cause(error: Exception) -> str:
             f"the workers cannot read the launcher's code ({strange[0]}): their Python is of "
             "another minor version; give both the same (docker/Dockerfile has 3.11)"
         )
-    refused = storage_refusal(error)
+    refused = storage_refusal(error) or spark_cause(text)
     if refused is not None:
         return refused
     last = [line for line in text.strip().split("\n") if line.strip()][-1:]

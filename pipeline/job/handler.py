@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
@@ -20,8 +21,8 @@ from textmill.model.tensorflow_setup import use_one_thread
 from textmill.pipeline.engines.versions import check_worker
 from textmill.pipeline.files.filesystem import local_copy
 from textmill.pipeline.job.manifest import GeneratedShard, ShardSummary
-from textmill.pipeline.job.notes import failure_noted, note_loaded
-from textmill.pipeline.job.resumable_run import Counts, note_working
+from textmill.pipeline.job.notes import failure_noted, note_loaded, note_working
+from textmill.pipeline.job.progress import Counts
 from textmill.pipeline.prompts.planning import LoadedShard, Rejected, shown
 from textmill.pipeline.prompts.rows import setting_reason
 
@@ -36,7 +37,18 @@ Asked = LoadedShard | ShardSummary
 Made = GeneratedShard | ShardSummary
 
 
-class TextModelHandler(ModelHandler[Asked, Made, Generator]):
+@dataclass(eq=False)  # RunInference refers to it weakly
+class NotLoaded:
+    """Stands for a model that could not be loaded.
+
+    An error before the first shard reaches a new worker would be told late: engines in Java wait
+    three minutes for the worker's data connection before they look at it.
+    """
+
+    error: Exception
+
+
+class TextModelHandler(ModelHandler[Asked, Made, Generator | NotLoaded]):
     """Loads a model directory once for each process and generates whole shards.
 
     Args:
@@ -62,7 +74,14 @@ class TextModelHandler(ModelHandler[Asked, Made, Generator]):
         self._model_dir, self._fingerprint, self._settings = model_dir, fingerprint, settings
         self._texts, self._versions, self._out = texts, dict(versions), out
 
-    def load_model(self) -> Generator:
+    def load_model(self) -> Generator | NotLoaded:
+        """Loads the generator, or gives the error to whoever uses it."""
+        try:
+            return self.load()
+        except Exception as error:
+            return NotLoaded(error)
+
+    def load(self) -> Generator:
         """Loads the generator, on one thread.
 
         Raises:
@@ -86,10 +105,12 @@ class TextModelHandler(ModelHandler[Asked, Made, Generator]):
     def run_inference(
         self,
         batch: Sequence[Asked],
-        model: Generator,
+        model: Generator | NotLoaded,
         inference_args: dict[str, Any] | None = None,
     ) -> list[Made]:
         """Generates a result for each shard; RunInference would silently lose a missing one."""
+        if isinstance(model, NotLoaded):
+            raise model.error
         with _ONE_SHARD, failure_noted(self._out):
             results = [
                 each if isinstance(each, ShardSummary) else self._generate(each, model)

@@ -116,7 +116,7 @@ def measure(trial: Trial) -> Pace:
         model_dir=trial.model_dir, fingerprint=trial.fingerprint, settings=trial.settings,
         texts=trial.texts, versions=trial.versions,
     )  # fmt: skip
-    generator = handler.load_model()
+    generator = handler.load()
     before = time.monotonic()
     sampled, read = _sample(trial)
     reading = time.monotonic() - before

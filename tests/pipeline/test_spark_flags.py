@@ -102,7 +102,7 @@ def test_an_environment_without_a_command_is_refused(config):
 
 
 def test_a_jar_that_is_not_there():
-    with pytest.raises(UsageError, match="there is no --spark_job_server_jar /no/such.jar"):
+    with pytest.raises(UsageError, match=r"there is no --spark_job_server_jar /no/such\.jar"):
         completed("--spark_job_server_jar=/no/such.jar")
 
 

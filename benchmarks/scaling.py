@@ -6,12 +6,14 @@
 `simulate` draws the pictures of docs/scaling.md and prints its tables: a discrete-event simulation
 of workers that take shards from one queue, are slow, are lost and are replaced. `measure` makes the
 notes, files and manifest of many shards, with nothing in them, and says what they cost the
-launcher, in seconds of a core: waiting for the disk is not in them.
+launcher, in seconds of a core: waiting for the disk is not in them. What a resume gains by reading
+side by side is told in seconds of a clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import heapq
 import json
 import math
@@ -20,13 +22,26 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from table import print_table
+
+from textmill.model.machine import cpu_kind
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.files import parallel
+from textmill.pipeline.job.manifest import Output, ShardSummary, write_manifest
+from textmill.pipeline.job.progress import NotedProgress
+from textmill.pipeline.job.resumable_run import RunDirectory
+from textmill.pipeline.job.run_statistics import Statistics
+from textmill.pipeline.output.columns import columns_of
+from textmill.pipeline.output.formats import Format
+from textmill.pipeline.prompts.planning import Plan, PromptFile, Shard, even_shards, plan
+from textmill.pipeline.prompts.reading import AS_USUAL, Form
 
 # Okabe and Ito's colours, told apart by everyone; lines differ in their dashes too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -259,8 +274,6 @@ def simulated(args: argparse.Namespace) -> None:
 
 def measured(args: argparse.Namespace) -> None:
     rows: list[tuple[str, str]] = []
-    from textmill.pipeline.prompts.planning import even_shards
-
     shards = even_shards(10**9, 5 * 10**10)
     rows.append(
         (
@@ -275,14 +288,12 @@ def measured(args: argparse.Namespace) -> None:
         rows += [tuple(row) for row in json.loads(done.stdout)]  # type: ignore[misc]
     rows += planning(args.rows)
     rows += passes()
+    rows += checks(args.files)
     print_table(rows)
 
 
 def planning(count: int) -> list[tuple[str, str]]:
     """Seconds of the planning pass over text, objects and a table."""
-    from textmill.model.settings import GenerationSettings
-    from textmill.pipeline.prompts.planning import plan
-
     rows = []
     line = "President attends the opening of the new bridge, says it is late"
     with tempfile.TemporaryDirectory() as folder:
@@ -308,7 +319,6 @@ def planning(count: int) -> list[tuple[str, str]]:
 def passes() -> list[tuple[str, str]]:
     """What a pass over many bytes costs: the checksums of a resume, a compressed file's start."""
     import gzip
-    import hashlib
 
     words = np.random.default_rng(0).choice(["the", "of", "and", "to", "in", "is"], 4_000_000)
     data = " ".join(words).encode()
@@ -326,23 +336,98 @@ def passes() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+TEXTS = 20_000  # of a shard
+LATE = 0.05  # seconds until a store answers
+
+
+def checks(count: int) -> list[tuple[str, str]]:
+    """What a resume and the looks at notes take, one file after the other and side by side."""
+    late_store()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for what, place, size in (
+            (f"{count} files of 4 MB on this disk", f"{folder}/disk", 4_000_000),
+            (f"{count} shards in a store that answers after 50 ms", f"late://{folder}/store", 9),
+        ):
+            output, shards = Output(place, Format(), ()), even(count)
+            here = Output(place.removeprefix("late://"), output.form, ())
+            RunDirectory(here, {"versions": {}}, resume=False).release()
+            for shard in shards:
+                note(shard, here, bytes(size))
+            directory = RunDirectory(output, {"versions": {}}, resume=True)
+            work = {
+                "resume's check": lambda d=directory, s=shards: d.done(s, machine=None),
+                "progress's first look": lambda p=place: NotedProgress(f"{p}/.done").look(),
+            }
+            for doing in work if "late" in place else ("resume's check",):
+                seconds = []
+                for at_once in (1, parallel.AT_ONCE):
+                    with mock.patch.object(parallel, "AT_ONCE", at_once):
+                        started = time.monotonic()
+                        work[doing]()
+                        seconds.append(f"{time.monotonic() - started:.1f} s")
+                rows.append((f"{doing}, {what}", " one by one, ".join(seconds) + " side by side"))
+            directory.release()
+    return rows
+
+
+def late_store() -> None:
+    """Makes the files of this disk a store of Beam's, `late://`, that takes its time to answer."""
+    from apache_beam.io.filesystem import FileMetadata
+    from apache_beam.io.localfilesystem import LocalFileSystem
+
+    class Late(LocalFileSystem):
+        @classmethod
+        def scheme(cls) -> str:
+            return "late"
+
+        def has_dirs(self) -> bool:
+            return False
+
+        def _list(self, prefix: str) -> Iterator[FileMetadata]:
+            time.sleep(LATE)
+            for path in sorted(Path(prefix.removeprefix("late://")).rglob("*")):
+                if path.is_file():
+                    yield FileMetadata(f"late://{path}", 0)
+
+        def open(self, path: str, *_: Any, **__: Any) -> Any:
+            time.sleep(LATE)
+            return open(path.removeprefix("late://"), "rb")
+
+
+def even(count: int) -> tuple[Shard, ...]:
+    """Shards of 20,000 texts, all of one file."""
+    return tuple(
+        Shard(i, count, "/prompts/p.txt", "p.txt", Form("text"), (), i * 10**6, (i + 1) * 10**6,
+              i * TEXTS + 1, TEXTS)
+        for i in range(count)
+    )  # fmt: skip
+
+
+def note(shard: Shard, output: Output, data: bytes) -> None:
+    """Writes a finished shard's file and note, as its worker would."""
+    random = np.random.default_rng(shard.number)
+    words, logprobs = (
+        {str(i): int(n) for i, n in enumerate(random.integers(1, 2000, bins))} for bins in (40, 50)
+    )
+    summary = ShardSummary(
+        shard.number, shard.file_name + ".jsonl", TEXTS, TEXTS, 0, TEXTS, TEXTS * 20,
+        hashlib.sha256(data).hexdigest(), None, cpu_kind(), "2.21.0",
+        Statistics({"eos": 15_000, "length": 5_000}, {}, words, logprobs, 160.0),
+    )  # fmt: skip
+    Path(output.path(shard)).write_bytes(data)
+    Path(output.directory, ".done", f"{shard.file_name}.json").write_text(
+        json.dumps(asdict(summary)) + "\n"
+    )
+
+
 def launcher(args: argparse.Namespace) -> None:
     """What so many shards cost the launcher; printed as JSON, for `measured`."""
     import apache_beam as beam
 
-    from textmill.model.machine import cpu_kind
-    from textmill.model.settings import GenerationSettings
     from textmill.pipeline.job.generate import Job, build
-    from textmill.pipeline.job.manifest import Output, ShardSummary, write_manifest
-    from textmill.pipeline.job.resumable_run import RunDirectory
-    from textmill.pipeline.job.run_statistics import Statistics
-    from textmill.pipeline.output.columns import columns_of
-    from textmill.pipeline.output.formats import Format
-    from textmill.pipeline.prompts.planning import Plan, PromptFile, Shard
-    from textmill.pipeline.prompts.reading import AS_USUAL, Form
 
     count, rows, base = args.count, [], resident()
-    texts = 20_000
 
     def tell(what: str, figure: str) -> None:
         rows.append((f"{count:,} shards: {what}", figure))
@@ -353,45 +438,26 @@ def launcher(args: argparse.Namespace) -> None:
         tell(what, f"{time.process_time() - started:.2f} s of a core")
         return result
 
-    shards = tuple(
-        Shard(i, count, "/prompts/p.txt", "p.txt", Form("text"), (), i * 10**6, (i + 1) * 10**6,
-              i * texts + 1, texts)
-        for i in range(count)
-    )  # fmt: skip
+    shards = even(count)
     tell("the plan in memory", mib(resident() - base))
     with tempfile.TemporaryDirectory() as folder:
         output = Output(f"{folder}/out", Format(), columns_of({}, labelled=False))
-        file = PromptFile("p.txt", count * 10**6, count * texts, "0" * 64)
-        planned = Plan((file,), shards, {}, (10**6,) * count, count * texts)
+        file = PromptFile("p.txt", count * 10**6, count * TEXTS, "0" * 64)
+        planned = Plan((file,), shards, {}, (10**6,) * count, count * TEXTS)
         job = Job(model_dir=folder, fingerprint="0" * 64, settings=GenerationSettings(),
                   reading=AS_USUAL, plan=planned, output=output)  # fmt: skip
-        pipeline = beam.Pipeline(runner="FnApiRunner")
-        build(pipeline, job)
-        graph = timed("writing the graph", pipeline.to_runner_api).SerializeToString()
+
+        def graph_of(done: Sequence[Any]) -> bytes:
+            pipeline = beam.Pipeline(runner="FnApiRunner")
+            build(pipeline, job, done)
+            return pipeline.to_runner_api().SerializeToString()
+
+        graph = timed("writing the graph", lambda: graph_of(()))
         tell("the graph that is submitted", mib(len(graph)))
 
-        random = np.random.default_rng(0)
-        words = {str(i): int(n) for i, n in enumerate(random.integers(1, 2000, 40))}
-        logprobs = {str(i): int(n) for i, n in enumerate(random.integers(1, 2000, 50))}
-        data = b"{}\n"
-        import hashlib
-
-        digest = hashlib.sha256(data).hexdigest()
         directory = RunDirectory(output, job.header(), resume=False)
-
-        def note(shard: Shard) -> None:
-            summary = ShardSummary(
-                shard.number, shard.file_name + ".jsonl", texts, texts, 0, texts, texts * 20,
-                digest, None, cpu_kind(), "2.21.0",
-                Statistics({"eos": 15_000, "length": 5_000}, {}, words, logprobs, 160.0),
-            )  # fmt: skip
-            Path(output.path(shard)).write_bytes(data)
-            Path(output.directory, ".done", f"{shard.file_name}.json").write_text(
-                json.dumps(asdict(summary)) + "\n"
-            )
-
         for shard in shards:
-            note(shard)
+            note(shard, output, b"%d\n" % shard.number)
         timed("the progress's first look at all notes", directory.progress)
         timed("... and each one after it", directory.progress)
         before = resident()
@@ -401,6 +467,8 @@ def launcher(args: argparse.Namespace) -> None:
         )
         assert len(found) == count
         tell("the summaries in memory", mib(resident() - before))
+        graph = graph_of(found[:-1])
+        tell("the graph that a resume submits, one shard missing", mib(len(graph)))
         timed(
             "the manifest",
             lambda: write_manifest(found, output=output, header=job.header(), rows=planned.rows),
@@ -441,6 +509,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     two = commands.add_parser("measure")
     two.add_argument("--shards", type=int, nargs="+", default=[3_000, 15_000])
     two.add_argument("--rows", type=int, default=200_000, help="to plan")
+    two.add_argument("--files", type=int, default=250, help="to check side by side")
     two.set_defaults(run=measured)
     three = commands.add_parser("launcher")
     three.add_argument("count", type=int)

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 from textmill.model.errors import TextmillError
+from textmill.model.lean_imports import hidden, no_collection, put_off
+from textmill.model.memory import give_back_pages
 
-# TensorFlow and Keras load these, if they are installed, which takes nearly two seconds. A
-# generator does not need them.
-_OPTIONAL = ("IPython", "jax", "matplotlib", "pandas", "sklearn")
+# TensorFlow and Keras load these, if they are installed, which takes some seconds. A generator does
+# not need them, and TensorFlow does without each.
+_OPTIONAL = ("IPython", "h5py", "jax", "keras.src", "matplotlib", "pandas", "scipy", "sklearn")
+# The names that TensorFlow gives its users, `tf.lite` and so on. Most of them are never used here,
+# and they load nearly half of its code. It loads `tf.distribute` itself, and in one order only.
+_API, _AT_ONCE = "tensorflow._api.v2", ("distribute",)
 
 
 def load_tensorflow(*, lean: bool = False) -> None:
-    """Imports TensorFlow and its text operations and drops what they print while they load.
+    """Imports TensorFlow and drops what it prints while it loads.
 
-    They write some lines to the standard error's descriptor before any log level is read, and
-    users take these lines for an error.
+    It writes some lines to the standard error's descriptor before any log level is read, and users
+    take these lines for an error.
 
     Args:
-        lean: whether to load it as if the packages that it does not need were not installed.
+        lean: whether to load only what generating needs. The rest, Keras too, can be loaded later.
 
     Raises:
         TextmillError: TensorFlow is missing, or Keras cannot load its backend.
     """
-    if "tensorflow_text" in sys.modules:
+    if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with _no_stderr(), _no_collection(), _hidden(_OPTIONAL if lean else ()):
+        with ExitStack() as stack:
+            stack.enter_context(_no_stderr())
+            stack.enter_context(no_collection())
+            if lean:
+                stack.enter_context(hidden(_OPTIONAL))
+                stack.enter_context(put_off(_API, but=_AT_ONCE))
             import tensorflow  # noqa: F401
-            import tensorflow_text  # noqa: F401
+
+            if not lean:
+                import keras  # noqa: F401  # TensorFlow goes on if Keras cannot be loaded
+        if lean:
+            give_back_pages("libtensorflow")
     except (ImportError, ValueError) as error:
         backend = os.environ.get("KERAS_BACKEND")
         hint = f"; KERAS_BACKEND is '{backend}': install it or unset that" if backend else ""
@@ -76,34 +89,6 @@ def share_gpus() -> None:
     with suppress(RuntimeError):
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Stops the garbage collector, which takes a tenth of the time that modules load.
-
-    Later, it does not search the loaded modules either, as they hold no garbage.
-    """
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if on:
-            gc.enable()
-
-
-@contextmanager
-def _hidden(names: Iterable[str]) -> Iterator[None]:
-    """Hides packages that are not loaded, as if they were not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from textmill.model.generation.sampling import (
     uniforms,
     weights_of,
 )
+from textmill.model.memory import give_back_heap, give_back_pages
 from textmill.model.network.directory import SavedModel
 from textmill.model.text.vocabulary import EOS, PAD
 
@@ -84,6 +85,15 @@ class Graph:
         # Whether the program has filters. The first text that needs one sets it, and nothing
         # resets it, so there are at most two programs.
         self.looks = False
+        self._settled = 0  # programs that had run when memory was last given back
+
+    def settle(self) -> None:
+        """Gives back, after a new program has run, the memory that it took to compile it."""
+        programs = self.draw_chunk.experimental_get_tracing_count()
+        if programs > self._settled:
+            self._settled = programs
+            give_back_heap()
+            give_back_pages("libtensorflow")
 
     def step(
         self, tokens: Any, h: Any, c: Any, on: Any, labels: Any = None

@@ -384,6 +384,7 @@ class _Loop:
         taken, made = int(taken), int(steps)
         self._head, self._waiting = (self._head + taken) % self._size, self._waiting - taken
         numbers, tokens, nats = (rows.numpy()[:made] for rows in out)
+        self._graph.settle()
         return numbers, tokens, nats
 
     def forget(self, number: int) -> None:

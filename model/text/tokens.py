@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from textmill.model.text.text_ops import normalize_nfc, regex_split
+
 MARK = "■"
 # It is not in the Unicode class So: otherwise it could become a part of an emoji sequence.
 ESCAPE = "⁜"
@@ -78,18 +80,15 @@ def tokenize(texts: Any, level: str) -> Any:
         dropped and the text is put into NFC first.
     """
     import tensorflow as tf
-    import tensorflow_text as tf_text
 
-    texts = tf_text.normalize_utf8(tf.strings.regex_replace(texts, _DROPPED, ""), "NFC")
+    texts = normalize_nfc(tf.strings.regex_replace(texts, _DROPPED, ""))
     if level == "char":
         return tf.strings.unicode_split(texts, "UTF-8")
     if level == "whitespace":
-        return tf_text.regex_split(texts, _SPACE + "+")
+        return regex_split(texts, _SPACE + "+")[0]
     for literal, escaped in _ESCAPED.items():
         texts = tf.strings.regex_replace(texts, literal, escaped)
-    tokens, begin, end = tf_text.regex_split_with_offsets(
-        texts, rf"{_TOKEN}|{_SPACE}+", keep_delim_regex_pattern=_TOKEN
-    )
+    tokens, begin, end = regex_split(texts, rf"{_TOKEN}|{_SPACE}+", keep=_TOKEN)
     return tokens.with_flat_values(_mark(tokens, begin.flat_values, end.flat_values))
 
 

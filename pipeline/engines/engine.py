@@ -30,7 +30,7 @@ from textmill.pipeline.engines import dataflow, spark
 from textmill.pipeline.engines.job_service import find_job_service
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
-from textmill.pipeline.files.filesystem import absolute
+from textmill.pipeline.files.filesystem import absolute, is_remote
 
 # Runners that do all work on this machine.
 _HERE = ("LocalRunner", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
@@ -76,6 +76,8 @@ class Engine:
         if self.on_dataflow:
             dataflow.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
             dataflow.check_staging(self._options)
+        if isinstance(self._runner, LocalRunner):
+            self._runner.buckets = any(map(is_remote, (model_dir, *prompts, out)))
         spark.tell_workers(self._options, out=absolute(out))
         self.pipeline()
 

@@ -48,6 +48,7 @@ class LocalRunner(fn_runner.FnApiRunner):
 
     def __init__(self) -> None:
         self.on_death: Callable[[], None] = lambda: None  # called before the others are ended
+        self.buckets = True  # whether workers may need files in buckets
         super().__init__()
 
     def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
@@ -59,9 +60,8 @@ class LocalRunner(fn_runner.FnApiRunner):
         descriptor, leash = tempfile.mkstemp(prefix="textmill-leash-")
         os.close(descriptor)
         # A shell reads the command; with exec the worker is this process's child.
-        command = shlex.join(
-            [sys.executable, "-P", "-m", "textmill.pipeline.engines.local_worker", leash]
-        )
+        worker = [sys.executable, "-P", "-m", "textmill.pipeline.engines.local_worker", leash]
+        command = shlex.join([*worker, "--buckets"] if self.buckets else worker)
         self._default_environment = SubprocessSDKEnvironment.from_command_string(f"exec {command}")
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
         self._provision_info = fn_runner.ExtendedProvisionInfo(

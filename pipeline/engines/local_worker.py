@@ -1,7 +1,8 @@
 """A local worker process: Beam's SDK harness, which prints nothing and ends with its launcher.
 
 `LocalRunner` starts it as `python -P -m textmill.pipeline.engines.local_worker LEASH`. With -P the
-current folder is not on the path, so that no file of the user replaces a package.
+current folder is not on the path, so that no file of the user replaces a package. `--buckets` after
+the leash says that the job has files in buckets, for which Beam loads what services need.
 """
 
 from __future__ import annotations
@@ -11,8 +12,23 @@ import os
 import sys
 import threading
 import time
+from typing import Any
+
+from textmill.model.lean_imports import hidden, no_collection
 
 _LOOK_SECONDS = 0.5
+# Beam loads these, if they are installed, and does without each. Where a step of textmill's needs
+# one, it loads it then.
+_OPTIONAL = ("IPython", "pandas", "pyarrow", "pymongo")
+_OF_BUCKETS = (
+    "apitools",
+    "azure",
+    "boto3",
+    "google.api_core",
+    "google.auth",
+    "google.cloud",
+    "oauth2client",
+)
 
 
 def main() -> None:
@@ -22,7 +38,7 @@ def main() -> None:
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     end_with_parent(leash=sys.argv.pop(1))
-    run_harness()
+    run_harness(buckets="--buckets" in sys.argv[1:])
 
 
 def end_with_parent(*, leash: str | None = None) -> None:
@@ -30,12 +46,15 @@ def end_with_parent(*, leash: str | None = None) -> None:
     threading.Thread(target=_hold, args=(leash, os.getppid()), daemon=True).start()
 
 
-def run_harness() -> None:
-    """Becomes Beam's SDK harness, which the environment's variables tell where to work."""
+def run_harness(*, buckets: bool) -> None:
+    """Becomes Beam's SDK harness, which the environment's variables tell where to work.
+
+    Args:
+        buckets: whether the job has files in buckets.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.disable(logging.CRITICAL)
-    from apache_beam.runners.worker import sdk_worker_main
-
+    sdk_worker_main = harness(buckets=buckets)
     status = 1
     try:
         sdk_worker_main.main(sys.argv)
@@ -44,6 +63,18 @@ def run_harness() -> None:
         # A normal exit sometimes aborts while TensorFlow's and gRPC's threads run. The launcher
         # would then report a dead worker instead of the real error.
         os._exit(status)
+
+
+def harness(*, buckets: bool) -> Any:
+    """Loads Beam's harness without what it loads for services.
+
+    Args:
+        buckets: whether the job has files in buckets.
+    """
+    with no_collection(), hidden(_OPTIONAL if buckets else (*_OPTIONAL, *_OF_BUCKETS)):
+        import apache_beam.ml.inference.base  # noqa: F401
+        from apache_beam.runners.worker import sdk_worker_main
+    return sdk_worker_main
 
 
 def _hold(leash: str | None, parent: int) -> None:

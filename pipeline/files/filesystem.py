@@ -20,6 +20,7 @@ from textmill.model.text.corpus import find_files
 from textmill.pipeline.files.error_causes import no_right, storage_refusal
 
 ATTEMPT = ".attempt-"  # how the name of an unfinished file begins
+_BLOCK = 1 << 20  # bytes that are hashed at a time
 
 
 def sha256(data: bytes) -> str:
@@ -67,6 +68,19 @@ def read(path: str) -> bytes:
     """
     with open_read(path) as file, _telling("read", path):
         return file.read()
+
+
+def digest_of(path: str) -> str:
+    """Gives the SHA-256 of a file as it is, in the memory of a block.
+
+    Raises:
+        TextmillError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open_read(path) as file, _telling("read", path):
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def exists(path: str) -> bool:

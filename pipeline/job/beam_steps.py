@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -11,9 +11,8 @@ from apache_beam.ml.inference.base import RunInference
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.job.handler import Asked, Made, TextModelHandler
-from textmill.pipeline.job.manifest import Output, ShardSummary, write_shard
-from textmill.pipeline.job.notes import failure_noted, standing
-from textmill.pipeline.job.resumable_run import note_done, note_working
+from textmill.pipeline.job.manifest import FEW, Output, ShardSummary, folded, write_shard
+from textmill.pipeline.job.notes import failure_noted, note_done, note_working, standing
 from textmill.pipeline.prompts.planning import Shard, read_shard
 from textmill.pipeline.prompts.reading import InputSettings
 from textmill.pipeline.prompts.rows import reason_class
@@ -133,3 +132,26 @@ class CountGenerated(beam.DoFn):
             words.update(generation.words)
         Metrics.distribution(NAMESPACE, "generator_milliseconds").update(round(1000 * done.seconds))
         yield done
+
+
+class Collect(beam.CombineFn):
+    """Makes one list of all summaries, with their figures added up on the way."""
+
+    def create_accumulator(self) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        return []
+
+    def add_input(self, found: list[ShardSummary], summary: ShardSummary) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        found.append(summary)
+        if len(found) % FEW == 0:
+            found[-FEW:] = folded(found[-FEW:])
+        return found
+
+    def merge_accumulators(self, parts: Iterable[list[ShardSummary]]) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        return folded(summary for part in parts for summary in part)
+
+    def extract_output(self, found: list[ShardSummary]) -> list[ShardSummary]:
+        """See `CombineFn`."""
+        return folded(found)

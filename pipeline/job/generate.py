@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +17,16 @@ from textmill.pipeline.engines.dataflow import RemoteJob
 from textmill.pipeline.engines.launch import HERE, Launch
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.filesystem import absolute, local_copy
-from textmill.pipeline.job.manifest import Output, ShardSummary, read_manifest, write_manifest
+from textmill.pipeline.job.manifest import (
+    Output,
+    ShardSummary,
+    folded,
+    read_manifest,
+    write_manifest,
+)
 from textmill.pipeline.job.notes import models_loaded
-from textmill.pipeline.job.resumable_run import Counts, RunDirectory
+from textmill.pipeline.job.progress import Counts, pause
+from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Plan, plan
@@ -231,7 +239,6 @@ def _interrupted(directory: RunDirectory, job: Job, sent: Sequence[RemoteJob]) -
     return f"interrupted; {stand}"
 
 
-_LOOK_SECONDS = 1.0
 _GO_ON = "The same command with --resume goes on"
 
 
@@ -251,9 +258,9 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
     """
     import apache_beam as beam
 
-    from textmill.pipeline.job.beam_steps import GenerateShards
+    from textmill.pipeline.job.beam_steps import Collect, GenerateShards
 
-    kept = list(done)
+    kept = folded(done)  # it travels in the graph
     numbers = {summary.number for summary in kept}
     missing = [shard for shard in job.plan.shards if shard.number not in numbers]
     output, header, rows = job.output, job.header(), job.plan.rows
@@ -273,7 +280,7 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
             reading=job.reading,
             output=output,
         )
-        | "Collect" >> beam.combiners.ToList()
+        | "Collect" >> beam.CombineGlobally(Collect())
         | "Manifest" >> beam.Map(finish)
     )
 
@@ -298,6 +305,15 @@ class _watch:
             return
         over = False
         while not over:
-            self._progress(self._directory.progress(), self._rows)
-            over = self._over.wait(_LOOK_SECONDS)
-        self._progress(self._directory.progress(), self._rows)
+            over = self._over.wait(pause(self._look(self._directory.progress)))
+        self._look(self._directory.ended)
+
+    def _look(self, count: Callable[[], Counts]) -> float:
+        """Tells what is done, unless the look fails; gives the seconds that it took."""
+        started, counts = time.monotonic(), None
+        with contextlib.suppress(TextmillError, OSError):
+            counts = count()
+        took = time.monotonic() - started
+        if counts is not None and self._progress is not None:
+            self._progress(counts, self._rows)
+        return took

@@ -21,8 +21,8 @@ from textmill.model.tensorflow_setup import use_one_thread
 from textmill.pipeline.engines.versions import check_worker
 from textmill.pipeline.files.filesystem import local_copy
 from textmill.pipeline.job.manifest import GeneratedShard, ShardSummary
-from textmill.pipeline.job.notes import failure_noted, note_loaded
-from textmill.pipeline.job.resumable_run import Counts, note_working
+from textmill.pipeline.job.notes import failure_noted, note_loaded, note_working
+from textmill.pipeline.job.progress import Counts
 from textmill.pipeline.prompts.planning import LoadedShard, Rejected, shown
 from textmill.pipeline.prompts.rows import setting_reason
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from textmill.model.errors import TextmillError
 from textmill.model.prompt import Generation
 from textmill.model.small_files import json_object, loads
-from textmill.pipeline.files.filesystem import join, make_directory, names, read, sha256, write_once
+from textmill.pipeline.files.filesystem import (
+    exists,
+    join,
+    make_directory,
+    names,
+    read,
+    sha256,
+    write_once,
+)
 from textmill.pipeline.job.dataset_card import REJECTED, dataset_card
-from textmill.pipeline.job.run_statistics import Statistics
+from textmill.pipeline.job.run_statistics import NO_FIGURES, Statistics
 from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.output.columns import Column, record
 from textmill.pipeline.output.formats import Format
@@ -27,6 +35,7 @@ CARD = "README.md"
 REPORT = ("report.html", "report.json")  # `textmill report` may add them after the run
 DONE = ".done"  # folder of notes on shards, during the run
 FORMAT = 1
+FEW = 256  # summaries whose figures are held at a time
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,25 @@ class ShardSummary:
             if type(getattr(summary, name)) is not int:
                 raise ValueError(f"{name} is no whole number")
         return summary
+
+
+def folded(summaries: Iterable[ShardSummary]) -> list[ShardSummary]:
+    """Adds the figures of summaries up in the first one, which makes the same manifest.
+
+    Figures are most of a summary: so they take the memory of a few hundred shards at most.
+    """
+    bare: list[ShardSummary] = []
+    figures: list[Statistics] = []
+    for summary in summaries:
+        if summary.statistics != NO_FIGURES:
+            figures.append(summary.statistics)
+            summary = replace(summary, statistics=NO_FIGURES)
+        bare.append(summary)
+        if len(figures) == FEW:
+            figures = [Statistics.total(figures)]
+    if figures:
+        bare[0] = replace(bare[0], statistics=Statistics.total(figures))
+    return bare
 
 
 @dataclass(frozen=True)
@@ -220,7 +248,7 @@ def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
         TextmillError: the run is not finished, or its manifest is damaged.
     """
     out = os.fspath(out)
-    if MANIFEST not in names(out):
-        raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}")
     path = join(out, MANIFEST)
+    if not exists(path):
+        raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}")
     return json_object(read(path), name=path)

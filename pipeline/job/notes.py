@@ -1,8 +1,10 @@
-"""Notes that workers leave in a run's directory: loaded models, failures, finished shards.
+"""Notes that workers leave in a run's directory: shards, loaded models, failures.
 
 They reach the launcher on every engine, whatever the engine itself tells. A note is a small file in
 `.done/`, which is removed when the run is finished.
 
+shard-*.json            a finished shard's counts and checksums
+shard-*.started         the process that works on a shard, and its progress
 HOST-PID-NUMBER.loaded  a process has loaded the model
 HOST-PID-NUMBER.failed  why a process failed
 """
@@ -16,19 +18,26 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from textmill.model.errors import TextmillError
 from textmill.model.small_files import loads
-from textmill.pipeline.files.filesystem import join, names, read, sha256, write_once
+from textmill.pipeline.files.filesystem import (
+    digest_of,
+    is_remote,
+    join,
+    names,
+    read,
+    remove,
+    write_once,
+)
 from textmill.pipeline.job.manifest import DONE, Output, ShardSummary
+from textmill.pipeline.job.progress import DAMAGE, NOTHING, Counts
 from textmill.pipeline.prompts.planning import Shard
 
 LOADED, FAILED = ".loaded", ".failed"
 OF_WORKERS = (LOADED, FAILED)
-# What reading a damaged file may raise.
-MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
-DAMAGE = (TextmillError, *MISSHAPEN)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,28 @@ class Failure:
     def __str__(self) -> str:
         elsewhere = "" if self.host == socket.gethostname() else f" (on worker {self.host})"
         return f"{self.message}{elsewhere}"
+
+
+def note_working(shard: Shard, out: str, counts: Counts = NOTHING) -> None:
+    """Notes this process and its progress with a shard, for `progress` and `working_on`."""
+    if is_remote(out):
+        return
+    with contextlib.suppress(OSError):
+        note = Path(out) / DONE / f"{shard.file_name}.started"
+        note.write_text(json.dumps({"pid": os.getpid(), "counts": asdict(counts)}))
+
+
+def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
+    """Notes that a shard is finished, so that a resume need not make it again."""
+    write_once(join(out, DONE, f"{shard.file_name}.json"), note_of(summary))
+    if not is_remote(out):
+        with contextlib.suppress(TextmillError):
+            remove(join(out, DONE, f"{shard.file_name}.started"))
+
+
+def note_of(summary: ShardSummary) -> bytes:
+    """Gives the text of a finished shard's note."""
+    return (json.dumps(asdict(summary)) + "\n").encode()
 
 
 def note_loaded(out: str) -> None:
@@ -89,11 +120,9 @@ def standing(shard: Shard, output: Output) -> ShardSummary | None:
         wanted = (shard.number, os.path.basename(paths[0]), shard.rows)
         if (summary.number, summary.name, summary.rows) != wanted:
             return None
-        if sha256(read(paths[0])) != summary.sha256:
+        if digest_of(paths[0]) != summary.sha256:
             return None
-        if summary.rejected_sha256 is not None and (
-            sha256(read(paths[1])) != summary.rejected_sha256
-        ):
+        if summary.rejected_sha256 is not None and (digest_of(paths[1]) != summary.rejected_sha256):
             return None
     except DAMAGE:
         return None

@@ -46,7 +46,7 @@ def _become_harness(worker: str, endpoint: str) -> None:
         if VERSIONS in os.environ:
             check_worker(json.loads(os.environ[VERSIONS]))
         os.environ |= harness_environment(worker, endpoint)
-    run_harness()
+    run_harness(buckets=True)
 
 
 def _look_after(harness: int, executor: int) -> None:

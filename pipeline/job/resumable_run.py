@@ -20,8 +20,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from textmill.model.network.directory import check_free
 from textmill.model.small_files import json_object, loads
 from textmill.pipeline.files.filesystem import (
     ATTEMPT,
+    digest_of,
+    exists,
     is_remote,
     join,
     make_directory,
@@ -37,9 +39,9 @@ from textmill.pipeline.files.filesystem import (
     read,
     remove,
     remove_attempts,
-    sha256,
     write_once,
 )
+from textmill.pipeline.files.parallel import parallel
 from textmill.pipeline.job.manifest import (
     CARD,
     DONE,
@@ -49,10 +51,17 @@ from textmill.pipeline.job.manifest import (
     STATS,
     Output,
     ShardSummary,
+    folded,
     read_manifest,
 )
-from textmill.pipeline.job.notes import DAMAGE, MISSHAPEN, OF_WORKERS, standing
-from textmill.pipeline.job.run_statistics import Statistics
+from textmill.pipeline.job.notes import OF_WORKERS, note_of, standing
+from textmill.pipeline.job.progress import (
+    DAMAGE,
+    MISSHAPEN,
+    Counts,
+    NotedProgress,
+)
+from textmill.pipeline.job.run_statistics import NO_FIGURES, Statistics
 from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.prompts.planning import Shard
 from textmill.pipeline.prompts.reading import AS_USUAL
@@ -65,22 +74,6 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The progress of a run or a shard."""
-
-    prompts: int = 0
-    samples: int = 0
-    words: int = 0
-    rejected: int = 0
-
-    @staticmethod
-    def total(parts: Iterable[Counts]) -> Counts:
-        """Adds counts up."""
-        rows = [(part.prompts, part.samples, part.words, part.rejected) for part in parts]
-        return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
 
 
 class RunDirectory:
@@ -107,7 +100,7 @@ class RunDirectory:
     ):
         self.out, self._output, self._warn = output.directory, output, warn
         self._notes = join(self.out, DONE)
-        self._finished: dict[str, Counts] = {}  # by name of the shard
+        self._progress = NotedProgress(self._notes)
         self._header = json.loads(json.dumps(header))
         inside = names(self.out)
         holds_run = RUN in inside
@@ -142,18 +135,21 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether the manifest is there."""
-        return MANIFEST in names(self.out)
+        path = join(self.out, MANIFEST)
+        return exists(path) if is_remote(path) else os.path.lexists(path)
 
     def done(self, shards: Sequence[Shard], *, machine: str | None) -> list[ShardSummary]:
-        """Gives summaries of the finished and undamaged shards; removes damaged ones.
+        """Gives folded summaries of the finished and undamaged shards; removes damaged ones.
 
         Args:
             shards: all shards of the run.
             machine: the workers' kind of CPU, if it is known; on another kind texts may differ.
         """
+        self._progress = NotedProgress(self._notes)
         noted = set(names(self._notes))
-        checked = (self._check(s) for s in shards if f"{s.file_name}.json" in noted)
-        whole = [summary for summary in checked if summary is not None]
+        shards = [shard for shard in shards if f"{shard.file_name}.json" in noted]
+        with parallel(lambda shard: standing(shard, self._output), shards) as found:
+            whole = folded(self._whole(shards, found))
         others = {summary.machine for summary in whole} - {machine}
         if others and machine is not None:
             self._warn(
@@ -167,23 +163,19 @@ class RunDirectory:
         return sum(name.endswith(".json") for name in names(self._notes))
 
     def progress(self) -> Counts:
-        """Counts what all workers have done; on local disks with unfinished shards."""
-        working: dict[str, Counts] = {}
-        for name in names(self._notes):
-            shard, ending = os.path.splitext(name)
-            if ending == ".json" and shard not in self._finished:
-                with contextlib.suppress(*DAMAGE):
-                    done = ShardSummary.from_json(read(join(self._notes, name)).decode())
-                    self._finished[shard] = Counts(
-                        done.prompts, done.records, done.words, done.rejected
-                    )
-            elif ending == ".started":
-                with contextlib.suppress(*DAMAGE):
-                    note = loads(read(join(self._notes, name)).decode())
-                    working[shard] = Counts(**note["counts"])
-        return Counts.total([*self._finished.values(), *(
-            counts for shard, counts in working.items() if shard not in self._finished
-        )])  # fmt: skip
+        """Counts what all workers have done; on local disks with unfinished shards.
+
+        Raises:
+            TextmillError, OSError: the notes cannot be listed.
+        """
+        return self._progress.look()
+
+    def ended(self) -> Counts:
+        """Counts what a run has done that has come to its end, all of it if it is finished."""
+        if not self.finished:
+            return self.progress()
+        counts = read_manifest(self.out)["counts"]
+        return Counts(*(counts[name] for name in ("prompts", "records", "words", "rejected")))
 
     def working_on(self) -> list[str]:
         """Finds unfinished shards whose process is gone."""
@@ -199,8 +191,9 @@ class RunDirectory:
     def release(self, *, finished: bool = False) -> None:
         """Gives the directory free; removes the notes of a finished run."""
         if finished and is_remote(self.out):
-            for name in names(self._notes):
-                remove(join(self._notes, name))
+            notes = [join(self._notes, name) for name in names(self._notes)]
+            with parallel(remove, notes) as removed:
+                list(removed)
         elif finished:
             shutil.rmtree(self._notes, ignore_errors=True)
             remove(join(self.out, _LOCK))
@@ -283,76 +276,70 @@ class RunDirectory:
 
         Undamaged shards get their notes back, except in text files, which do not hold enough.
         """
-        form, columns = self._output.form, self._output.columns
-        broken, notes = [], {}
-        for number, shard in enumerate(manifest["shards"]):
-            if not _SHARD.fullmatch(shard["name"]):
-                raise ValueError(f"{shard['name']!r} is no name of a shard")
-            try:
-                rows, rejected = [], []
-                data = read(join(self.out, shard["name"]))
-                whole = sha256(data) == shard["sha256"]
-                if shard["rejected"]:
-                    other = read(join(self.out, REJECTED, shard["name"]))
-                    whole &= sha256(other) == shard["rejected_sha256"]
-                    # A few packed bytes that are not the run's could fill the memory.
-                    rejected = form.decode(other, REJECTED_COLUMNS) if whole else []
-                if whole and form.name != "text":
-                    rows = form.decode(data, columns)
-            except (TextmillError, KeyError):
-                whole = False
-            if not whole:
-                broken.append(shard["name"])
-            elif form.name != "text":
-                notes[shard["name"].partition(".")[0]] = ShardSummary(
-                    number=number,
-                    machine=", ".join(manifest["machines"]),
-                    tensorflow=", ".join(manifest["tensorflow"]),
-                    statistics=Statistics.of(
-                        rows, [reason_class(row["reason"]) for row in rejected], seconds=0.0
-                    ),
-                    **shard,
-                )
-        for name in (STATS, CARD):
-            if name not in names(self.out):
-                broken.append(name)
+        rows = manifest["shards"]
+        for row in rows:
+            if not _SHARD.fullmatch(row["name"]):
+                raise ValueError(f"{row['name']!r} is no name of a shard")
+        whole, broken = [], []
+        with parallel(self._is_whole, rows) as found:
+            for number, (row, is_whole) in enumerate(zip(rows, found, strict=True)):
+                if not is_whole:
+                    broken.append(row["name"])
+                elif self._output.form.name != "text":
+                    whole.append(
+                        ShardSummary(
+                            number=number,
+                            machine=", ".join(manifest["machines"]),
+                            tensorflow=", ".join(manifest["tensorflow"]),
+                            statistics=NO_FIGURES,
+                            **row,
+                        )
+                    )
+        inside = names(self.out)
+        broken += [name for name in (STATS, CARD) if name not in inside]
         if not broken:
             return
         self._warn(f"{', '.join(broken[:5])} of the finished run is damaged and is made again")
         make_directory(self._notes)
-        for name, summary in notes.items():
-            write_once(join(self._notes, f"{name}.json"), _note(summary))
+        for summary in whole:
+            with contextlib.suppress(TextmillError):  # without a note it is made again, too
+                note = join(self._notes, f"{summary.name.partition('.')[0]}.json")
+                write_once(note, note_of(self._with_figures(summary)))
         remove(join(self.out, MANIFEST))
 
-    def _check(self, shard: Shard) -> ShardSummary | None:
-        summary = standing(shard, self._output)
-        if summary is None:
+    def _is_whole(self, row: dict[str, Any]) -> bool:
+        """Compares a shard's files with what the manifest says of them."""
+        try:
+            wanted = {join(self.out, row["name"]): row["sha256"]}
+            if row["rejected"]:
+                wanted[join(self.out, REJECTED, row["name"])] = row["rejected_sha256"]
+            return all(digest_of(path) == digest for path, digest in wanted.items())
+        except (TextmillError, KeyError):
+            return False
+
+    def _with_figures(self, summary: ShardSummary) -> ShardSummary:
+        """Counts a whole shard's texts and rejected rows once more."""
+        form, rejected = self._output.form, []
+        rows = form.decode(read(join(self.out, summary.name)), self._output.columns)
+        if summary.rejected:
+            data = read(join(self.out, REJECTED, summary.name))
+            rejected = form.decode(data, REJECTED_COLUMNS)
+        reasons = [reason_class(row["reason"]) for row in rejected]
+        return replace(summary, statistics=Statistics.of(rows, reasons, seconds=0.0))
+
+    def _whole(
+        self, shards: Sequence[Shard], found: Iterator[ShardSummary | None]
+    ) -> Iterator[ShardSummary]:
+        """Gives the whole ones of shards that were checked; warns of the others, removes them."""
+        for shard, summary in zip(shards, found, strict=True):
+            if summary is not None:
+                self._progress.count(shard.file_name, Counts.of(summary))
+                yield summary
+                continue
             self._warn(f"{shard.file_name} is damaged and is made again")
             note = join(self._notes, f"{shard.file_name}.json")
             for path in (self._output.path(shard), self._output.rejected_path(shard), note):
                 remove(path)
-        return summary
-
-
-def note_working(shard: Shard, out: str, counts: Counts = Counts()) -> None:
-    """Notes this process and its progress with a shard, for `progress` and `working_on`."""
-    if is_remote(out):
-        return
-    with contextlib.suppress(OSError):
-        note = Path(out) / DONE / f"{shard.file_name}.started"
-        note.write_text(json.dumps({"pid": os.getpid(), "counts": asdict(counts)}))
-
-
-def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
-    """Notes that a shard is finished, so that a resume need not make it again."""
-    write_once(join(out, DONE, f"{shard.file_name}.json"), _note(summary))
-    if not is_remote(out):
-        with contextlib.suppress(TextmillError):
-            remove(join(out, DONE, f"{shard.file_name}.started"))
-
-
-def _note(summary: ShardSummary) -> bytes:
-    return (json.dumps(asdict(summary)) + "\n").encode()
 
 
 def _refuse_links(out: str) -> None:

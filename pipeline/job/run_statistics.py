@@ -99,6 +99,9 @@ class Statistics:
         }
 
 
+NO_FIGURES = Statistics({}, {}, {}, {}, 0.0)
+
+
 def _bins(values: Iterable[float], edges: Sequence[float]) -> dict[str, int]:
     # Keys are texts, because they go through JSON.
     return dict(Counter(str(max(bisect_right(edges, value) - 1, 0)) for value in values))

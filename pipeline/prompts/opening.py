@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Callable
@@ -82,15 +81,6 @@ def encoding_of(path: str, given: str | None) -> str | None:
     with Input(path) as file:
         found = encoding_of_mark(file.read(4)) or given
     return None if found is None or is_utf8(found) else found
-
-
-def digest_of(path: str) -> str:
-    """Gives the SHA-256 of a file, without decompressing it."""
-    digest = hashlib.sha256()
-    with open_read(path) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _decompressed(path: str, raw: BinaryIO) -> BinaryIO:

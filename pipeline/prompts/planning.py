@@ -16,10 +16,10 @@ from textmill.model.errors import TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.text.labelled_tables import refuse_one_json_value
-from textmill.pipeline.files.filesystem import absolute, find
+from textmill.pipeline.files.filesystem import absolute, digest_of, find
 from textmill.pipeline.output.columns import Kinds
 from textmill.pipeline.prompts.column_names import Lacking, own_columns, with_own_names
-from textmill.pipeline.prompts.opening import Input, digest_of, encoding_of
+from textmill.pipeline.prompts.opening import Input, encoding_of
 from textmill.pipeline.prompts.reading import (
     AS_USUAL,
     Form,
@@ -98,8 +98,9 @@ class Shard:
 
     @property
     def file_name(self) -> str:
-        """The name of its output file, without an ending."""
-        return f"shard-{self.number:05d}-of-{self.of:05d}"
+        """The name of its output file, without an ending; a run's names sort as its shards do."""
+        digits = max(5, len(str(self.of)))
+        return f"shard-{self.number:0{digits}d}-of-{self.of:0{digits}d}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 from rich.console import Console
 
 from textmill.pipeline.api import console
-from textmill.pipeline.job.resumable_run import Counts
+from textmill.pipeline.job.progress import Counts
 
 
 def test_lines_of_a_log(monkeypatch):

@@ -35,7 +35,7 @@ from textmill.pipeline.job.manifest import (
     write_manifest,
     write_shard,
 )
-from textmill.pipeline.job.resumable_run import Counts
+from textmill.pipeline.job.progress import Counts
 from textmill.pipeline.job.run_statistics import Statistics
 from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format

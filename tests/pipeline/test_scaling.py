@@ -7,14 +7,16 @@ import math
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from textmill.pipeline.command import cli
-from textmill.pipeline.job import estimate as estimate_module
+from textmill.pipeline.job import probe as probing
 from textmill.pipeline.job.estimate import makespan
+from textmill.pipeline.job.pace import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,12 +93,13 @@ def test_the_commands_of_the_document_run(scaling, model_dir, tmp_path, monkeypa
     (tmp_path / "headlines.txt").write_text("the old\na dog\n" * 50)
     (tmp_path / "alice").symlink_to(model_dir)
     monkeypatch.chdir(tmp_path)
-    measure = estimate_module.measure
+    (tmp_path / "scratch").mkdir()
+    short = {"seconds": 0.1, "scratch": str(tmp_path / "scratch")}
     monkeypatch.setattr(
-        estimate_module, "measure", lambda *args, **more: measure(*args, **{**more, "seconds": 0.1})
+        probing, "probe", lambda engine, trial: (measure(replace(trial, **short)), 1.0)
     )
     small = {"simulate": ["--texts", "2e5", "--workers", "20", "--out", "docs"],
-             "measure": ["--shards", "30", "--rows", "500"]}  # fmt: skip
+             "measure": ["--shards", "30", "--rows", "500", "--files", "4"]}  # fmt: skip
     seen = set()
     for words in commands:
         if words[0] == "textmill":

@@ -101,6 +101,11 @@ def test_an_environment_without_a_command_is_refused(config):
         spark.tell_workers(options, out="/out")
 
 
+def test_a_jar_that_is_not_there():
+    with pytest.raises(UsageError, match=r"there is no --spark_job_server_jar /no/such\.jar"):
+        completed("--spark_job_server_jar=/no/such.jar")
+
+
 def test_something_else_than_a_job_service(tmp_path):
     server = subprocess.Popen(
         [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"], cwd=tmp_path,

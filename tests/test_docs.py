@@ -147,7 +147,7 @@ def test_the_readme_is_short():
 
 
 def test_the_commands_of_other_engines_are_known():
-    """tests/pipeline/test_cluster.py runs the engines themselves."""
+    """tests/cluster/ runs the engines themselves."""
     from textmill.pipeline.engines.engine import refuse_unknown
 
     text = (ROOT / "docs" / "cluster.md").read_text("utf-8")

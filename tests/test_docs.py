@@ -147,7 +147,7 @@ def test_the_readme_is_short():
 
 
 def test_the_commands_of_other_engines_are_known():
-    """tests/pipeline/test_cluster.py runs the engines themselves."""
+    """tests/cluster runs the engines themselves."""
     from textmill.pipeline.engines.engine import refuse_unknown
 
     text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
@@ -167,7 +167,8 @@ def test_the_commands_of_other_engines_are_known():
         else:
             assert (ROOT / words[0]).exists(), words[0]
             assert f"{words[1]})" in (ROOT / words[0]).read_text()
-    assert engines == {"--runner=PrismRunner", "--runner=PortableRunner", "--runner=FlinkRunner"}
+    runners = ("PrismRunner", "PortableRunner", "SparkRunner", "FlinkRunner")
+    assert engines == {f"--runner={name}" for name in runners}
 
 
 def test_links_lead_somewhere():

@@ -1,0 +1,76 @@
+"""Clusters lose a part in the middle of a job, once a kind; TEXTMILL_TRIALS=10 for ten trials each.
+
+TEXTMILL_AT_ONCE=N is how many trials of a kind share the machine, TEXTMILL_TABLE=FILE where the
+table of all kinds goes, and TEXTMILL_FAULT_WORDS=N the words a text: by default a job takes a
+quarter of a minute on two cores, and three minutes if there are several trials.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from faults import KINDS, Kind, Trial, trial
+
+pytestmark = pytest.mark.cluster
+
+TRIALS = int(os.environ.get("TEXTMILL_TRIALS", 1))
+AT_ONCE = int(os.environ.get("TEXTMILL_AT_ONCE", 1))
+WORDS = int(os.environ.get("TEXTMILL_FAULT_WORDS", 60 if TRIALS == 1 else 900 // AT_ONCE))
+TABLE = os.environ.get("TEXTMILL_TABLE")
+TITLE = (
+    "| engine | killed | trials | survived | same bytes | seconds | begun again |\n"
+    "|---|---|---|---|---|---|---|\n"
+)
+
+
+def cells(trials: list[Trial]) -> list[str]:
+    """What a row of the table tells of a kind's trials."""
+    seconds = sorted(each.seconds for each in trials)
+    return [
+        f"{len(trials)}",
+        f"{sum(each.survived for each in trials)} of {len(trials)}",
+        f"{sum(each.same for each in trials)} of {len(trials)}",
+        f"{statistics.median(seconds):.0f} ({seconds[0]:.0f} to {seconds[-1]:.0f})",
+        f"{max(each.again for each in trials)}",
+    ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table() -> None:
+    """Begins the file of the table, if one is asked for."""
+    if TABLE:
+        Path(TABLE).write_text(TITLE)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.engine}, {kind.part}")
+def test_a_killed_part(kind: Kind, job, undisturbed, tmp_path, told_of_engine):
+    wanted = undisturbed(WORDS)
+
+    def one(number: int) -> Trial:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        told = trial(kind, job, wanted, folder, words=WORDS, number=number)
+        if told.same:
+            shutil.rmtree(folder)  # a job server keeps hundreds of megabytes
+        return told
+
+    with ThreadPoolExecutor(AT_ONCE) as at_once:
+        trials = list(at_once.map(one, range(TRIALS)))
+    told, survived, same, seconds, again = cells(trials)
+    told_of_engine(
+        f"{kind.engine}: {kind.part} killed", None, all(each.same for each in trials),
+        f"survived {survived}, same {same}, {seconds} s, begun again {again}",
+    )  # fmt: skip
+    if TABLE:
+        with open(TABLE, "a") as file:
+            row = [kind.engine, kind.part, told, survived, same, seconds, again]
+            file.write(f"| {' | '.join(row)} |\n")
+    assert all(each.same for each in trials), trials
+    if kind.survives:
+        assert all(each.survived for each in trials), trials
+    assert max(each.again for each in trials) <= kind.workers, trials

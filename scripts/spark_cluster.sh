@@ -3,9 +3,10 @@
 #
 #   scripts/spark_cluster.sh up               starts it, and says how textmill uses it
 #   scripts/spark_cluster.sh worker URL       starts workers for a master that runs on another host
+#   scripts/spark_cluster.sh status           says what listens where
 #   scripts/spark_cluster.sh kill-executor    kills an executor (SIGKILL); its worker starts another one
 #   scripts/spark_cluster.sh kill-worker      kills a worker with all that it started, like a lost machine
-#   scripts/spark_cluster.sh kill-master, kill-job-server
+#   scripts/spark_cluster.sh kill-python, kill-master, kill-job-server
 #   scripts/spark_cluster.sh down             ends all of it, and removes what it wrote
 #   scripts/spark_cluster.sh get              only downloads: Spark from PyPI, Beam's job server from Maven
 #
@@ -17,7 +18,7 @@
 #   SPARK_LOCAL_IP     the address of this host's workers (default SPARK_HOST)
 #   SPARK_MASTER_PORT, SPARK_JOB_PORT    ports (default 7077 and 8099; 0 takes a free one)
 #   SPARK_PARALLELISM  units that Spark shares out and tries again (default 4 for each worker)
-#   SPARK_EXECUTOR_MEMORY  for Java (default 600m); each worker's Python process needs 1.2 GB beside it
+#   SPARK_EXECUTOR_MEMORY  for Java (default 600m); a Python process with TensorFlow is beside it
 set -euo pipefail
 
 spark=3.5.7 beam=2.62.0
@@ -47,7 +48,7 @@ get() {
     say "getting Spark $spark from PyPI (320 MB, once)"
     "$python" -m pip install --quiet --no-deps --target "$scratch/spark" "pyspark==$spark" >"$scratch/log" 2>&1 ||
       fail "no Spark: pip could not get pyspark $spark: $(tail -n 1 "$scratch/log")"
-    mv "$scratch/spark" "$cache/spark-$spark" # whole, or not at all
+    [ -d "$home" ] || mv "$scratch/spark" "$cache/spark-$spark" # whole, or not at all
   fi
   if [ ! -d "$jars" ]; then
     command -v mvn >/dev/null || fail "no job server: it comes by Maven: apt-get install maven"
@@ -65,7 +66,7 @@ POM
       "-DoutputDirectory=$scratch/beam" >"$scratch/log" 2>&1 ||
       fail "no job server: Maven could not get beam-runners-spark-3 $beam: $(grep -m 1 ERROR "$scratch/log")"
     rm -f "$scratch"/beam/slf4j-api-* # Spark has a newer one; with both nothing is logged
-    mv "$scratch/beam" "$jars"
+    [ -d "$jars" ] || mv "$scratch/beam" "$jars"
   fi
 }
 
@@ -178,7 +179,7 @@ up() {
   echo "$url" >"$run/url"
   say "Spark $spark at $url with $workers workers; logs in $run"
   listening
-  say "textmill generate ... -- --runner=SparkRunner --job_endpoint=$(grep -o 'JobService started on .*' "$run/job-server.log" | grep -o '[^ ]*$')"
+  say "textmill generate ... -- --runner=SparkRunner --job_endpoint=$host:$(grep -o 'JobService started on .*' "$run/job-server.log" | grep -o '[0-9]*$')"
   say "or, with a job server of its own for each command: ... -- --runner=SparkRunner --spark_master_url=$url \\"
   say "    --spark_job_server_jar=$run/job-server.jar --job_server_java_launcher=$run/java"
 }

@@ -167,7 +167,8 @@ def test_the_commands_of_other_engines_are_known():
         else:
             assert (ROOT / words[0]).exists(), words[0]
             assert f"{words[1]})" in (ROOT / words[0]).read_text()
-    assert engines == {"--runner=PrismRunner", "--runner=PortableRunner", "--runner=FlinkRunner"}
+    runners = ("PrismRunner", "PortableRunner", "SparkRunner", "FlinkRunner")
+    assert engines == {f"--runner={name}" for name in runners}
 
 
 def test_links_lead_somewhere():

@@ -1,0 +1,212 @@
+"""Dask: Beam's own runner for it, which watches its cluster and ends with it.
+
+Beam turns a pipeline into a graph of tasks. This runner sends each element as a task of its own,
+so each shard is one. It collects lists in the graph; Beam would compute the list within a task, by
+a second client on a worker, whose work would go on after the launcher's end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import apache_beam as beam
+import dask.bag
+import distributed
+from apache_beam.pipeline import AppliedPTransform, PTransformOverride
+from apache_beam.runners.dask import dask_runner, transform_evaluator
+from apache_beam.runners.dask.dask_runner import DaskOptions
+from apache_beam.runners.dask.overrides import dask_overrides
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from textmill.model.errors import TextmillError
+from textmill.pipeline.engines import dask_checks
+from textmill.pipeline.engines.dask_checks import connected, scheduler_address
+from textmill.pipeline.files.error_causes import first_cause
+from textmill.pipeline.files.filesystem import absolute, is_remote, join
+
+_LOOK_SECONDS = 0.2
+_ASK_SECONDS = 5.0  # between two questions for the workers
+LONELY_SECONDS = 60.0  # a job without workers waits so long for new ones
+_AT_ONCE = 64  # lists that a task joins
+_MARK = "run.json"  # is in the output when a job starts
+
+_Element = TypeVar("_Element")
+
+
+class DaskRunner(dask_runner.DaskRunner):
+    """Beam's DaskRunner, with errors of one line and an end for each job."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: str | None = None  # what workers must see when the job starts
+
+    def check(self, options: Any, *, model_dir: str, prompts: Sequence[str], out: str) -> None:
+        """Asks the cluster whether it can do a job, which takes a second.
+
+        Args:
+            options: the flags.
+            model_dir: the model directory.
+            prompts: prompt files or patterns.
+            out: the directory of the output.
+
+        Raises:
+            TextmillError: it cannot, or there is no cluster.
+        """
+        with connected(options) as client:
+            dask_checks.check_cluster(
+                client, scheduler_address(options), model_dir=model_dir, prompts=prompts, out=out
+            )
+        self._seen = None if is_remote(out) else join(absolute(out), _MARK)
+
+    def run_pipeline(self, pipeline: Any, options: Any) -> DaskResult:
+        """Sends the pipeline to the cluster."""
+        settings = options.view_as(DaskOptions).get_all_options(
+            drop_default=True, current_only=True
+        )
+        how = DaskOptions._extract_bag_kwargs(settings) or {"partition_size": 1}
+        # First the lists, as they are made of transforms that Beam overrides.
+        pipeline.replace_all([_ListOverride(), *dask_overrides()])
+        visitor: Any = self.to_dask_bag_visitor(how)
+        pipeline.visit(visitor)
+        last = list(visitor.bags.values())[-1]  # it needs all others
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(connected(options))
+            if self._seen is not None:
+                dask_checks.check_output_seen(client, self._seen)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the size of a large graph
+                future = client.compute(last)
+            return DaskResult(client, future, scheduler_address(options), stack.pop_all())
+
+
+class DaskResult(PipelineResult):
+    """A job on the cluster, which ends with this process."""
+
+    def __init__(
+        self, client: distributed.Client, future: Any, address: str, stack: contextlib.ExitStack
+    ):
+        super().__init__(PipelineState.RUNNING)
+        self._client, self._future, self._address, self._stack = client, future, address, stack
+
+    def wait_until_finish(self, duration: float | None = None) -> str:
+        """Waits for the job's end, or for `duration` milliseconds; if it fails, it is cancelled.
+
+        Raises:
+            TextmillError: a task failed, or the scheduler or all workers are gone.
+        """
+        end = None if duration is None else time.monotonic() + duration / 1000
+        try:
+            if self._watch(end):
+                self._state = PipelineState.DONE
+                self._stack.close()
+        except BaseException:
+            self.cancel()
+            self._state = PipelineState.FAILED
+            raise
+        return self._state
+
+    def cancel(self) -> str:
+        """Ends the job: what workers have begun they finish, and nothing new is begun."""
+        if not PipelineState.is_terminal(self._state):
+            self._state = PipelineState.CANCELLED
+            # The scheduler drops what no client wants.
+            self._stack.close()
+        return self._state
+
+    def metrics(self) -> Any:
+        """Beam has no metrics of Dask."""
+        raise NotImplementedError
+
+    def _watch(self, end: float | None) -> bool:
+        """Tells whether the job is done; false if the time is over."""
+        asked = with_workers = time.monotonic()
+        while True:
+            if self._client.status != "running" or self._future.status == "lost":
+                raise TextmillError(
+                    f"the Dask scheduler at {self._address} has ended, or the connection to it is "
+                    "lost, and the job with it"
+                )
+            if self._future.status == "error":
+                raise _explained(self._future.exception())
+            if self._future.status == "cancelled":
+                raise TextmillError("the job was cancelled at the Dask scheduler")
+            if self._future.done():
+                return True
+            now = time.monotonic()
+            if end is not None and now >= end:
+                return False
+            if now - asked >= _ASK_SECONDS:
+                asked = now
+                if self._workers():
+                    with_workers = now
+                elif now - with_workers >= LONELY_SECONDS:
+                    raise TextmillError(
+                        f"the Dask scheduler at {self._address} has had no workers for "
+                        f"{LONELY_SECONDS:.0f} seconds: start some (dask worker {self._address})"
+                    )
+            time.sleep(_LOOK_SECONDS)
+
+    def _workers(self) -> bool:
+        """Tells whether there are workers; a lost scheduler is noticed elsewhere."""
+        with contextlib.suppress(OSError):
+            return bool(self._client.nthreads())
+        return True
+
+
+def _explained(error: Exception) -> Exception:
+    """Turns what a task has raised into an error of one line, if its cause is known."""
+    if isinstance(error, distributed.scheduler.KilledWorker):
+        return TextmillError(
+            f"{error.allowed_failures + 1} workers died one after the other at the same shard, "
+            "perhaps for want of memory: start fewer workers on a machine"
+        )
+    absent = re.search(r"No module named '(\w+)", str(error))
+    if absent:
+        return TextmillError(
+            f"a Dask worker or the scheduler has no {absent[1]}: install textmill[dask] where it "
+            "runs"
+        )
+    if isinstance(error, TextmillError):
+        # Beam adds in which step it was.
+        return TextmillError(first_cause(Exception(f"TextmillError: {error}")))
+    return error
+
+
+class _ListOverride(PTransformOverride):
+    """Replaces Beam's ToList, which gives one list of all elements, also of none."""
+
+    def matches(self, applied_ptransform: AppliedPTransform) -> bool:
+        return type(applied_ptransform.transform) is beam.combiners.ToList
+
+    def get_replacement_transform_for_applied_ptransform(
+        self, applied_ptransform: AppliedPTransform
+    ) -> beam.PTransform:
+        return _ToList()
+
+
+class _ToList(beam.PTransform):
+    def expand(self, elements: beam.PCollection) -> beam.PCollection:
+        return beam.pvalue.PCollection.from_(elements)
+
+
+class _Listed(transform_evaluator.DaskBagOp):
+    def apply(self, input_bag: Any, side_inputs: Any = None) -> dask.bag.Bag:
+        """Joins lists of elements, a few at a time."""
+        parts = input_bag.reduction(list, _joined, split_every=_AT_ONCE, out_type=dask.bag.Bag)
+        return parts.map_partitions(_one)
+
+
+transform_evaluator.TRANSLATIONS[_ToList] = _Listed
+
+
+def _joined(lists: Iterable[list[_Element]]) -> list[_Element]:
+    return [element for each in lists for element in each]
+
+
+def _one(elements: Iterable[_Element]) -> list[list[_Element]]:
+    return [list(elements)]

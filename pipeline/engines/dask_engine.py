@@ -1,49 +1,52 @@
-"""Dask: Beam's own runner for it, which watches its cluster and ends with it.
-
-Beam turns a pipeline into a graph of tasks. This runner sends each element as a task of its own,
-so each shard is one. It collects lists in the graph; Beam would compute the list within a task, by
-a second client on a worker, whose work would go on after the launcher's end.
-"""
+"""Dask: Beam's own runner for it, which asks its cluster first, watches it and ends with it."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import pickle
 import re
 import time
+import uuid
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import apache_beam as beam
-import dask.bag
 import distributed
-from apache_beam.pipeline import AppliedPTransform, PTransformOverride
-from apache_beam.runners.dask import dask_runner, transform_evaluator
+from apache_beam.runners.dask import dask_runner
 from apache_beam.runners.dask.dask_runner import DaskOptions
 from apache_beam.runners.dask.overrides import dask_overrides
+from apache_beam.runners.direct.direct_metrics import DirectMetrics
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from textmill.model.errors import TextmillError
 from textmill.pipeline.engines import dask_checks
+from textmill.pipeline.engines.dask_bundles import TOPIC, ListOverride, own_bundles
 from textmill.pipeline.engines.dask_checks import connected, scheduler_address
 from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, is_remote, join
 
+LONELY_SECONDS = 60.0  # that a job without workers waits for new ones
 _LOOK_SECONDS = 0.2
 _ASK_SECONDS = 5.0  # between two questions for the workers
-LONELY_SECONDS = 60.0  # a job without workers waits so long for new ones
-_AT_ONCE = 64  # lists that a task joins
 _MARK = "run.json"  # is in the output when a job starts
-
-_Element = TypeVar("_Element")
 
 
 class DaskRunner(dask_runner.DaskRunner):
-    """Beam's DaskRunner, with errors of one line and an end for each job."""
+    """Beam's DaskRunner, with errors of one line and an end for each job.
+
+    Each element is a task of its own, so that a shard is the unit of retry; Beam would send 128 of
+    them to one worker.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: str | None = None  # what workers must see when the job starts
+
+    @staticmethod
+    def is_fnapi_compatible() -> bool:
+        """Keeps Beam from rebuilding a pipeline first, which would hide what is a list."""
+        return True
 
     def check(self, options: Any, *, model_dir: str, prompts: Sequence[str], out: str) -> None:
         """Asks the cluster whether it can do a job, which takes a second.
@@ -65,33 +68,44 @@ class DaskRunner(dask_runner.DaskRunner):
 
     def run_pipeline(self, pipeline: Any, options: Any) -> DaskResult:
         """Sends the pipeline to the cluster."""
-        settings = options.view_as(DaskOptions).get_all_options(
-            drop_default=True, current_only=True
-        )
-        how = DaskOptions._extract_bag_kwargs(settings) or {"partition_size": 1}
+        dask = options.view_as(DaskOptions)
+        how: dict[str, int] = {"partition_size": dask.partition_size or 1}
+        if dask.npartitions:
+            how = {"npartitions": dask.npartitions}
+        job = uuid.uuid4().hex
         # First the lists, as they are made of transforms that Beam overrides.
-        pipeline.replace_all([_ListOverride(), *dask_overrides()])
+        pipeline.replace_all([ListOverride(), *dask_overrides()])
         visitor: Any = self.to_dask_bag_visitor(how)
-        pipeline.visit(visitor)
+        with own_bundles(job):
+            pipeline.visit(visitor)
         last = list(visitor.bags.values())[-1]  # it needs all others
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(connected(options))
             if self._seen is not None:
                 dask_checks.check_output_seen(client, self._seen)
+            metrics = _Metrics(client, job)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the size of a large graph
                 future = client.compute(last)
-            return DaskResult(client, future, scheduler_address(options), stack.pop_all())
+            address = scheduler_address(options)
+            return DaskResult(client, future, metrics, address=address, stack=stack.pop_all())
 
 
 class DaskResult(PipelineResult):
     """A job on the cluster, which ends with this process."""
 
     def __init__(
-        self, client: distributed.Client, future: Any, address: str, stack: contextlib.ExitStack
+        self,
+        client: distributed.Client,
+        future: Any,
+        metrics: _Metrics,
+        *,
+        address: str,
+        stack: contextlib.ExitStack,
     ):
         super().__init__(PipelineState.RUNNING)
-        self._client, self._future, self._address, self._stack = client, future, address, stack
+        self._client, self._future, self._metrics = client, future, metrics
+        self._address, self._stack = address, stack
 
     def wait_until_finish(self, duration: float | None = None) -> str:
         """Waits for the job's end, or for `duration` milliseconds; if it fails, it is cancelled.
@@ -106,7 +120,6 @@ class DaskResult(PipelineResult):
                 self._stack.close()
         except BaseException:
             self.cancel()
-            self._state = PipelineState.FAILED
             raise
         return self._state
 
@@ -118,9 +131,9 @@ class DaskResult(PipelineResult):
             self._stack.close()
         return self._state
 
-    def metrics(self) -> Any:
-        """Beam has no metrics of Dask."""
-        raise NotImplementedError
+    def metrics(self) -> DirectMetrics:
+        """Gives what the workers have counted; a shard that was made twice counts twice."""
+        return self._metrics.sums
 
     def _watch(self, end: float | None) -> bool:
         """Tells whether the job is done; false if the time is over."""
@@ -152,10 +165,23 @@ class DaskResult(PipelineResult):
             time.sleep(_LOOK_SECONDS)
 
     def _workers(self) -> bool:
-        """Tells whether there are workers; a lost scheduler is noticed elsewhere."""
+        """Tells whether there are workers; that a scheduler is lost shows elsewhere."""
         with contextlib.suppress(OSError):
             return bool(self._client.nthreads())
         return True
+
+
+class _Metrics:
+    """Sums what the workers tell of a job."""
+
+    def __init__(self, client: distributed.Client, job: str):
+        self.sums, self._job = DirectMetrics(), job
+        client.subscribe_topic(TOPIC, self._add)
+
+    def _add(self, event: Any) -> None:
+        job, told = event[1]
+        if job == self._job:
+            self.sums.commit_logical(None, pickle.loads(base64.b64decode(told)))
 
 
 def _explained(error: Exception) -> Exception:
@@ -175,38 +201,3 @@ def _explained(error: Exception) -> Exception:
         # Beam adds in which step it was.
         return TextmillError(first_cause(Exception(f"TextmillError: {error}")))
     return error
-
-
-class _ListOverride(PTransformOverride):
-    """Replaces Beam's ToList, which gives one list of all elements, also of none."""
-
-    def matches(self, applied_ptransform: AppliedPTransform) -> bool:
-        return type(applied_ptransform.transform) is beam.combiners.ToList
-
-    def get_replacement_transform_for_applied_ptransform(
-        self, applied_ptransform: AppliedPTransform
-    ) -> beam.PTransform:
-        return _ToList()
-
-
-class _ToList(beam.PTransform):
-    def expand(self, elements: beam.PCollection) -> beam.PCollection:
-        return beam.pvalue.PCollection.from_(elements)
-
-
-class _Listed(transform_evaluator.DaskBagOp):
-    def apply(self, input_bag: Any, side_inputs: Any = None) -> dask.bag.Bag:
-        """Joins lists of elements, a few at a time."""
-        parts = input_bag.reduction(list, _joined, split_every=_AT_ONCE, out_type=dask.bag.Bag)
-        return parts.map_partitions(_one)
-
-
-transform_evaluator.TRANSLATIONS[_ToList] = _Listed
-
-
-def _joined(lists: Iterable[list[_Element]]) -> list[_Element]:
-    return [element for each in lists for element in each]
-
-
-def _one(elements: Iterable[_Element]) -> list[list[_Element]]:
-    return [list(elements)]

@@ -1,0 +1,101 @@
+"""What a Dask worker does with a bundle of elements, and how lists are made of the results.
+
+Beam's translation keeps what a bundle gave as long as Dask knows the task, so workers would keep
+all texts of the run. It counts no metrics. It computes a list in a task of its own, by a second
+client on a worker, whose work would go on when the launcher has ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import pickle
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import apache_beam as beam
+import dask.bag
+import distributed
+from apache_beam.metrics.execution import MetricsContainer
+from apache_beam.pipeline import AppliedPTransform, PTransformOverride
+from apache_beam.runners.dask import transform_evaluator
+from apache_beam.runners.worker import statesampler
+from apache_beam.utils.counters import CounterFactory
+
+TOPIC = "textmill-metrics"  # of events, which hold a job's name and pickled metrics
+_AT_ONCE = 64  # lists that a task joins
+
+_Element = TypeVar("_Element")
+_beams_bundle = transform_evaluator.apply_dofn_to_bundle
+# The DoFns that have worked last, by class: Beam's RunInference lets a model go with its last DoFn,
+# and would load it again for each shard.
+_last: dict[type, Any] = {}
+
+
+@contextlib.contextmanager
+def own_bundles(job: str) -> Iterator[None]:
+    """Makes Beam's translation use this module's bundles, which tell metrics by a job's name."""
+    transform_evaluator.apply_dofn_to_bundle = functools.partial(_bundle, job)
+    transform_evaluator.TRANSLATIONS[_ToList] = _Listed
+    try:
+        yield
+    finally:
+        transform_evaluator.apply_dofn_to_bundle = _beams_bundle
+        del transform_evaluator.TRANSLATIONS[_ToList]
+
+
+def _bundle(job: str, items: Any, arguments: Any, keywords: Any, receivers: Any) -> list[Any]:
+    """Lets a DoFn work on a bundle, on a worker."""
+    metrics = MetricsContainer(None)
+    sampler = statesampler.StateSampler("dask", CounterFactory())
+    before = statesampler.get_current_tracker()
+    statesampler.set_current_tracker(sampler)
+    try:
+        with sampler.scoped_state("bundle", "process", metrics_container=metrics):
+            results = _beams_bundle(items, arguments, keywords, receivers)
+    finally:
+        statesampler.set_current_tracker(before)
+        receivers.values.clear()
+    do_fn = arguments[0].do_fn
+    _last[type(do_fn)] = do_fn
+    if metrics.metrics:
+        told = base64.b64encode(pickle.dumps(metrics.get_cumulative())).decode()
+        with contextlib.suppress(ValueError):  # there is no worker
+            distributed.get_worker().log_event(TOPIC, [job, told])
+    return results
+
+
+class ListOverride(PTransformOverride):
+    """Replaces Beam's ToList, which gives one list of all elements, also of none."""
+
+    def matches(self, applied_ptransform: AppliedPTransform) -> bool:
+        """See `PTransformOverride`."""
+        return type(applied_ptransform.transform) is beam.combiners.ToList
+
+    def get_replacement_transform_for_applied_ptransform(
+        self, applied_ptransform: AppliedPTransform
+    ) -> beam.PTransform:
+        """See `PTransformOverride`."""
+        return _ToList()
+
+
+class _ToList(beam.PTransform):
+    def expand(self, elements: beam.PCollection) -> beam.PCollection:
+        return beam.pvalue.PCollection.from_(elements)
+
+
+class _Listed(transform_evaluator.DaskBagOp):
+    """Joins lists of elements, a few at a time."""
+
+    def apply(self, input_bag: Any, side_inputs: Any = None) -> dask.bag.Bag:
+        parts = input_bag.reduction(list, _joined, split_every=_AT_ONCE, out_type=dask.bag.Bag)
+        return parts.map_partitions(_one)
+
+
+def _joined(lists: Iterable[list[_Element]]) -> list[_Element]:
+    return [element for each in lists for element in each]
+
+
+def _one(elements: Iterable[_Element]) -> list[list[_Element]]:
+    return [list(elements)]

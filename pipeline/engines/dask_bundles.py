@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import logging
 import pickle
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -22,6 +23,9 @@ from apache_beam.pipeline import AppliedPTransform, PTransformOverride
 from apache_beam.runners.dask import transform_evaluator
 from apache_beam.runners.worker import statesampler
 from apache_beam.utils.counters import CounterFactory
+
+from textmill.model.errors import TextmillError
+from textmill.pipeline.files.error_causes import first_cause
 
 TOPIC = "textmill-metrics"  # of events, which hold a job's name and pickled metrics
 _AT_ONCE = 64  # lists that a task joins
@@ -46,17 +50,30 @@ def own_bundles(job: str) -> Iterator[None]:
 
 
 def _bundle(job: str, items: Any, arguments: Any, keywords: Any, receivers: Any) -> list[Any]:
-    """Lets a DoFn work on a bundle, on a worker."""
+    """Lets a DoFn work on a bundle, on a worker.
+
+    Raises:
+        TextmillError: it failed. The launcher gets no other error: of one that does not survive the
+            way to it, Dask would say nothing. The worker's log has all of it.
+    """
     metrics = MetricsContainer(None)
     sampler = statesampler.StateSampler("dask", CounterFactory())
     before = statesampler.get_current_tracker()
     statesampler.set_current_tracker(sampler)
+    results, failed = [], ""
     try:
         with sampler.scoped_state("bundle", "process", metrics_container=metrics):
             results = _beams_bundle(items, arguments, keywords, receivers)
+    except Exception as error:
+        # Beam adds in which step it was, which is dropped behind the name of our own errors.
+        own = isinstance(error, TextmillError)
+        failed = first_cause(Exception(f"TextmillError: {error}") if own else error)
+        logging.getLogger("distributed.worker").warning("a bundle failed", exc_info=True)
     finally:
         statesampler.set_current_tracker(before)
         receivers.values.clear()
+    if failed:
+        raise TextmillError(failed)
     do_fn = arguments[0].do_fn
     _last[type(do_fn)] = do_fn
     if metrics.metrics:

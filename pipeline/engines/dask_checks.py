@@ -5,6 +5,7 @@ What would fail minutes later, or wait for ever, is refused in one line before a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
 import logging
@@ -111,7 +112,7 @@ def connected(options: Any) -> Iterator[distributed.Client]:
     address = scheduler_address(options)
     dask = options.view_as(DaskOptions)
     seconds = dask.timeout or CONNECT_SECONDS
-    _, host, port = _parts(address)
+    scheme, host, port = _parts(address)
     try:  # Dask would try again and again until its time is over
         socket.create_connection((host.strip("[]"), port), seconds).close()
     except OSError as error:
@@ -121,30 +122,45 @@ def connected(options: Any) -> Iterator[distributed.Client]:
         ) from None
     with _silence():
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of other versions, which are compared later
-                client = _within(
-                    seconds + 1,
-                    lambda: distributed.Client(
-                        address,
-                        timeout=seconds,
-                        name=dask.name,
-                        connection_limit=dask.connection_limit,
-                        set_as_default=False,  # other work of this process stays where it was
-                    ),
-                )
+            # First less than a client, which waits at the end of the process if it fails.
+            kind = _within(seconds, lambda: asyncio.run(_kind(address)))
+            client = None if kind != "Scheduler" else _client(address, dask, seconds)
         except Exception as error:
             why = str(error).strip().split("\n")[0]
-            tls = "; TLS is set in Dask's own configuration" if address.startswith("tls") else ""
+            tls = "; Dask's own configuration names the certificates" if scheme == "tls" else ""
             raise TextmillError(
                 f"what listens at {address} does not answer as a Dask scheduler does "
                 f"({type(error).__name__}: {why[:200]}): correct --dask_client_address{tls}"
             ) from None
+        if client is None:
+            raise TextmillError(
+                f"what listens at {address} is no Dask scheduler but a {kind.lower()}: correct "
+                "--dask_client_address"
+            )
         try:
             yield client
         finally:
             with contextlib.suppress(Exception):
                 client.close(timeout=2)
+
+
+def _client(address: str, dask: Any, seconds: float) -> distributed.Client:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other versions, which are compared later
+        return distributed.Client(
+            address,
+            timeout=seconds,
+            name=dask.name,
+            connection_limit=dask.connection_limit,
+            set_as_default=False,  # other work of this process stays where it was
+        )
+
+
+async def _kind(address: str) -> str:
+    """Asks a server of Dask what it is."""
+    arguments = distributed.Security().get_connection_args("client")
+    async with distributed.rpc(address, connection_args=arguments) as server:
+        return str((await server.identity())["type"])
 
 
 def check_cluster(

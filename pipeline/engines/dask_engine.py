@@ -23,7 +23,6 @@ from textmill.model.errors import TextmillError
 from textmill.pipeline.engines import dask_checks
 from textmill.pipeline.engines.dask_bundles import TOPIC, ListOverride, own_bundles
 from textmill.pipeline.engines.dask_checks import connected, scheduler_address
-from textmill.pipeline.files.error_causes import first_cause
 from textmill.pipeline.files.filesystem import absolute, is_remote, join
 
 LONELY_SECONDS = 60.0  # that a job without workers waits for new ones
@@ -188,7 +187,7 @@ def _explained(error: Exception) -> Exception:
     """Turns what a task has raised into an error of one line, if its cause is known."""
     if isinstance(error, distributed.scheduler.KilledWorker):
         return TextmillError(
-            f"{error.allowed_failures + 1} workers died one after the other at the same shard, "
+            f"a shard was begun {error.allowed_failures + 1} times, and its worker died each time, "
             "perhaps for want of memory: start fewer workers on a machine"
         )
     absent = re.search(r"No module named '(\w+)", str(error))
@@ -197,7 +196,4 @@ def _explained(error: Exception) -> Exception:
             f"a Dask worker or the scheduler has no {absent[1]}: install textmill[dask] where it "
             "runs"
         )
-    if isinstance(error, TextmillError):
-        # Beam adds in which step it was.
-        return TextmillError(first_cause(Exception(f"TextmillError: {error}")))
     return error

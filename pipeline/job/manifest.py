@@ -193,9 +193,10 @@ def write_manifest(
         MANIFEST: _json(manifest),
     }
     for name, text in files.items():
-        path = join(out, name)
-        # Card and statistics may be those of an attempt that died before the manifest.
-        if not write_once(path, text.encode()) and name == MANIFEST:
+        path, data = join(out, name), text.encode()
+        # Card and statistics may be those of an attempt that died before the manifest. The manifest
+        # itself is the same in each attempt, of which one may have died right after it.
+        if not write_once(path, data) and name == MANIFEST and read(path) != data:
             raise TextmillError(f"{out} holds the manifest of another run")
 
 

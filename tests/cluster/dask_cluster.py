@@ -50,11 +50,12 @@ class DaskCluster:
 
         until(answers, lambda: self.log("scheduler"), every=0.1)
 
-    def start_worker(self, *flags: str) -> subprocess.Popen:
-        """Starts a worker, which will be there soon."""
+    def start_worker(self, *flags: str, nanny: bool = False) -> subprocess.Popen:
+        """Starts a worker, which will be there soon; a nanny would start it again."""
         name = f"worker-{len(self.workers)}"
         worker = self._process(
-            "worker", self.address, f"--host={HOST}", "--nworkers=1", "--no-nanny",
+            "worker", self.address, f"--host={HOST}", "--nworkers=1",
+            "--nanny" if nanny else "--no-nanny",
             f"--name={name}", f"--local-directory={self._folder / name}", "--memory-limit=0",
             *flags, log=name,
         )  # fmt: skip

@@ -193,7 +193,11 @@ def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, 
     (line,) = stderr.splitlines()
     assert f"the Dask scheduler at {cluster.address} has ended" in line
     assert line.endswith(GO_ON)
-    _resumed(job, out, long, told_of_engine, "Dask's scheduler killed", tmp_path)
+    with dask_cluster(tmp_path / "again") as cluster:
+        run(job, out, *cluster.flags, words=_LONG, options=["--resume"])
+    same = contents(out) == long
+    told_of_engine("Dask's scheduler killed", None, same, "resumed")
+    assert same
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
@@ -209,20 +213,73 @@ def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by
         until(lambda: not cluster.running(), "the cluster works on", every=0.5)
         assert len(notes(out)) <= finished + 2  # those that were being made
         assert not (out / "manifest.json").exists()
+        run(job, out, *cluster.flags, words=_LONG, options=["--resume"])
+    same = contents(out) == long
+    told_of_engine(f"Dask's launcher: {by}", None, same, "resumed")
+    assert same
     if by == "SIGINT":
         assert launcher.returncode == 130
         (line,) = stderr.splitlines()
         assert line.startswith("textmill: error: interrupted; ")
         assert line.endswith(GO_ON)
-    _resumed(job, out, long, told_of_engine, f"Dask's launcher: {by}", tmp_path)
 
 
-def _resumed(job, out, wanted, told_of_engine, name, tmp_path) -> None:
-    with dask_cluster(tmp_path / "again") as cluster:
-        run(job, out, *cluster.flags, words=_LONG, options=["--resume"])
-    same = contents(out) == wanted
-    told_of_engine(name, None, same, "resumed")
-    assert same
+# Ends a worker when it begins a certain shard, or has written the manifest: each time or once.
+DIES = """
+import os
+from textmill.pipeline.job import handler, manifest
+
+def die_at_a_shard(self, batch, *arguments):
+    if batch[0].shard.number == 3:
+        os._exit(9)
+    return generate(self, batch, *arguments)
+
+def die_at_the_end(*arguments, **more):
+    write(*arguments, **more)
+    if not os.path.exists({marker!r}):
+        open({marker!r}, "w").close()
+        os._exit(9)
+
+def recur(self, *arguments):
+    return recur(self, *arguments)
+
+if not hasattr(manifest, "dies"):
+    manifest.dies = True
+    generate, write = handler.TextModelHandler.run_inference, manifest.write_manifest
+    {what}
+"""
+
+
+def test_the_worker_that_ends_the_job_is_lost(job, reference, tmp_path):
+    marker = str(tmp_path / "died")
+    what = "manifest.write_manifest = die_at_the_end"
+    (tmp_path / "dies.py").write_text(DIES.format(marker=marker, what=what))
+    with dask_cluster(tmp_path / "dask", preload=tmp_path / "dies.py") as cluster:
+        run(job, tmp_path / "out", *cluster.flags)
+        assert [worker.poll() for worker in cluster.workers].count(9) == 1
+    assert contents(tmp_path / "out") == reference
+
+
+def test_an_error_that_cannot_travel(job, tmp_path, capfd):
+    """Dask's client would not notice this one, and wait for ever."""
+    what = "handler.TextModelHandler.run_inference = recur"
+    (tmp_path / "dies.py").write_text(DIES.format(marker="", what=what))
+    with dask_cluster(tmp_path / "dask", workers=1, preload=tmp_path / "dies.py") as cluster:
+        (line,) = refused(job, tmp_path / "out", cluster, capfd)
+    assert "the run failed: RecursionError: maximum recursion depth exceeded" in line
+    assert line.endswith(GO_ON)
+
+
+def test_a_shard_that_ends_each_worker(job, tmp_path, capfd):
+    """The nanny starts the worker again each time, until Dask gives up."""
+    what = "handler.TextModelHandler.run_inference = die_at_a_shard"
+    (tmp_path / "dies.py").write_text(DIES.format(marker="", what=what))
+    with dask_cluster(tmp_path / "dask", workers=0) as cluster:
+        cluster.start_worker("--nthreads=1", f"--preload={tmp_path / 'dies.py'}", nanny=True)
+        cluster.wait_for_workers(1)
+        (line,) = refused(job, tmp_path / "out", cluster, capfd)
+    assert "a shard was begun 4 times, and its worker died each time" in line
+    assert line.endswith(GO_ON)
 
 
 def test_a_job_without_workers_ends(job, tmp_path, monkeypatch, capfd):
@@ -303,6 +360,14 @@ def test_a_scheduler_of_other_packages_is_refused(job, tmp_path, capfd):
         cluster.kill_worker()
         cluster.kill_scheduler()
     assert "the scheduler has no textmill" in line
+
+
+def test_a_worker_s_address_is_refused(job, tmp_path, capfd):
+    with dask_cluster(tmp_path / "dask", workers=1) as cluster:
+        (line,) = (each for each in cluster.log("worker-0").splitlines() if "Start worker" in each)
+        cluster.flags[1] = f"--dask_client_address={line.split()[-1]}"
+        (line,) = refused(job, tmp_path / "out", cluster, capfd)
+    assert "is no Dask scheduler but a worker" in line
 
 
 def test_a_scheduler_without_workers_is_refused(job, tmp_path, capfd):

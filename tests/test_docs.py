@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import re
 import shlex
@@ -164,10 +165,14 @@ def test_the_commands_of_other_engines_are_known():
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
         elif words[:2] == ["python", "-m"]:
             assert importlib.util.find_spec(words[2]), words[2]
+        elif words[0] == "dask":
+            program = importlib.import_module(f"distributed.cli.dask_{words[1]}").main
+            known = {name for parameter in program.params for name in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known
         else:
             assert (ROOT / words[0]).exists(), words[0]
             assert f"{words[1]})" in (ROOT / words[0]).read_text()
-    runners = ("PrismRunner", "PortableRunner", "SparkRunner", "FlinkRunner")
+    runners = ("PrismRunner", "PortableRunner", "DaskRunner", "SparkRunner", "FlinkRunner")
     assert engines == {f"--runner={name}" for name in runners}
 
 

@@ -227,12 +227,12 @@ def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by
 # Ends a worker when it begins a certain shard, or has written the manifest: each time or once.
 DIES = """
 import os
-from textmill.pipeline.job import handler, manifest
+from textmill.pipeline.job import beam_steps, handler, manifest
 
-def die_at_a_shard(self, batch, *arguments):
-    if batch[0].shard.number == 3:
+def die_at_a_shard(shard, *arguments):
+    if shard.number == 3:
         os._exit(9)
-    return generate(self, batch, *arguments)
+    return reads(shard, *arguments)
 
 def die_at_the_end(*arguments, **more):
     write(*arguments, **more)
@@ -245,7 +245,7 @@ def recur(self, *arguments):
 
 if not hasattr(manifest, "dies"):
     manifest.dies = True
-    generate, write = handler.TextModelHandler.run_inference, manifest.write_manifest
+    reads, write = beam_steps.read_shard, manifest.write_manifest
     {what}
 """
 
@@ -272,7 +272,7 @@ def test_an_error_that_cannot_travel(job, tmp_path, capfd):
 
 def test_a_shard_that_ends_each_worker(job, tmp_path, capfd):
     """The nanny starts the worker again each time, until Dask gives up."""
-    what = "handler.TextModelHandler.run_inference = die_at_a_shard"
+    what = "beam_steps.read_shard = die_at_a_shard"
     (tmp_path / "dies.py").write_text(DIES.format(marker="", what=what))
     with dask_cluster(tmp_path / "dask", workers=0) as cluster:
         cluster.start_worker("--nthreads=1", f"--preload={tmp_path / 'dies.py'}", nanny=True)

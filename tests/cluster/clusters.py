@@ -137,8 +137,10 @@ def spark(
     folder: Path, *, launcher: AnyHost | None = None, hosts: Sequence[AnyHost] = ()
 ) -> Iterator[Cluster]:
     """Master and job server on the launcher's host, a worker on each of the others, or two here."""
-    if not SPARK.exists() or shutil.which("java") is None:
+    if shutil.which("java") is None:
         pytest.skip("Spark needs Java: apt-get install openjdk-17-jre-headless")
+    if shutil.which("textmill-worker", path=FINDS["PATH"]) is None:
+        pytest.skip("textmill-worker is not installed: pip install -c constraints.txt -e .")
     launcher = launcher or Here()
 
     def script(host: AnyHost, run: str, *words: str, **more: str) -> str:
@@ -157,7 +159,8 @@ def spark(
         )  # fmt: skip
         said, _ = process.communicate(timeout=600)
         if process.returncode and words == ("get",):
-            pytest.skip(f"no Spark: {said.strip()}")
+            reason = said.strip().split("\n")[-1]
+            pytest.skip(f"{reason}; `make cluster-tools` gets Spark")
         assert process.returncode == 0 or words == ("down",), said  # on a lost host nothing is left
         return said
 

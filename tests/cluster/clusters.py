@@ -22,6 +22,11 @@ SPARK = ROOT / "scripts" / "spark_cluster.sh"
 FLINK = ROOT / "scripts" / "flink_cluster.sh"
 PROVIDES = "pip install -c constraints.txt -e '.[cluster]'"
 BEAM = "apache_beam.runners"
+# Spark gives a silent host 60 seconds, and what is read from there 120: a test waits less.
+_SOON = (
+    "-Dspark.worker.timeout=20 -Dspark.network.timeout=20s -Dspark.network.timeoutInterval=20s "
+    "-Dspark.executor.heartbeatInterval=5s"
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ def spark(
     def script(host: AnyHost, run: str, *words: str, **more: str) -> str:
         environment = {
             **FINDS,
+            "JAVA_TOOL_OPTIONS": _SOON,
             "TEXTMILL_TOOLS": str(TOOLS),
             "SPARK_RUN": str((host.folder or folder) / run),
             "SPARK_LOCAL_IP": host.address,

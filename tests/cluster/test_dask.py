@@ -5,91 +5,38 @@ TEXTMILL_TRIALS=10 kills ten times instead of once.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from dask_cluster import DaskCluster, dask_cluster
+from runs import Job, command, contents, run, start
 from waiting import until
 
-from textmill.model.network.directory import save_model
 from textmill.pipeline.command import cli
 from textmill.pipeline.engines import dask_engine
-from textmill.pipeline.job.verify import verify
 
 pytestmark = pytest.mark.cluster
 
 TRIALS = int(os.environ.get("TEXTMILL_TRIALS", 1))
-PROMPTS = 2000
 GO_ON = "The same command with --resume goes on"
 
 
 @pytest.fixture(scope="module")
-def job(make_model, tmp_path_factory) -> Path:
-    """A folder with a model of random weights, of a size that is used, and its prompts."""
-    folder = tmp_path_factory.mktemp("job")
-    random = np.random.default_rng(0)
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = sorted({"".join(random.choice(letters, 5)) for _ in range(5000)})
-    model = make_model(words, embedding=128, hidden=256, scale=0.1)
-    save_model(folder / "model", model, card="")
-    lines = [" ".join(random.choice(words, 3)) for _ in range(PROMPTS)]
-    (folder / "p.txt").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def arguments(job: Path, out: Path, *flags: str, words: int = 20, options=()) -> list[str]:
-    return [
-        "generate", str(job / "model"), "--json", "--quiet", "--prompts", str(job / "p.txt"),
-        "--out", str(out), f"--max-words={words}", *options, *(["--", *flags] if flags else []),
-    ]  # fmt: skip
-
-
-def launch(job: Path, out: Path, *flags: str, **more) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "textmill", *arguments(job, out, *flags, **more)],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def run(job: Path, out: Path, *flags: str, **more) -> dict:
-    process = launch(job, out, *flags, **more)
-    stdout, stderr = process.communicate(timeout=600)
-    assert process.returncode == 0, stderr
-    assert stderr == ""
-    return json.loads(stdout)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Everything of a finished run except its seconds."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "stats.json"
-    }
-
-
-@pytest.fixture(scope="module")
-def reference(job) -> dict[str, bytes]:
+def reference(undisturbed) -> dict[str, bytes]:
     """What textmill's own local runner writes."""
-    run(job, job / "reference", "--direct_num_workers=2")
-    assert verify(str(job / "reference")).problems == []
-    return contents(job / "reference")
+    return undisturbed(_SHORT)
 
 
 @pytest.fixture(scope="module")
-def long(job) -> dict[str, bytes]:
+def long(undisturbed) -> dict[str, bytes]:
     """The undisturbed run that faults are compared with: so long that there is time to kill."""
-    run(job, job / "long", words=_LONG)
-    return contents(job / "long")
+    return undisturbed(_LONG)
 
 
-_LONG = 60
+_SHORT, _LONG = 20, 60  # words a text
 
 
 def notes(out: Path) -> set[str]:
@@ -135,7 +82,7 @@ if not hasattr(kind, "made"):
 def test_the_same_bytes(job, reference, told_of_engine, tmp_path, threads):
     (tmp_path / "count.py").write_text(COUNT)
     with dask_cluster(tmp_path / "dask", threads=threads, preload=tmp_path / "count.py") as cluster:
-        told = run(job, tmp_path / "out", *cluster.flags)
+        told = run(job, tmp_path / "out", *cluster.flags, words=_SHORT)
         logs = [cluster.log(f"worker-{number}").splitlines() for number in range(2)]
     same = contents(tmp_path / "out") == reference
     told_of_engine(f"Dask, 2 workers of {threads} thread(s)", told, same, "")
@@ -155,10 +102,10 @@ def test_one_cluster_takes_job_after_job(job, reference, tmp_path):
     out = tmp_path / "0"
     with dask_cluster(tmp_path / "dask") as cluster:
         for number in range(2):
-            run(job, tmp_path / str(number), *cluster.flags)
+            run(job, tmp_path / str(number), *cluster.flags, words=_SHORT)
             assert contents(tmp_path / str(number)) == reference
         (out / "README.md").unlink()
-        again = launch(job, out, *cluster.flags, options=["--resume"])
+        again = start(job, out, *cluster.flags, words=_SHORT, options=["--resume"])
         _, stderr = again.communicate(timeout=600)
     assert again.returncode == 0, stderr
     assert contents(out) == reference
@@ -171,7 +118,7 @@ def test_one_cluster_takes_job_after_job(job, reference, tmp_path):
 def test_a_lost_worker_is_survived(job, long, told_of_engine, tmp_path, trial):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
-        launcher = launch(job, out, *cluster.flags, words=_LONG)
+        launcher = start(job, out, *cluster.flags, words=_LONG)
         until_finished(launcher, out, 3 + trial)
         cluster.kill_worker(trial % 2)
         _, stderr = launcher.communicate(timeout=600)
@@ -185,10 +132,10 @@ def test_a_lost_worker_is_survived(job, long, told_of_engine, tmp_path, trial):
 def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, trial):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
-        launcher = launch(job, out, *cluster.flags, words=_LONG)
+        launcher = start(job, out, *cluster.flags, words=_LONG)
         until_finished(launcher, out, 3 + trial)
         cluster.kill_scheduler()
-        _, stderr = launcher.communicate(timeout=30)
+        _, stderr = launcher.communicate(timeout=600)
     assert launcher.returncode == 1
     (line,) = stderr.splitlines()
     assert f"the Dask scheduler at {cluster.address} has ended" in line
@@ -205,10 +152,10 @@ def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, 
 def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by, trial):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
-        launcher = launch(job, out, *cluster.flags, words=_LONG)
+        launcher = start(job, out, *cluster.flags, words=_LONG)
         until_finished(launcher, out, 3 + trial)
         launcher.send_signal(signal.Signals[by])
-        _, stderr = launcher.communicate(timeout=30)
+        _, stderr = launcher.communicate(timeout=600)
         finished = len(notes(out))
         until(lambda: not cluster.running(), "the cluster works on", every=0.5)
         assert len(notes(out)) <= finished + 2  # those that were being made
@@ -255,7 +202,7 @@ def test_the_worker_that_ends_the_job_is_lost(job, reference, tmp_path):
     what = "manifest.write_manifest = die_at_the_end"
     (tmp_path / "dies.py").write_text(DIES.format(marker=marker, what=what))
     with dask_cluster(tmp_path / "dask", preload=tmp_path / "dies.py") as cluster:
-        run(job, tmp_path / "out", *cluster.flags)
+        run(job, tmp_path / "out", *cluster.flags, words=_SHORT)
         assert [worker.poll() for worker in cluster.workers].count(9) == 1
     assert contents(tmp_path / "out") == reference
 
@@ -307,9 +254,9 @@ def test_a_job_without_workers_ends(job, tmp_path, monkeypatch, capfd):
 # -- bad input -------------------------------------------------------------------------------------
 
 
-def refused(job: Path, out: Path, cluster: DaskCluster, capfd, *, status: int = 1) -> list[str]:
+def refused(job: Job, out: Path, cluster: DaskCluster, capfd, *, status: int = 1) -> list[str]:
     capfd.readouterr()
-    assert cli.main(arguments(job, out, *cluster.flags)) == status
+    assert cli.main(command(job, out, *cluster.flags, words=_SHORT)[3:]) == status
     return capfd.readouterr().err.splitlines()
 
 
@@ -376,9 +323,10 @@ def test_a_scheduler_without_workers_is_refused(job, tmp_path, capfd):
     assert f"the Dask scheduler at {cluster.address} has no workers" in line
 
 
-@pytest.mark.parametrize("what", ["model", "p.txt", "out"])
+@pytest.mark.parametrize("what", ["model", "prompts", "out"])
 def test_a_path_that_workers_do_not_see_is_refused(job, tmp_path, capfd, what):
-    unseen = str(job / what) if what != "out" else str(tmp_path / "out" / "run.json")
+    out = tmp_path / "out"
+    unseen = {"model": job.model, "prompts": job.prompts, "out": str(out / "run.json")}[what]
     (tmp_path / "blind.py").write_text(
         "import os\n"
         "if not hasattr(os, 'exists_here'):\n"

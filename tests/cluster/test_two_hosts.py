@@ -50,19 +50,21 @@ def test_a_host_has_its_own_loopback_and_folders(net):
     def ask(host, address, port):
         return host.run(sys.executable, "-c", _CLIENT, address, port).strip()
 
-    for address, others in (("127.0.0.1", "ConnectionRefusedError"), (net.a.address, "here")):
-        with net.a.popen(
+    def serve(host, address):
+        server = host.popen(
             sys.executable, "-c", _SERVER, address, stdout=subprocess.PIPE, text=True
-        ) as server:
-            port = server.stdout.readline().strip()
-            assert ask(net.a, address, port) == "here"
-            assert ask(net.b, address, port) == others
-            if others == "here":
-                net.a.partition()
-                assert ask(net.b, address, port) in ("TimeoutError", "OSError")
-                net.a.heal()
-                until(lambda port=port: ask(net.b, net.a.address, port) == "here", "no way back")
-            kill_tree(server.pid)
+        )
+        return server.stdout.readline().strip()
+
+    port = serve(net.a, "127.0.0.1")
+    assert ask(net.a, "127.0.0.1", port) == "here"
+    assert ask(net.b, "127.0.0.1", port) == "ConnectionRefusedError"
+    port = serve(net.a, net.a.address)
+    assert ask(net.b, net.a.address, port) == "here"
+    net.a.partition()
+    assert ask(net.b, net.a.address, port) in ("TimeoutError", "OSError")
+    net.a.heal()
+    until(lambda: ask(net.b, net.a.address, port) == "here", "no way back")
     for folder in (net.launcher, net.shared, net.a.folder, net.b.folder):
         (folder / "file").touch()
     seen = net.a.run("find", *(net.launcher, net.shared, net.a.folder, net.b.folder), "-type", "f")

@@ -182,10 +182,15 @@ def test_generate_text_is_refused(model_dir):
 
 @pytest.fixture
 def job(monkeypatch):
-    """A job whose client and future are told what to be."""
-    monkeypatch.setattr(dask_engine, "_LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(dask_engine, "_ASK_SECONDS", 0.002)
-    monkeypatch.setattr(dask_engine, "LONELY_SECONDS", 0.02)
+    """A job whose client and future are told what to be, and whose time passes at once."""
+    passed = [0.0]
+
+    def sleep(seconds: float) -> None:
+        passed[0] += seconds
+        assert passed[0] < 1000, "it waits for ever"
+
+    clock = SimpleNamespace(monotonic=lambda: passed[0], sleep=sleep)
+    monkeypatch.setattr(dask_engine, "time", clock)
     client = SimpleNamespace(status="running", nthreads=lambda: {"tcp://a:1": 1})
     future = SimpleNamespace(status="pending", done=lambda: future.status == "finished")
     closed: list[bool] = []
@@ -196,7 +201,7 @@ def job(monkeypatch):
 
 
 def test_a_job_ends_well(job):
-    assert job.result.wait_until_finish(duration=5) == PipelineState.RUNNING
+    assert job.result.wait_until_finish(duration=5000) == PipelineState.RUNNING
     assert not job.closed
     job.future.status = "finished"
     assert job.result.wait_until_finish() == PipelineState.DONE
@@ -230,7 +235,8 @@ def test_all_workers_are_lost(job):
 
 
 def test_workers_that_come_back_in_time(job):
-    answers = iter([{}, {}, {"tcp://a:1": 1}] * 20)
+    away = round(dask_engine.LONELY_SECONDS / dask_engine._ASK_SECONDS) - 2
+    answers = iter([*[{}] * away, {"tcp://a:1": 1}] * 3)
 
     def nthreads():
         found = next(answers, None)

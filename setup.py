@@ -41,8 +41,10 @@ setup(
     extras_require={
         "augment": ["datasketch>=2", "scikit-learn>=1.6"],
         # What the tests marked `cluster` talk to.
-        "cluster": ["apache-beam[gcp]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
+        "cluster": ["apache-beam[gcp,dask]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # dask and distributed
+        "dask": ["apache-beam[dask]>=2.77,<2.80"],
         "dataflow": ["apache-beam[gcp]>=2.77,<2.80"],
         "docs": [
             "latex2mathml>=3.77",
@@ -63,6 +65,7 @@ setup(
         ],
         "report": ["sacrebleu>=2.4"],
         "test": [
+            "apache-beam[dask]>=2.77,<2.80",  # its flags
             "bottle>=0.13",
             "datasets>=4",
             "datasketch>=2",

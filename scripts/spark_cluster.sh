@@ -3,9 +3,10 @@
 #
 #   scripts/spark_cluster.sh up               starts it, and says how textmill uses it
 #   scripts/spark_cluster.sh worker URL       starts workers for a master that runs on another host
+#   scripts/spark_cluster.sh status           says what listens where
 #   scripts/spark_cluster.sh kill-executor    kills an executor (SIGKILL); its worker starts another one
 #   scripts/spark_cluster.sh kill-worker      kills a worker with all that it started, like a lost machine
-#   scripts/spark_cluster.sh kill-master, kill-job-server
+#   scripts/spark_cluster.sh kill-python, kill-master, kill-job-server
 #   scripts/spark_cluster.sh down             ends all of it, and removes what it wrote
 #   scripts/spark_cluster.sh get              only downloads: Spark from PyPI, Beam's job server from Maven
 #
@@ -17,7 +18,7 @@
 #   SPARK_LOCAL_IP     the address of this host's workers (default SPARK_HOST)
 #   SPARK_MASTER_PORT, SPARK_JOB_PORT    ports (default 7077 and 8099; 0 takes a free one)
 #   SPARK_PARALLELISM  units that Spark shares out and tries again (default 4 for each worker)
-#   SPARK_EXECUTOR_MEMORY  for Java (default 600m); each worker's Python process needs 1.2 GB beside it
+#   SPARK_EXECUTOR_MEMORY  for Java (default 600m); a Python process with TensorFlow is beside it
 set -euo pipefail
 
 spark=3.5.7 beam=2.62.0
@@ -47,7 +48,7 @@ get() {
     say "getting Spark $spark from PyPI (320 MB, once)"
     "$python" -m pip install --quiet --no-deps --target "$scratch/spark" "pyspark==$spark" >"$scratch/log" 2>&1 ||
       fail "no Spark: pip could not get pyspark $spark: $(tail -n 1 "$scratch/log")"
-    mv "$scratch/spark" "$cache/spark-$spark" # whole, or not at all
+    [ -d "$home" ] || mv "$scratch/spark" "$cache/spark-$spark" # whole, or not at all
   fi
   if [ ! -d "$jars" ]; then
     command -v mvn >/dev/null || fail "no job server: it comes by Maven: apt-get install maven"
@@ -65,7 +66,7 @@ POM
       "-DoutputDirectory=$scratch/beam" >"$scratch/log" 2>&1 ||
       fail "no job server: Maven could not get beam-runners-spark-3 $beam: $(grep -m 1 ERROR "$scratch/log")"
     rm -f "$scratch"/beam/slf4j-api-* # Spark has a newer one; with both nothing is logged
-    mv "$scratch/beam" "$jars"
+    [ -d "$jars" ] || mv "$scratch/beam" "$jars"
   fi
 }
 
@@ -80,14 +81,41 @@ opens() {
     java.util.concurrent.atomic sun.nio.ch sun.nio.cs sun.security.action sun.util.calendar
 }
 
-begin() { # name, Java's options and class path, main class and its arguments
+# Java as all of the cluster is started: also a command that Beam's SparkRunner can call.
+write_java() {
+  cat >"$run/java" <<JAVA
+#!/bin/sh
+export SPARK_HOME='$home' SPARK_SCALA_VERSION=2.12 SPARK_LOCAL_IP=$ip SPARK_LOCAL_DIRS='$run/local'
+exec java $(opens) $light '-Dtextmill.run=$run' -Xmx512m '-Dlog4j2.configurationFile=$run/log4j2.properties' \\
+  -Dspark.driver.host=$host -Dspark.driver.bindAddress=$host -Dspark.ui.enabled=false \\
+  -Dspark.executor.memory=$executor_memory '-Dspark.executor.extraClassPath=$jars/*' \\
+  '-Dspark.executor.extraJavaOptions=$light $(opens)' \\
+  -Dspark.default.parallelism=${SPARK_PARALLELISM:-$((4 * (workers > 0 ? workers : 2)))} \\
+  -Dspark.worker.cleanup.enabled=true -Dspark.worker.cleanup.interval=60 -Dspark.worker.cleanup.appDataTtl=60 "\$@"
+JAVA
+  chmod +x "$run/java"
+}
+
+# Beam's SparkRunner wants the job server as one jar: this one only names the others.
+write_jar() {
+  "$python" - "$run/job-server.jar" "$jars"/*.jar "$home"/jars/*.jar <<'PYTHON'
+import sys, zipfile
+from pathlib import Path
+target, *jars = sys.argv[1:]
+main = "Main-Class: org.apache.beam.runners.spark.SparkJobServerDriver"
+path = "Class-Path: " + " ".join(Path(jar).as_uri() for jar in jars)
+# A line has at most 72 bytes; the next one goes on after a space.
+lines = [path[:70], *(" " + path[i : i + 70] for i in range(70, len(path), 70))]
+with zipfile.ZipFile(target, "w") as jar:
+    jar.writestr("META-INF/MANIFEST.MF", "\n".join(["Manifest-Version: 1.0", main, *lines, ""]))
+PYTHON
+}
+
+begin() { # name, arguments of Java
   local name=$1
   shift
   set -m # a process group for each, so that it ends with all that it has started
-  # shellcheck disable=SC2046,SC2086
-  SPARK_HOME=$home SPARK_SCALA_VERSION=2.12 SPARK_LOCAL_IP=$ip SPARK_LOCAL_DIRS=$run/local \
-    nohup java $(opens) $light "-Dtextmill.run=$run" -Dlog4j2.configurationFile="$run/log4j2.properties" \
-    "$@" >"$run/$name.log" 2>&1 </dev/null &
+  nohup "$run/java" "$@" >"$run/$name.log" 2>&1 </dev/null &
   set +m
   echo $! >"$run/$name.pid"
 }
@@ -95,7 +123,7 @@ begin() { # name, Java's options and class path, main class and its arguments
 await() { # name, what its log says when it is ready
   for _ in $(seq 300); do
     grep -qs "$2" "$run/$1.log" && return
-    alive "$1" || break
+    kill -0 "$(cat "$run/$1.pid")" 2>/dev/null || break
     sleep 0.2
   done
   fail "$1 did not start: $(grep -E -m 1 'Exception|Error|error' "$run/$1.log" || echo 'it says nothing'); see $run/$1.log"
@@ -107,8 +135,7 @@ alive() { # name; a process of another run may have its number
 
 start_workers() { # the master's URL
   for i in $(seq "$workers"); do
-    begin "worker-$i" -Xmx256m -Dspark.worker.cleanup.enabled=true -Dspark.worker.cleanup.interval=60 \
-      -Dspark.worker.cleanup.appDataTtl=60 -Dspark.worker.ui.port=0 -cp "$home/jars/*" \
+    begin "worker-$i" -cp "$home/jars/*" \
       org.apache.spark.deploy.worker.Worker --host "$ip" --cores 1 --memory "$executor_memory" \
       --webui-port 0 --work-dir "$run/work" "$1"
   done
@@ -121,6 +148,7 @@ prepare() {
   for pid in "$run"/*.pid; do
     [ -e "$pid" ] && alive "$(basename "$pid" .pid)" && fail "a cluster runs already; 'down' ends it ($run)"
   done
+  [ -e "$run/java" ] || [ -z "$(ls -A "$run" 2>/dev/null)" ] || fail "SPARK_RUN has to be a new folder: $run"
   rm -rf "$run"
   mkdir -p "$run/work"
   cat >"$run/log4j2.properties" <<'PROPERTIES'
@@ -132,28 +160,28 @@ appender.out.target = SYSTEM_ERR
 appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
 PROPERTIES
+  write_java
 }
 
 up() {
   prepare
-  begin master -Xmx256m -cp "$home/jars/*" org.apache.spark.deploy.master.Master \
+  begin master -cp "$home/jars/*" org.apache.spark.deploy.master.Master \
     --host "$host" --port "${SPARK_MASTER_PORT:-7077}" --webui-port 0
   await master 'I have been elected leader'
   local url
   url=$(grep -o 'Starting Spark master at spark://.*' "$run/master.log" | grep -o 'spark://.*')
   start_workers "$url"
-  begin job-server -Xmx512m \
-    "-Dspark.driver.host=$host" "-Dspark.driver.bindAddress=$host" -Dspark.ui.enabled=false \
-    "-Dspark.executor.memory=$executor_memory" "-Dspark.executor.extraClassPath=$jars/*" \
-    "-Dspark.executor.extraJavaOptions=$light $(opens)" "-Dspark.default.parallelism=${SPARK_PARALLELISM:-$((4 * workers))}" \
-    -cp "$jars/*:$home/jars/*" org.apache.beam.runners.spark.SparkJobServerDriver \
+  write_jar
+  begin job-server -jar "$run/job-server.jar" \
     "--job-host=$host" "--job-port=${SPARK_JOB_PORT:-8099}" --artifact-port=0 --expansion-port=0 \
     "--artifacts-dir=$run/artifacts" "--spark-master-url=$url"
   await job-server 'JobService started on'
   echo "$url" >"$run/url"
   say "Spark $spark at $url with $workers workers; logs in $run"
   listening
-  say "textmill generate ... -- --runner=SparkRunner --job_endpoint=$(grep -o 'JobService started on .*' "$run/job-server.log" | grep -o '[^ ]*$')"
+  say "textmill generate ... -- --runner=SparkRunner --job_endpoint=$host:$(grep -o 'JobService started on .*' "$run/job-server.log" | grep -o '[0-9]*$')"
+  say "or, with a job server of its own for each command: ... -- --runner=SparkRunner --spark_master_url=$url \\"
+  say "    --spark_job_server_jar=$run/job-server.jar --job_server_java_launcher=$run/java"
 }
 
 signal() { # name, signal: to the process and all that it started
@@ -190,14 +218,15 @@ listening() {
 }
 
 down() {
+  [ -e "$run/java" ] || fail "no cluster of this script is in $run"
   for name in $(names); do signal "$name" TERM || true; done
   for _ in $(seq 50); do
-    [ -z "$(names)" ] && break
+    if [ -z "$(names)" ]; then break; fi
     sleep 0.1
   done
   for name in $(names); do signal "$name" KILL || true; done
   for pid in "$run"/*.pid; do # what a process has left behind
-    [ -e "$pid" ] && pkill -KILL -g "$(cat "$pid")" 2>/dev/null
+    pkill -KILL -g "$(cat "$pid" 2>/dev/null || echo none)" 2>/dev/null || true
   done
   rm -rf "$run"
 }

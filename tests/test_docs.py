@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import re
 import shlex
@@ -147,7 +148,7 @@ def test_the_readme_is_short():
 
 
 def test_the_commands_of_other_engines_are_known():
-    """tests/pipeline/test_cluster.py runs the engines themselves."""
+    """tests/cluster/ runs the engines themselves."""
     from textmill.pipeline.engines.engine import refuse_unknown
 
     text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
@@ -164,10 +165,15 @@ def test_the_commands_of_other_engines_are_known():
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
         elif words[:2] == ["python", "-m"]:
             assert importlib.util.find_spec(words[2]), words[2]
+        elif words[0] == "dask":
+            program = importlib.import_module(f"distributed.cli.dask_{words[1]}").main
+            known = {name for parameter in program.params for name in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known
         else:
             assert (ROOT / words[0]).exists(), words[0]
             assert f"{words[1]})" in (ROOT / words[0]).read_text()
-    assert engines == {"--runner=PrismRunner", "--runner=PortableRunner", "--runner=FlinkRunner"}
+    runners = ("PrismRunner", "PortableRunner", "DaskRunner", "SparkRunner", "FlinkRunner")
+    assert engines == {f"--runner={name}" for name in runners}
 
 
 def test_links_lead_somewhere():

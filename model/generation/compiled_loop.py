@@ -65,7 +65,11 @@ class Graph:
             self.sampler = AdaptiveSampler(model.network, w)
         else:
             self.sampler = DenseSampler(w["embedding"], w["output_bias"], precision)
-        self._embedding = tf.constant(w["embedding"])
+        if isinstance(self.sampler, DenseSampler):
+            # The same rows, with some behind them that no word has.
+            self._embedding = self.sampler.embedding
+        else:
+            self._embedding = tf.constant(w["embedding"])
         # What a label adds to every word's vector; the last row is for no label.
         self._labels = None
         if "context_input" in w:
@@ -400,7 +404,7 @@ def _aligned(name: str, array: np.ndarray) -> np.ndarray:
     def padded(array: np.ndarray, axis: int) -> np.ndarray:
         sizes = [(0, 0)] * array.ndim
         sizes[axis] = (0, -array.shape[axis] % LANES)
-        return np.pad(array, sizes)
+        return np.pad(array, sizes) if sizes[axis][1] else array
 
     if name.startswith("lstm"):
         array = np.concatenate([padded(gate, -1) for gate in np.split(array, 4, axis=-1)], axis=-1)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.request import urlopen
 
@@ -53,6 +54,7 @@ class Engine:
 
     def __init__(self, launch: Launch):
         flags = [*dataflow.preset_flags(launch.dataflow), *launch.runner_flags]
+        self._runner: Any
         self._runner, self._options = runner_of(flags, workers=launch.workers)
         self._preset = launch.dataflow
         self.name = type(self._runner).__name__
@@ -60,12 +62,15 @@ class Engine:
         self.elsewhere = self.name not in _HERE
         self.on_dataflow = dataflow.is_dataflow(self._runner)
         self.wait = launch.wait and not (self.on_dataflow and dataflow.is_template(self._options))
+        self._on_dask = is_dask(type(self._runner).__name__)
         if launch.dataflow is not None and not self.on_dataflow:
             raise UsageError(f"--dataflow {launch.dataflow} does not go with another --runner")
         if not launch.wait and self.is_local:
             raise UsageError(
                 "--no-wait is for runners elsewhere; a local run lives in this command"
             )
+        if not launch.wait and self._on_dask:
+            raise UsageError("--no-wait does not go with Dask, whose jobs end with their launcher")
 
     def check(self, *, model_dir: str, prompts: Sequence[str], out: str) -> None:
         """Refuses what would fail minutes later, before anything is read.
@@ -79,6 +84,8 @@ class Engine:
         if isinstance(self._runner, LocalRunner):
             self._runner.buckets = any(map(is_remote, (model_dir, *prompts, out)))
         spark.tell_workers(self._options, out=absolute(out))
+        if self._on_dask:
+            self._runner.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
         self.pipeline()
 
     def fit(self, network: NetworkSettings, *, places: Sequence[str]) -> list[str]:
@@ -171,6 +178,8 @@ def runner_of(
     refuse_unknown(flags)
     options = PipelineOptions(list(flags))
     name = options.view_as(StandardOptions).runner
+    if is_dask(name):
+        _dask().dask_checks.check_flags(options)
     direct = options.view_as(DirectOptions)
     if name is not None:
         if workers is not None:
@@ -185,7 +194,25 @@ def runner_of(
     return LocalRunner(), options
 
 
+def is_dask(name: str | None) -> bool:
+    """Tells whether a runner's name, short or dotted, means Beam's DaskRunner."""
+    return (name or "").rpartition(".")[2].lower() in ("dask", "daskrunner")
+
+
+def _dask() -> ModuleType:
+    """Loads what Dask needs, whose flags Beam knows from then on."""
+    try:
+        from textmill.pipeline.engines import dask_engine
+    except ImportError as error:
+        raise UsageError(
+            f"Dask is not installed here ({error}): pip install 'textmill[dask]'"
+        ) from None
+    return dask_engine
+
+
 def _named_runner(name: str) -> PipelineRunner:
+    if is_dask(name):
+        return _dask().DaskRunner()
     try:
         runner = create_runner(name)
         return DirectRunner() if type(runner) is SwitchingDirectRunner else runner
@@ -200,6 +227,14 @@ def _named_runner(name: str) -> PipelineRunner:
 
 def refuse_unknown(flags: Sequence[str]) -> None:
     # Beam itself ignores flags that it does not know, with a line in the log.
+    names = argparse.ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
+    names.add_argument("--runner", nargs="?")
+    if is_dask(names.parse_known_args(list(flags))[0].runner):
+        _dask()
+    else:
+        for flag in flags:
+            if flag.startswith("--dask_"):
+                raise UsageError(f"after --: {flag} needs --runner=DaskRunner")
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)  # type: ignore[arg-type]

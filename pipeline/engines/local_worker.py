@@ -19,8 +19,9 @@ from textmill.model.lean_imports import hidden, no_collection
 _LOOK_SECONDS = 0.5
 # Beam loads these, if they are installed, and does without each. Where a step of textmill's needs
 # one, it loads it then.
-_OPTIONAL = ("IPython", "pandas", "pyarrow", "pymongo")
+_OPTIONAL = ("IPython", "bson", "pandas", "pyarrow", "pymongo")
 _OF_BUCKETS = (
+    "apache_beam.io.gcp",
     "apitools",
     "azure",
     "boto3",

@@ -30,13 +30,19 @@ def complete(options: Any, runner: str) -> None:
     Args:
         options: Beam's options.
         runner: the name of the runner, as after `--runner=`.
+
+    Raises:
+        UsageError: there is no such jar.
     """
     from apache_beam.options.pipeline_options import PortableOptions, SparkRunnerOptions
 
-    portable = options.view_as(PortableOptions)
+    portable, own = options.view_as(PortableOptions), options.view_as(SparkRunnerOptions)
+    jar = own.spark_job_server_jar
+    if jar is not None and "://" not in jar and not Path(jar).is_file():
+        raise UsageError(f"after --: there is no --spark_job_server_jar {jar}")
     on_spark = runner.rpartition(".")[2].lower() == "sparkrunner"
     if on_spark and portable.environment_type is None:
-        inside = options.view_as(SparkRunnerOptions).spark_master_url.startswith("local")
+        inside = own.spark_master_url.startswith("local")
         if not inside or portable.job_endpoint:
             portable.environment_type = "PROCESS"
     process = _is_process(portable)

@@ -11,7 +11,7 @@ from textmill.model.errors import TextmillError
 _PACKAGES = ("textmill", "apache-beam", "tensorflow", "tensorflow-text", "numpy", "pyarrow")
 # Workers must have the launcher's versions of these. The texts depend on TensorFlow's products and
 # tensorflow-text's tokens; objects of Beam and textmill are pickled on one side for the other.
-_MUST_EQUAL = ("textmill", "apache-beam", "tensorflow", "tensorflow-text")
+NEEDED = ("textmill", "apache-beam", "tensorflow", "tensorflow-text")
 
 
 def versions() -> dict[str, str]:
@@ -29,16 +29,20 @@ def check_worker(launcher: Mapping[str, str]) -> None:
     Raises:
         TextmillError: a version differs, or the minor version of Python.
     """
-    here = versions()
-    differ = [name for name in _MUST_EQUAL if here[name] != launcher[name]]
-    if _minor(here["python"]) != _minor(launcher["python"]):
-        differ.append("python")
-    if differ:
-        pairs = ", ".join(f"{name} {here[name]} not {launcher[name]}" for name in differ)
+    pairs = differences(versions(), launcher)
+    if pairs:
         raise TextmillError(
             f"the worker has {pairs} as the launcher has: give both the same, for workers by "
             "another image (docker/Dockerfile)"
         )
+
+
+def differences(there: Mapping[str, str], launcher: Mapping[str, str]) -> str:
+    """Tells which versions differ that must not; empty if none does."""
+    differ = [name for name in NEEDED if there[name] != launcher[name]]
+    if _minor(there["python"]) != _minor(launcher["python"]):
+        differ.append("python")
+    return ", ".join(f"{name} {there[name]} not {launcher[name]}" for name in differ)
 
 
 def _minor(version: str) -> str:

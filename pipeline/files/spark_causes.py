@@ -36,12 +36,12 @@ _MEANINGS = tuple(
         (
             r"ExecutorLostFailure.*?Reason: (.+)",
             "an executor was lost again and again ({0}), perhaps for want of memory: beside Java's "
-            "memory each of its cores needs 1.2 GB for Python",
+            "memory each of its cores needs some for a Python process",
         ),
         (
             r"StatusRuntimeException: (CANCELLED|UNAVAILABLE)",
             "a worker's Python process was killed ({0}), perhaps for want of memory: beside Java's "
-            "memory each of its cores needs 1.2 GB for Python",
+            "memory each of its cores needs some for a Python process",
         ),
     )
 )

@@ -23,7 +23,7 @@ from textmill.pipeline.files.filesystem import (
     remove,
     write_once,
 )
-from textmill.pipeline.job.manifest import DONE, REJECTED
+from textmill.pipeline.job.manifest import DONE, REJECTED, RUN
 from textmill.pipeline.job.notes import failure_noted
 from textmill.pipeline.job.pace import Pace, Trial, measure
 from textmill.pipeline.job.running import run_to_end
@@ -49,6 +49,7 @@ def probe(engine: Engine, trial: Trial) -> tuple[Pace, float]:
         raise TextmillError(f"{scratch} holds files, and --scratch is removed; name another place")
     try:
         make_directory(join(scratch, DONE))
+        write_once(join(scratch, RUN), b"{}")  # engines look whether workers see it
         pipeline = engine.pipeline()
         _ = (
             pipeline

@@ -12,11 +12,12 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import TaggedOutput
 
-from textmill.model.errors import SettingError
+from textmill.model.errors import SettingError, UsageError
 from textmill.model.generation.check_settings import check_settings
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.engines.engine import is_dask
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.filesystem import absolute, local_copy
 from textmill.pipeline.job.beam_steps import NAMESPACE, CountGenerated
@@ -99,7 +100,16 @@ class GenerateText(beam.PTransform):
         )
 
     def expand(self, elements: beam.PCollection) -> Generated:
-        """See `PTransform`."""
+        """See `PTransform`.
+
+        Raises:
+            UsageError: the pipeline's runner would give other results.
+        """
+        if is_dask(type(elements.pipeline.runner).__name__):
+            raise UsageError(
+                "GenerateText does not run on Beam's DaskRunner, which mixes generations and "
+                "rejected elements up; `textmill generate` does, and GenerateText on other runners"
+            )
         read = elements | "Read" >> beam.ParDo(_Read(self._settings, self._shards)).with_outputs(
             "rejected", main="prompts"
         )

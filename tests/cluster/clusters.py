@@ -19,6 +19,7 @@ from waiting import until
 
 TOOLS = Path(os.environ.get("TEXTMILL_TOOLS", Path.home() / ".cache" / "textmill"))
 SPARK = ROOT / "scripts" / "spark_cluster.sh"
+FLINK = ROOT / "scripts" / "flink_cluster.sh"
 PROVIDES = "pip install -c constraints.txt -e '.[cluster]'"
 BEAM = "apache_beam.runners"
 # Spark gives a silent host 60 seconds, and what is read from there 120: a test waits less.
@@ -231,8 +232,40 @@ def job_service(folder: Path) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def prism(folder: Path) -> Iterator[Cluster]:
     """Prism as a server."""
-    binary = TOOLS / "bin" / "prism"
-    if not binary.exists():
-        pytest.skip(f"there is no Prism at {binary}; `make cluster-tools` builds it (needs Go)")
-    with _portable(folder, "server", str(binary), "--job_port={port}", "--serve_http=false") as c:
-        yield c
+    command = (prism_binary(), "--job_port={port}", "--serve_http=false")
+    with _portable(folder, "server", *command) as cluster:
+        yield cluster
+
+
+def prism_binary() -> str:
+    """Where Prism is, or a skip."""
+    found = TOOLS / "bin" / "prism"
+    if not found.exists():
+        pytest.skip(f"there is no Prism at {found}; `make cluster-tools` builds it (needs Go)")
+    return str(found)
+
+
+@contextlib.contextmanager
+def flink(folder: Path) -> Iterator[Cluster]:
+    """A standalone Flink of two task managers, each with one worker process at a time."""
+    jar = os.environ.get("FLINK_JOB_SERVER_JAR")
+    if jar is None:
+        pytest.skip("FLINK_JOB_SERVER_JAR does not name Beam's job server for Flink")
+    up = subprocess.run([FLINK, "up"], capture_output=True, text=True, check=False)
+    try:
+        if up.returncode:
+            pytest.skip(f"no Flink: {up.stderr.strip()}")
+        yield Cluster(
+            (
+                "--runner=FlinkRunner", "--flink_master=localhost:8081", "--parallelism=2",
+                f"--flink_job_server_jar={jar}", "--environment_type=PROCESS",
+            )
+        )  # fmt: skip
+    finally:
+        subprocess.run([FLINK, "down"], capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def by_flags(*flags: str) -> Iterator[Cluster]:
+    """An engine inside the command's own process."""
+    yield Cluster(flags)

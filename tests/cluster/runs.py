@@ -53,6 +53,12 @@ def end(process: subprocess.Popen) -> tuple[str, str]:
         raise
 
 
+def ended(process: subprocess.Popen) -> subprocess.CompletedProcess:
+    """Waits for a command's end; gives how it ended."""
+    told, said = end(process)
+    return subprocess.CompletedProcess(process.args, process.returncode, told, said)
+
+
 def run(*arguments: Any, **more: Any) -> dict[str, Any]:
     """Runs a command that has to end well; gives what it told."""
     process = start(*arguments, **more)

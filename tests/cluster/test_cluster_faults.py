@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from faults import KINDS, Kind, Trial, trial
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.trial]
 
 TRIALS = int(os.environ.get("TEXTMILL_TRIALS", 1))
 AT_ONCE = int(os.environ.get("TEXTMILL_AT_ONCE", 1))

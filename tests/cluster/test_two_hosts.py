@@ -18,7 +18,7 @@ from two_hosts import TwoHosts, two_hosts
 from waiting import until
 from watch import Watch
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.trial]
 
 ENGINES = {"Dask": dask, "Spark": spark}
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import weakref
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from waiting import until
 
 from textmill.model.errors import TextmillError, UsageError
+from textmill.model.settings import GenerationSettings
 from textmill.pipeline.engines import job_service, spark
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.error_causes import first_cause
+from textmill.pipeline.job.handler import TextModelHandler
 
 AT = "--job_endpoint=127.0.0.1:8099"
 PROCESS = "--environment_type=PROCESS"
@@ -99,6 +102,11 @@ def test_an_environment_without_a_command_is_refused(config):
     options = completed(AT, PROCESS, f"--environment_config={config}")
     with pytest.raises(UsageError, match="needs the command that starts a worker"):
         spark.tell_workers(options, out="/out")
+
+
+def test_a_jar_that_is_not_there():
+    with pytest.raises(UsageError, match=r"there is no --spark_job_server_jar /no/such\.jar"):
+        completed("--spark_job_server_jar=/no/such.jar")
 
 
 def test_something_else_than_a_job_service(tmp_path):
@@ -213,6 +221,18 @@ def test_a_worker_of_other_versions_leaves_a_note_and_ends(tmp_path):
     assert done.returncode == 1
     (note,) = (tmp_path / ".done").glob("*.failed")
     assert "not 2.0.0 as the launcher has" in json.loads(note.read_text())["message"]
+
+
+def test_a_model_that_cannot_be_loaded_is_told_to_its_first_user(tmp_path):
+    """Not before: an engine in Java would look at that error three minutes later."""
+    handler = TextModelHandler(
+        model_dir=str(tmp_path / "none"), fingerprint="", versions=versions(),
+        settings=GenerationSettings(max_words=1), out=None,
+    )  # fmt: skip
+    model = handler.load_model()
+    weakref.ref(model)  # as RunInference refers to it
+    with pytest.raises(TextmillError, match="none"):
+        handler.run_inference([], model)
 
 
 # -- causes ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 from waiting import until
 from watch import Watch, network_of
@@ -36,4 +37,9 @@ def test_beginnings_are_counted(tmp_path):
         note("shard-1", me, 0)  # begins a second time
         seen(4)
         assert (watch.again(), watch.finished()) == (2, 1)
+        shutil.rmtree(notes)  # the run has ended
+        assert watch.finished() == 0
+        notes.mkdir()
+        note("shard-2", me, 0)
+        seen(5)
     assert watch.networks() == {network_of("self")}

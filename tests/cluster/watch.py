@@ -48,12 +48,14 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        alive = self._thread.is_alive()
         self._over.set()
         self._thread.join()
+        assert alive, "nothing was counted any more"
 
     def finished(self) -> int:
         """Counts the finished shards."""
-        return len(list(self._notes.glob("*.json")))
+        return len(self._names(".json"))
 
     def again(self) -> int:
         """Counts how often a shard was begun that had been begun before."""
@@ -65,8 +67,14 @@ class Watch:
 
     def _look_on(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            for note in self._notes.glob("*.started"):
-                self._look(note)
+            for name in self._names(".started"):
+                self._look(self._notes / name)
+
+    def _names(self, ending: str) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._notes) if name.endswith(ending)]
+        except FileNotFoundError:  # not yet, or no longer
+            return []
 
     def _look(self, note: Path) -> None:
         try:

@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--max-words", type=int, default=20)
     args = parser.parse_args()
     steps = subprocess.run(
-        [sys.executable, "-c", STEPS, args.prompts, args.model, str(args.max_words)],
+        [sys.executable, "-P", "-c", STEPS, args.prompts, args.model, str(args.max_words)],
         check=True, stdout=subprocess.PIPE, text=True,
     ).stdout  # fmt: skip
     print(f"{machine()}\n")

@@ -11,9 +11,11 @@ from textmill.model.errors import TextmillError
 from textmill.model.lean_imports import hidden, no_collection, put_off
 from textmill.model.memory import give_back_pages
 
-# TensorFlow and Keras load these, if they are installed, which takes some seconds. A generator does
-# not need them, and TensorFlow does without each.
-_OPTIONAL = ("IPython", "h5py", "jax", "keras.src", "matplotlib", "pandas", "scipy", "sklearn")
+# TensorFlow and Keras load these, if they are installed, which takes some seconds, and do without
+# each. What only generates needs none of them.
+_OPTIONAL = ("IPython", "jax", "matplotlib", "pandas", "sklearn")
+# TensorFlow alone does without these, too.
+_OF_KERAS = ("h5py", "keras.src", "scipy")
 # The names that TensorFlow gives its users, `tf.lite` and so on. Most of them are never used here,
 # and they load nearly half of its code. It loads `tf.distribute` itself, and in one order only.
 _API, _AT_ONCE = "tensorflow._api.v2", ("distribute",)
@@ -39,7 +41,7 @@ def load_tensorflow(*, lean: bool = False) -> None:
             stack.enter_context(_no_stderr())
             stack.enter_context(no_collection())
             if lean:
-                stack.enter_context(hidden(_OPTIONAL))
+                stack.enter_context(hidden((*_OPTIONAL, *_OF_KERAS)))
                 stack.enter_context(put_off(_API, but=_AT_ONCE))
             import tensorflow  # noqa: F401
 
@@ -51,6 +53,12 @@ def load_tensorflow(*, lean: bool = False) -> None:
         backend = os.environ.get("KERAS_BACKEND")
         hint = f"; KERAS_BACKEND is '{backend}': install it or unset that" if backend else ""
         raise TextmillError(f"TensorFlow and Keras cannot be loaded: {error}{hint}") from None
+
+
+def load_keras() -> None:
+    """Imports Keras after TensorFlow was loaded lean, without what Keras does not need."""
+    with _no_stderr(), no_collection(), hidden(_OPTIONAL):
+        import keras  # noqa: F401
 
 
 def use_one_thread() -> None:

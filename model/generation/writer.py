@@ -13,6 +13,7 @@ from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import SavedModel
 from textmill.model.prompt import Generation, Prompt, Score
 from textmill.model.settings import GenerationSettings, check_int
+from textmill.model.tensorflow_setup import load_keras
 from textmill.model.text.tokens import surface
 from textmill.model.text.vocabulary import EOS, RESERVED, UNKNOWN
 
@@ -51,6 +52,7 @@ class Writer:
         Raises:
             SettingError: the model does not have the label, or needs one.
         """
+        load_keras()
         from textmill.model.network.likelihood import one_hot
 
         check_label(self.model, label)
@@ -126,6 +128,7 @@ class Writer:
 
     @cached_property
     def _reader(self):
+        load_keras()
         from textmill.model.generation.next_word import NextWord
 
         return NextWord(self.model)

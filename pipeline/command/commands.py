@@ -19,7 +19,7 @@ from typing import Any
 from textmill.model.errors import SettingError, UsageError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
-from textmill.model.tensorflow_setup import load_tensorflow, use_one_thread
+from textmill.model.tensorflow_setup import load_keras, load_tensorflow, use_one_thread
 from textmill.model.visible import visible
 from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.command.command_line import settings_of
@@ -362,6 +362,7 @@ def _gib(size: float) -> str:
 def _play(args: argparse.Namespace) -> int:
     with status_line(f"loading {args.model}"):
         use_one_thread()
+        load_keras()
         from textmill.model.network.directory import load_model
         from textmill.pipeline.command.play import HOST, server
 

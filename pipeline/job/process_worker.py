@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _become_harness(worker: str, endpoint: str) -> None:
-    from textmill.pipeline.engines.local_worker import end_with_parent, run_harness
+    from textmill.pipeline.engines.local_worker import end_with_parent, harness, run_harness
     from textmill.pipeline.engines.spark import OUT, VERSIONS
     from textmill.pipeline.engines.versions import check_worker
     from textmill.pipeline.job.notes import failure_noted
@@ -45,6 +45,7 @@ def _become_harness(worker: str, endpoint: str) -> None:
     with failure_noted(os.environ.get(OUT)):
         if VERSIONS in os.environ:
             check_worker(json.loads(os.environ[VERSIONS]))
+        harness(buckets=True)  # first, as it leaves out much that Beam would load
         os.environ |= harness_environment(worker, endpoint)
     run_harness(buckets=True)
 

@@ -177,6 +177,30 @@ def test_generate_text_is_refused(model_dir):
         _ = prompts | GenerateText(str(model_dir), GenerationSettings(max_words=3))
 
 
+@pytest.mark.parametrize(
+    ("who", "python", "distributed", "said"),
+    [
+        ("scheduler", "3.9.1", "2026.1", "the scheduler has python 3.9.1 not 3.11.7"),
+        ("tcp://a:1", "3.12.7", "2026.1", "the worker tcp://a:1 has python 3.12.7 not 3.11.7"),
+        ("tcp://a:1", "3.11.9", "2025.9", "the worker tcp://a:1 has distributed 2025.9 not 2026.1"),
+    ],
+)
+def test_another_python_is_sent_no_code(who, python, distributed, said):
+    def versions(python: str, distributed: str) -> dict:
+        return {"host": {"python": python}, "packages": {"distributed": distributed}}
+
+    ours, theirs = versions("3.11.7", "2026.1"), versions(python, distributed)
+    told = {"client": ours, "scheduler": ours, "workers": {"tcp://a:1": ours, "tcp://b:1": ours}}
+    if who == "scheduler":
+        told["scheduler"] = theirs
+    else:
+        told["workers"][who] = theirs
+    client = SimpleNamespace(wait_for_workers=lambda *a, **b: None, get_versions=lambda: told)
+    with pytest.raises(TextmillError) as error:
+        dask_checks.check_cluster(client, "tcp://h:1", model_dir="m", prompts=["p"], out="o")
+    assert said in str(error.value)
+
+
 # -- a job that is watched -------------------------------------------------------------------------
 
 

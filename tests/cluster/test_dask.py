@@ -78,7 +78,7 @@ if not hasattr(kind, "made"):
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.trial)])
 def test_the_same_bytes(job, reference, told_of_engine, tmp_path, threads):
     (tmp_path / "count.py").write_text(COUNT)
     with dask_cluster(tmp_path / "dask", threads=threads, preload=tmp_path / "count.py") as cluster:
@@ -97,6 +97,7 @@ def test_the_same_bytes(job, reference, told_of_engine, tmp_path, threads):
     assert not any("Client-worker" in line for line in cluster.log("scheduler").splitlines())
 
 
+@pytest.mark.trial
 def test_one_cluster_takes_job_after_job(job, reference, tmp_path):
     """Also one whose shards are all there, so that no task is needed but the manifest's."""
     out = tmp_path / "0"
@@ -129,6 +130,7 @@ def test_a_lost_worker_is_survived(job, long, told_of_engine, tmp_path, trial):
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
+@pytest.mark.trial
 def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, trial):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
@@ -149,6 +151,7 @@ def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.parametrize("by", ["SIGINT", "SIGKILL"])
+@pytest.mark.trial
 def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by, trial):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
@@ -197,6 +200,7 @@ if not hasattr(manifest, "dies"):
 """
 
 
+@pytest.mark.trial
 def test_the_worker_that_ends_the_job_is_lost(job, reference, tmp_path):
     marker = str(tmp_path / "died")
     what = "manifest.write_manifest = die_at_the_end"
@@ -207,6 +211,7 @@ def test_the_worker_that_ends_the_job_is_lost(job, reference, tmp_path):
     assert contents(tmp_path / "out") == reference
 
 
+@pytest.mark.trial
 def test_an_error_that_cannot_travel(job, tmp_path, capfd):
     """Dask's client would not notice this one, and wait for ever."""
     what = "handler.TextModelHandler.run_inference = recur"
@@ -217,6 +222,7 @@ def test_an_error_that_cannot_travel(job, tmp_path, capfd):
     assert line.endswith(GO_ON)
 
 
+@pytest.mark.trial
 def test_a_shard_that_ends_each_worker(job, tmp_path, capfd):
     """The nanny starts the worker again each time, until Dask gives up."""
     what = "beam_steps.read_shard = die_at_a_shard"
@@ -229,6 +235,7 @@ def test_a_shard_that_ends_each_worker(job, tmp_path, capfd):
     assert line.endswith(GO_ON)
 
 
+@pytest.mark.trial
 def test_a_job_without_workers_ends(job, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(dask_engine, "LONELY_SECONDS", 2.0)
     monkeypatch.setattr(dask_engine, "_ASK_SECONDS", 0.5)
@@ -286,6 +293,7 @@ metadata.version = version
         ({"apache-beam": "2.62.0"}, "has apache-beam 2.62.0 not "),
     ],
 )
+@pytest.mark.trial
 def test_workers_of_other_packages_are_refused(job, tmp_path, capfd, others, said):
     (tmp_path / "others.py").write_text(OTHERS.format(others=others))
     with dask_cluster(tmp_path / "dask", workers=1, preload=tmp_path / "others.py") as cluster:
@@ -295,6 +303,7 @@ def test_workers_of_other_packages_are_refused(job, tmp_path, capfd, others, sai
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.trial
 def test_a_scheduler_of_other_packages_is_refused(job, tmp_path, capfd):
     (tmp_path / "others.py").write_text(OTHERS.format(others={"textmill": None}))
     cluster = DaskCluster(tmp_path / "dask")
@@ -324,6 +333,7 @@ def test_a_scheduler_without_workers_is_refused(job, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("what", ["model", "prompts", "out"])
+@pytest.mark.trial
 def test_a_path_that_workers_do_not_see_is_refused(job, tmp_path, capfd, what):
     out = tmp_path / "out"
     unseen = {"model": job.model, "prompts": job.prompts, "out": str(out / "run.json")}[what]

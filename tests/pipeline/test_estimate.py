@@ -276,7 +276,7 @@ def test_a_worker_of_its_own_measures(model_dir, prompt_file):
         str(model_dir), prompts=[prompt_file], settings=GenerationSettings(max_words=3), seconds=0
     )
     assert found["engine"] == "LocalRunner"
-    assert found["engine_seconds"] > 1  # an interpreter that loads Beam
+    assert found["engine_seconds"] > 0  # an interpreter that loads Beam
     assert found["launch_seconds"] < found["workers"][0]["seconds"]
 
 

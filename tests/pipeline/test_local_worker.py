@@ -56,6 +56,7 @@ def test_a_worker_loads_neither_keras_nor_what_services_need(model_dir):
     assert not loaded & (NOT_NEEDED | OF_BUCKETS)
 
 
+@pytest.mark.cluster  # there its packages are
 def test_a_worker_for_buckets_loads_what_they_need(model_dir):
     pytest.importorskip("google.cloud.storage", reason="pip install 'textmill[dataflow]'")
     loaded = modules(model_dir, "buckets")

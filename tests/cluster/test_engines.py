@@ -42,7 +42,14 @@ def reference(job, told_of_engine, tmp_path_factory) -> dict[str, bytes]:
     return contents(out)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+# Beside other work these take long, or are much like others.
+_LATER = ("DirectRunner, Prism", "job service, external workers")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.trial] * (name in _LATER)) for name in ENGINES],
+)
 def test_the_same_bytes(job, reference, told_of_engine, tmp_path, name):
     with ENGINES[name](tmp_path) as cluster:
         told = run(job, tmp_path / "out", *cluster.flags, words=WORDS)

@@ -116,6 +116,7 @@ def test_one_cluster_takes_job_after_job(job, reference, tmp_path):
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
+@pytest.mark.trial
 def test_a_lost_worker_is_survived(job, long, told_of_engine, tmp_path, trial):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:

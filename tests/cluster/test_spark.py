@@ -52,6 +52,7 @@ def test_two_workers_give_the_bytes_of_a_local_run(
     assert told["models loaded"] == 2  # one for each executor, not for each unit of work
 
 
+@pytest.mark.trial
 def test_nothing_is_written_after_an_interrupted_command_has_ended(spark, job, tmp_path):
     out = tmp_path / "out"
     launcher = start(job, out, *spark.flags, words=_LONG)
@@ -121,6 +122,7 @@ def test_a_second_cluster_is_refused_in_the_same_folder_and_all_ends(spark):
     assert "a cluster runs already" in said.stderr
 
 
+@pytest.mark.trial
 def test_a_job_goes_on_by_itself_whatever_of_a_worker_is_killed(
     spark, job, undisturbed, told_of_engine, tmp_path
 ):

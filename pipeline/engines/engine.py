@@ -62,7 +62,7 @@ class Engine:
         self.elsewhere = self.name not in _HERE
         self.on_dataflow = dataflow.is_dataflow(self._runner)
         self.wait = launch.wait and not (self.on_dataflow and dataflow.is_template(self._options))
-        self._on_dask = is_dask(type(self._runner).__name__)
+        self._on_dask = is_dask(self.name)
         if launch.dataflow is not None and not self.on_dataflow:
             raise UsageError(f"--dataflow {launch.dataflow} does not go with another --runner")
         if not launch.wait and self.is_local:
@@ -81,7 +81,7 @@ class Engine:
         if self.on_dataflow:
             dataflow.check(self._options, model_dir=model_dir, prompts=prompts, out=out)
             dataflow.check_staging(self._options)
-        if isinstance(self._runner, LocalRunner):
+        if self.is_local:
             self._runner.buckets = any(map(is_remote, (model_dir, *prompts, out)))
         spark.tell_workers(self._options, out=absolute(out))
         if self._on_dask:

@@ -1,18 +1,18 @@
 """The same job on a Dask cluster of this machine: the same bytes, and what it survives.
 
-TEXTMILL_TRIALS=10 kills ten times instead of once.
+These faults are one each; test_cluster_faults.py has trials at random moments.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from dask_cluster import DaskCluster, dask_cluster
-from runs import Job, command, contents, run, start
+from runs import Job, command, contents, end, run, start
 from waiting import until
 
 from textmill.pipeline.command import cli
@@ -20,7 +20,6 @@ from textmill.pipeline.engines import dask_engine
 
 pytestmark = pytest.mark.cluster
 
-TRIALS = int(os.environ.get("TEXTMILL_TRIALS", 1))
 GO_ON = "The same command with --resume goes on"
 
 
@@ -43,12 +42,20 @@ def notes(out: Path) -> set[str]:
     return {path.stem for path in (out / ".done").glob("*.json")}
 
 
-def until_finished(launcher: subprocess.Popen, out: Path, shards: int) -> None:
-    def finished() -> bool:
-        assert launcher.poll() is None, launcher.communicate()[1]
-        return len(notes(out)) >= shards
+def disturbed(
+    job: Job, out: Path, cluster: DaskCluster, act: Callable[[subprocess.Popen], None]
+) -> tuple[int, str]:
+    """Runs the long job and acts when some shards are finished; gives status and errors."""
+    launcher = start(job, out, *cluster.flags, words=_LONG)
 
-    until(finished, "no shard is finished")
+    def some() -> bool:
+        assert launcher.poll() is None, launcher.communicate()[1]
+        return len(notes(out)) >= 3
+
+    until(some, "no shard is finished")
+    act(launcher)
+    _, stderr = end(launcher)
+    return launcher.returncode, stderr
 
 
 # -- the same bytes --------------------------------------------------------------------------------
@@ -115,31 +122,23 @@ def test_one_cluster_takes_job_after_job(job, reference, tmp_path):
 # -- faults ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.trial
-def test_a_lost_worker_is_survived(job, long, told_of_engine, tmp_path, trial):
+def test_a_lost_worker_is_survived(job, long, told_of_engine, tmp_path):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
-        launcher = start(job, out, *cluster.flags, words=_LONG)
-        until_finished(launcher, out, 3 + trial)
-        cluster.kill_worker(trial % 2)
-        _, stderr = launcher.communicate(timeout=600)
-    assert (launcher.returncode, stderr) == (0, "")
+        status, stderr = disturbed(job, out, cluster, lambda launcher: cluster.kill_worker())
+    assert (status, stderr) == (0, "")
     same = contents(out) == long
     told_of_engine("Dask's worker killed", None, same, "by Dask's own retry")
     assert same
 
 
-@pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.trial
-def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, trial):
+def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
-        launcher = start(job, out, *cluster.flags, words=_LONG)
-        until_finished(launcher, out, 3 + trial)
-        cluster.kill_scheduler()
-        _, stderr = launcher.communicate(timeout=600)
-    assert launcher.returncode == 1
+        status, stderr = disturbed(job, out, cluster, lambda launcher: cluster.kill_scheduler())
+    assert status == 1
     (line,) = stderr.splitlines()
     assert f"the Dask scheduler at {cluster.address} has ended" in line
     assert line.endswith(GO_ON)
@@ -150,16 +149,14 @@ def test_a_lost_scheduler_ends_in_one_line(job, long, told_of_engine, tmp_path, 
     assert same
 
 
-@pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.parametrize("by", ["SIGINT", "SIGKILL"])
 @pytest.mark.trial
-def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by, trial):
+def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by):
     out = tmp_path / "out"
     with dask_cluster(tmp_path / "dask") as cluster:
-        launcher = start(job, out, *cluster.flags, words=_LONG)
-        until_finished(launcher, out, 3 + trial)
-        launcher.send_signal(signal.Signals[by])
-        _, stderr = launcher.communicate(timeout=600)
+        status, stderr = disturbed(
+            job, out, cluster, lambda launcher: launcher.send_signal(signal.Signals[by])
+        )
         finished = len(notes(out))
         until(lambda: not cluster.running(), "the cluster works on", every=0.5)
         assert len(notes(out)) <= finished + 2  # those that were being made
@@ -169,7 +166,7 @@ def test_the_work_ends_with_its_launcher(job, long, told_of_engine, tmp_path, by
     told_of_engine(f"Dask's launcher: {by}", None, same, "resumed")
     assert same
     if by == "SIGINT":
-        assert launcher.returncode == 130
+        assert status == 130
         (line,) = stderr.splitlines()
         assert line.startswith("textmill: error: interrupted; ")
         assert line.endswith(GO_ON)

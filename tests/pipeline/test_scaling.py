@@ -1,4 +1,4 @@
-"""The simulator of benchmarks/scaling.py, and what docs/scaling.md says to run."""
+"""The simulator of benchmarks/scaling.py, and all that docs/scaling.md says to run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,17 +23,27 @@ from textmill.pipeline.job.pace import measure
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def scaling():
+def benchmark(name: str) -> Iterator[ModuleType]:
+    """Loads a script of benchmarks/, for as long as it is used."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        spec = importlib.util.spec_from_file_location("scaling", ROOT / "benchmarks/scaling.py")
+        spec = importlib.util.spec_from_file_location(name, ROOT / f"benchmarks/{name}.py")
         module = importlib.util.module_from_spec(spec)
-        sys.modules["scaling"] = module  # dataclasses look their module up
+        sys.modules[name] = module  # dataclasses look their module up
         spec.loader.exec_module(module)
         yield module
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def scaling():
+    yield from benchmark("scaling")
+
+
+@pytest.fixture(scope="module")
+def many_shards():
+    yield from benchmark("many_shards")
 
 
 @pytest.mark.parametrize(("shards", "workers"), [(40, 1), (40, 7), (40, 40), (3, 10)])
@@ -86,7 +98,9 @@ def test_the_seed_decides(scaling):
     assert one.done != other.done
 
 
-def test_the_commands_of_the_document_run(scaling, model_dir, tmp_path, monkeypatch, capsys):
+def test_the_commands_of_the_document_run(
+    scaling, many_shards, model_dir, tmp_path, monkeypatch, capsys
+):
     text = (ROOT / "docs" / "scaling.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
     commands = [shlex.split(line) for line in "\n".join(blocks).splitlines() if line.strip()]
@@ -98,19 +112,21 @@ def test_the_commands_of_the_document_run(scaling, model_dir, tmp_path, monkeypa
     monkeypatch.setattr(
         probing, "probe", lambda engine, trial: (measure(replace(trial, **short)), 1.0)
     )
-    small = {"simulate": ["--texts", "2e5", "--workers", "20", "--out", "docs"],
-             "measure": ["--shards", "30", "--rows", "500", "--files", "4"]}  # fmt: skip
+    scripts = {"benchmarks/scaling.py": scaling, "benchmarks/many_shards.py": many_shards}
+    small = {scaling: ["--texts", "2e5", "--workers", "20", "--out", "docs"],
+             many_shards: ["--shards", "30", "--rows", "500", "--files", "4"]}  # fmt: skip
     seen = set()
     for words in commands:
         if words[0] == "textmill":
             assert cli.main(words[1:]) == 0
-        elif words[:2] == ["python", "benchmarks/scaling.py"]:
-            scaling.main([*words[2:], *small[words[2]]])
+        elif words[1] in scripts:
+            script = scripts[words[1]]
+            script.main([*words[2:], *small[script]])
         else:
             assert (ROOT / words[1]).exists(), words
-        seen.add(words[2] if "scaling" in words[1] else words[1])
+        seen.add(words[1])
         assert capsys.readouterr().out or "plan_check" in words[1]
-    assert {"plan", "simulate", "measure"} <= seen
+    assert {"plan", *scripts} <= seen
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
         assert (tmp_path / "docs" / picture).read_text().startswith("<?xml")
         assert (ROOT / "docs" / picture).stat().st_size < 100_000

@@ -28,7 +28,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from textmill.model.errors import UsageError
 from textmill.model.settings import NetworkSettings
 from textmill.pipeline.engines import dataflow, spark
-from textmill.pipeline.engines.job_service import find_job_service
+from textmill.pipeline.engines.job_service import cancel_jobs_of, find_job_service
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.engines.local_runner import LocalRunner, default_workers, settle
 from textmill.pipeline.files.filesystem import absolute, is_remote
@@ -98,6 +98,15 @@ class Engine:
             return []
         dataflow.fit(self._options, network, preset=self._preset)
         return dataflow.far_buckets(self._options, places)
+
+    def take_over(self, out: str) -> None:
+        """Ends what a launcher that was killed has left on the engine, before a run goes on.
+
+        Args:
+            out: the directory of the run.
+        """
+        if self.elsewhere and not self._on_dask and not self.on_dataflow:
+            cancel_jobs_of(self._options, out=absolute(out))
 
     def pipeline(self) -> beam.Pipeline:
         """Makes a pipeline with its own copy of the present options."""

@@ -142,6 +142,8 @@ def generate(
     ran = _Ran()
     try:
         if not directory.finished:
+            if resume:
+                engine.take_over(out)
             ran = _carry_out(job, engine, directory, sent, progress, warn)
         known = engine.wait or directory.finished
         manifest = read_manifest(out) if known else {}

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test lint smoke fault-test long-test walk-test fuzz lab-test cluster-tools test-cluster clean
+.PHONY: examples demo lab test lint smoke fault-test long-test walk-test fuzz lab-test cluster-tools test-cluster clean
 
 demo: $(VENV)/.installed
 	$(BIN)/textmill demo
@@ -46,6 +46,11 @@ smoke:
 	$(PYTHON) -m venv $(SMOKE)
 	$(SMOKE)/bin/python -m pip install --quiet --constraint constraints.txt .
 	$(SMOKE)/bin/python scripts/smoke.py
+
+# The two examples that learn for minutes, in full: eight minutes on 2 cores that do nothing else.
+examples: $(VENV)/.tested
+	$(BIN)/python examples/dates.py
+	$(BIN)/python examples/captions.py
 
 # A million draws where `make test` takes fewer.
 long-test: $(VENV)/.tested

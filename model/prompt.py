@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class Prompt:
             the run's.
         extra: other fields of the prompt's row, copied to the output.
         row: the prompt's place in the input, so that a person can find it again.
+        context: the numbers that its texts start from, [F], for a model trained with `context`.
+        source: the text that its texts are written from, for a model trained with `source`.
 
     Examples:
         >>> textmill.Prompt(id="a", text="The cat").extra
@@ -31,6 +33,8 @@ class Prompt:
     settings: GenerationSettings | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     row: str = ""
+    context: Sequence[float] | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Generation:
         finish: why the text ended: `eos`, `length` or `stop`.
         logprob: mean natural log-probability of the drawn tokens, `<eos>` or the stop word
             included, under the model itself: temperature 1, no rules, no filters.
+        score: what beam search ranked it by: the sum of these log-probabilities, normalised by
+            length; None if it was drawn.
 
     Examples:
         >>> (found,) = textmill.load("alice").generate("The cat", max_words=3, min_words=3)
@@ -63,6 +69,7 @@ class Generation:
     words: int
     finish: str
     logprob: float
+    score: float | None = None
 
     def record(self) -> dict[str, Any]:
         """Gives one flat row: the prompt's other fields, then `id` and the text's own fields.
@@ -79,6 +86,7 @@ class Generation:
             "words": self.words,
             "finish": self.finish,
             "logprob": self.logprob,
+            **({} if self.score is None else {"score": self.score}),
         }
 
 

@@ -94,8 +94,12 @@ class NetworkSettings:
         layers: number of LSTM layers, 1 to 3.
         dropout: share of features dropped after the embedding, between layers and before the
             output; the same features are dropped at every time step.
-        context: number of labels, which is the width of the vector that sets the initial state
-            and is added at every step; 0 for a model without labels.
+        context: C, width of the vector that sets the initial state and is added at every step:
+            an entry for each label, then the numbers of a row; 0 for a model without either.
+        numbers: how many of these entries are numbers.
+        source: number of entries of the vocabulary of sources, which an encoder of as many layers
+            and units reads; 0 for none.
+        attention: whether each step looks at all of the source.
         cutoffs: the first id of each tail cluster of an adaptive output, rising; empty for a dense
             output. The ids below the first cut-off are the head.
         tail_widths: width of each cluster's projection, one for each cut-off.
@@ -107,6 +111,9 @@ class NetworkSettings:
     layers: int = 1
     dropout: float = 0.5
     context: int = 0
+    numbers: int = 0
+    source: int = 0
+    attention: bool = False
     cutoffs: tuple[int, ...] = ()
     tail_widths: tuple[int, ...] = ()
 
@@ -117,6 +124,13 @@ class NetworkSettings:
         check_int("layers", self.layers, 1, 3)
         check_float("dropout", self.dropout, *PART)
         check_int("context", self.context, 0)
+        check_int("numbers", self.numbers, 0, self.context)
+        check_int("source", self.source, 0)
+        check_bool("attention", self.attention)
+        if 0 < self.source < 4:
+            raise SettingError("source", "0 or at least 4", self.source)
+        if self.attention and not self.source:
+            raise SettingError("attention", "false without a source", self.attention)
         for field in ("cutoffs", "tail_widths"):  # lists, if they come from JSON
             object.__setattr__(self, field, tuple(getattr(self, field)))
         bounds = (2, *self.cutoffs, self.vocabulary)  # the reserved ids belong to the head
@@ -135,9 +149,17 @@ class NetworkSettings:
         ends = (*self.cutoffs, self.vocabulary)[1:]
         return tuple(zip(self.cutoffs, ends, self.tail_widths, strict=True))
 
+    @property
+    def labels(self) -> int:
+        """Number of labels."""
+        return self.context - self.numbers
+
     def record(self) -> dict[str, Any]:
-        """Gives the fields for JSON; those of an adaptive output are left out for a dense one."""
+        """Gives the fields for JSON, without those of parts that the network does not have."""
         fields = asdict(self)
+        for field in ("numbers", "source", "attention"):
+            if not fields[field]:
+                del fields[field]
         for field in ("cutoffs", "tail_widths"):
             fields[field] = list(fields[field])
             if not fields[field]:
@@ -252,9 +274,11 @@ class TrainSettings:
 
 # Settings of a whole run: a row of a prompt file cannot override them.
 RUN_WIDE = (
-    "repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed", "precision",
+    "repetition_penalty", "no_repeat_ngram", "ban", "unknown", "echo", "seed", "precision", "beams",
+    "length_penalty", "state_noise",
 )  # fmt: skip
 _MOST_TEXTS = 100_000
+_MOST_BEAMS = 32
 TEMPERATURES = "0 (greedy) or a number from 0.001 to 1000"
 # Fields of several values, which may be given as one or in any sequence, and what one must be.
 _SEVERAL = {"temperatures": TEMPERATURES, "stop": "a word", "ban": "a word"}
@@ -313,6 +337,12 @@ class GenerationSettings:
         precision: precision of matrix products: `float32`, or `bfloat16`, which is faster if the
             processor supports it; its texts differ and are those of a slightly worse model
             (docs/benchmarks.md).
+        beams: if above 0, nothing is drawn: a beam search keeps this number of beginnings, and the
+            `samples` best texts are given, the most probable first (see `generation.beams`).
+        length_penalty: how much beam search makes up for the length of texts (Wu et al. 2016); 0
+            compares their probabilities as they are, so that short texts win.
+        state_noise: standard deviation of normal noise that is added to the state each text starts
+            from, h and c of all layers; 0 is off.
 
     Examples:
         >>> settings = textmill.GenerationSettings(samples=2, temperatures=(0.7, 1.0))
@@ -336,6 +366,9 @@ class GenerationSettings:
     echo: bool = False
     seed: int = 0
     precision: str = "float32"
+    beams: int = 0
+    length_penalty: float = 0.6
+    state_noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_int("samples", self.samples, 1, _MOST_TEXTS)
@@ -369,6 +402,41 @@ class GenerationSettings:
         check_int("seed", self.seed, 0, 2**64 - 1)
         if self.precision not in PRECISIONS:
             raise SettingError("precision", " or ".join(PRECISIONS), self.precision)
+        check_int("beams", self.beams, 0, _MOST_BEAMS)
+        check_float("length_penalty", self.length_penalty, "a number from 0 to 10",
+                    lambda x: 0 <= x <= 10)  # fmt: skip
+        check_float("state_noise", self.state_noise, "a number from 0 to 100",
+                    lambda x: 0 <= x <= 100)  # fmt: skip
+        if self.beams:
+            self._check_beams()
+
+    def _check_beams(self) -> None:
+        """Refuses what has no meaning where nothing is drawn."""
+        usual = {
+            "temperatures": (1.0,),
+            "top_k": 0,
+            "top_p": 1,
+            "min_p": 0,
+            "repetition_penalty": 1,
+            "state_noise": 0,
+        }
+        for field, value in usual.items():
+            if getattr(self, field) != value:
+                name = "temperature" if field == "temperatures" else field
+                raise SettingError(
+                    name, "left out with beams, as beam search draws nothing", getattr(self, field)
+                )
+        if self.samples > self.beams:
+            raise SettingError("samples", f"at most beams, {self.beams}", self.samples)
+
+    def record(self) -> dict[str, Any]:
+        """Gives the fields for JSON, without those of beam search and noise if they are off."""
+        fields = asdict(self)
+        if not self.beams:
+            del fields["beams"], fields["length_penalty"]
+        if not self.state_noise:
+            del fields["state_noise"]
+        return fields
 
     def within(self, run: GenerationSettings) -> GenerationSettings:
         """Gives these settings with the fields in `RUN_WIDE` taken from the run."""

@@ -223,19 +223,34 @@ def make_model():
     from textmill.model.settings import NetworkSettings
     from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
-    def make(words, *, seed=0, arrays=None, labels=(), scale=0.5, mode="stream", **sizes):
+    def make(
+        words, *, seed=0, arrays=None, labels=(), columns=(), numbers=0, source=(), scale=0.5,
+        mode="stream", longest_source=6, **sizes,
+    ):  # fmt: skip
         network = NetworkSettings(
-            vocabulary=len(words) + 3, context=len(labels), **{"embedding": 8, "hidden": 8, **sizes}
-        )
+            vocabulary=len(words) + 3, context=len(labels) + numbers, numbers=numbers,
+            source=len(source) + 3 if source else 0,
+            **{"embedding": 8, "hidden": 8, **sizes},
+        )  # fmt: skip
         random = np.random.default_rng(seed)
         weights = {
             name: random.normal(scale=scale, size=shape).astype(np.float32)
             for name, shape in weight_shapes(network).items()
         }
+        if numbers:
+            weights["context_deviation"] = np.abs(weights["context_deviation"]) + np.float32(0.1)
         weights.update(arrays or {})
         vocabulary = Vocabulary(
             level="word", words=[*RESERVED, *words], counts=range(len(words) + 3, 0, -1)
         )
-        return SavedModel(network, vocabulary, mode, tuple(labels), weights, {"corpus": {}})
+        of_source = None
+        if source:
+            of_source = Vocabulary(
+                level="word", words=[*RESERVED, *source], counts=range(len(source) + 3, 0, -1)
+            )
+        return SavedModel(
+            network, vocabulary, mode, tuple(labels), weights, {"corpus": {}}, tuple(columns),
+            of_source, longest_source if source else 0,
+        )  # fmt: skip
 
     return make

@@ -10,22 +10,49 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def step(arrays, layers, token, state, label=None):
-    """Logits [V] and the new state [(h, c)] after one word. Gates i, f, c, o as in Keras.
-
-    label: its number, which adds a vector to the word's.
-    """
-    w = {name: array.astype(np.float64) for name, array in arrays.items()}
-    x, after = w["embedding"][token], []
-    if label is not None:
-        x = x + w["context_input"][label]
-    for i in range(layers):
-        h, c = state[i]
-        z = x @ w[f"lstm_{i}_kernel"] + h @ w[f"lstm_{i}_recurrent"] + w[f"lstm_{i}_bias"]
+def lstm(w, name, x, state):
+    """h of the last layer, and h and c of all, after one step of LSTM layers."""
+    after = []
+    for i, (h, c) in enumerate(state):
+        z = x @ w[f"{name}_{i}_kernel"] + h @ w[f"{name}_{i}_recurrent"] + w[f"{name}_{i}_bias"]
         gate_i, gate_f, gate_c, gate_o = np.split(z, 4)
         c = sigmoid(gate_f) * c + sigmoid(gate_i) * np.tanh(gate_c)
         x = sigmoid(gate_o) * np.tanh(c)
         after.append((x, c))
+    return x, after
+
+
+def encode(arrays, settings, ids):
+    """The state after a source, and the outputs [words, H], last word first."""
+    w = {name: array.astype(np.float64) for name, array in arrays.items()}
+    state, outputs = zeros(settings), []
+    for token in ids[::-1]:
+        x, state = lstm(w, "source", w["source_embedding"][token], state)
+        outputs.append(x)
+    return state, np.array(outputs)
+
+
+def attended(w, h, outputs):
+    """Luong's global attention, `general`."""
+    scores = outputs @ (h @ w["attention_score"])
+    weights = np.exp(scores - scores.max())
+    seen = weights / weights.sum() @ outputs
+    return np.tanh(np.concatenate([seen, h]) @ w["attention_combine"])
+
+
+def step(arrays, layers, token, state, label=None, outputs=None):
+    """Logits [V] and the new state [(h, c)] after one word. Gates i, f, c, o as in Keras.
+
+    label: its number, which adds a vector to the word's; or the whole context vector [C].
+    outputs: of `encode`, to attend to.
+    """
+    w = {name: array.astype(np.float64) for name, array in arrays.items()}
+    x = w["embedding"][token]
+    if label is not None:
+        x = x + _row(w["context_input"], label)
+    x, after = lstm(w, "lstm", x, state[:layers])
+    if outputs is not None:
+        x = attended(w, x, outputs)
     if "projection" in w:
         x = x @ w["projection"]
     return w["embedding"] @ x + w["output_bias"], after
@@ -36,10 +63,14 @@ def zeros(settings):
 
 
 def start(arrays, settings, label):
-    """The state that a label sets before the first word."""
-    z = arrays["context_kernel"][label].astype(np.float64) + arrays["context_bias"]
+    """The state that a label, or a context vector [C], sets before the first word."""
+    z = _row(arrays["context_kernel"].astype(np.float64), label) + arrays["context_bias"]
     chunks = np.split(z, 2 * settings.layers)
     return [(np.tanh(h), c) for h, c in zip(chunks[::2], chunks[1::2], strict=True)]
+
+
+def _row(kernel, label):
+    return kernel[label] if np.ndim(label) == 0 else np.asarray(label, np.float64) @ kernel
 
 
 def log_softmax(logits):

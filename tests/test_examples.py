@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -17,10 +18,10 @@ EXAMPLES = ROOT / "examples"
 TOUR = EXAMPLES / "tour.py"
 
 
-def output(name: str, folder: Path) -> str:
+def output(name: str, folder: Path, *arguments: str) -> str:
     """What a script prints, as somebody sees it who runs it in a folder of their own."""
     result = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
+        [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
         capture_output=True,
@@ -85,3 +86,39 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     assert sum("text/html" in output.get("data", {}) for output in found) == 4
     printed = "".join(output.get("text", "") for output in found)
     assert "'rejected': 1, 'records': 6" in printed
+
+
+@pytest.mark.walk
+def test_captions(tmp_path):
+    printed = output("captions.py", tmp_path, "--minutes", "0.3", "--pictures", "400")
+    assert (
+        len(re.findall(r"^picture-\d: a \w+ \w+ (?:above|to the left of) a ", printed, re.M)) == 8
+    )
+    (right,) = re.findall(r"^exact: ([\d.]+)% of 400 pictures of pairs never seen$", printed, re.M)
+    assert float(right) > 5  # of 552 pairs in two relations
+
+
+@pytest.mark.walk
+def test_dates(tmp_path):
+    printed = output("dates.py", tmp_path, "--minutes", "0.2", "--rows", "3000", "--tests", "100")
+    assert len(re.findall(r"^[a-z ,-]+ -> \S+", printed, re.M)) == 8
+    assert re.search(r"^exact: [\d.]+% of 100 rows that were never trained on$", printed, re.M)
+
+
+def test_dates_are_said_right():
+    spec = importlib.util.spec_from_file_location("dates", EXAMPLES / "dates.py")
+    dates = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dates)
+    for number, said in (
+        (0, "zero"), (21, "twenty-one"), (100, "one hundred"), (110, "one hundred and ten"),
+        (1_001, "one thousand and one"), (20_345, "twenty thousand three hundred and forty-five"),
+        (207_001, "two hundred and seven thousand and one"),
+    ):  # fmt: skip
+        assert dates.in_words(number) == said
+    for number, said in ((1, "first"), (12, "twelfth"), (20, "twentieth"), (31, "thirty-first")):
+        assert dates.ordinal(number) == said
+    for year, said in (
+        (1800, "eighteen hundred"), (1905, "nineteen oh five"), (1984, "nineteen eighty-four"),
+        (2000, "two thousand"), (2009, "two thousand and nine"), (2010, "twenty ten"),
+    ):  # fmt: skip
+        assert dates.year_in_words(year) == said

@@ -70,7 +70,13 @@ def save_from_keras(
         training.pop(name, None)
     training.setdefault("corpus", _NO_CORPUS)
     training["metrics"] = {}
-    saved = SavedModel(settings, words, mode, names, arrays, training)
+    columns = before.columns if before is not None and settings.numbers else ()
+    if settings.numbers and not columns:
+        raise TextmillError(
+            "the Keras model starts its texts from numbers; give the model directory that it came "
+            "from, which names their columns, as its vocabulary"
+        )
+    saved = SavedModel(settings, words, mode, names, arrays, training, columns)
     recipe = "Its weights were trained in Keras and taken over by textmill import"
     name = Path(out).absolute().name
     save_model(out, saved, card=model_card(saved, name=name, recipe=recipe))

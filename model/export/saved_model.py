@@ -3,7 +3,7 @@
 `tf.saved_model.load` loads it in a process with TensorFlow and tensorflow-text, whose operations
 cut the texts into words. It needs neither textmill nor Keras.
 
-Shapes: N texts, T time steps, V words, L layers, H hidden units.
+Shapes: N texts, T time steps, V words, L layers, H hidden units, F numbers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Exported(tf.Module):
     step(ids [N, T] int32, labels [N] string, h and c [N, L, H]) gives logits [N, T, V] of each next
         word, and h and c after the last one. A text begins with the id 2.
 
-    Only a model that was trained with labels has the argument `labels`.
+    Only a model that was trained with labels has the argument `labels`, and only one that starts
+    from numbers has, behind it, `numbers` [N, F] float32, as rows have them.
     """
 
     def __init__(self, model: SavedModel):
@@ -60,7 +61,7 @@ class Exported(tf.Module):
         self.network = keras_model(model, states=True)
         self.table = _table(vocabulary.ids, UNKNOWN)
         self.label_table = _table({name: i for i, name in enumerate(model.labels)}, -1)
-        starts = ("context_kernel", "context_bias") if model.labels else ()
+        starts = [n for n in model.arrays if n.startswith("context_") and n != "context_input"]
         self.starts = {name: tf.Variable(model.arrays[name], trainable=False) for name in starts}
         words = [parts(w) if self._level == "word" else (False, w, False) for w in vocabulary.words]
         words[: len(RESERVED)] = [(False, word, False) for word in RESERVED]
@@ -73,6 +74,8 @@ class Exported(tf.Module):
         whole = tf.TensorSpec([], tf.int32)
         state = tf.TensorSpec([None, s.layers, s.hidden], tf.float32)
         label = {"labels": text} if model.labels else {}
+        if model.columns:
+            label["numbers"] = tf.TensorSpec([None, s.numbers], tf.float32)
         self.generate = _function(
             self._generate, prompts=text, **label, temperature=number, top_k=whole, top_p=number,
             min_p=number, seed=whole, max_words=whole,
@@ -84,17 +87,26 @@ class Exported(tf.Module):
 
     # -- the signatures --------------------------------------------------------------------------
 
-    def _start(self, *, labels: Any = None, texts: Any = None) -> dict[str, Any]:
+    def _start(
+        self, *, labels: Any = None, numbers: Any = None, texts: Any = None
+    ) -> dict[str, Any]:
         s = self._sizes
-        if labels is None:
+        if not s.context:
             zeros = tf.zeros([texts, s.layers, s.hidden])
             return {"h": zeros, "c": zeros}
-        found = tf.matmul(self._one_hot(labels), self.starts["context_kernel"])
+        parts = [] if labels is None else [self._one_hot(labels)]
+        if numbers is not None:
+            apart = numbers - self.starts["context_mean"]
+            parts.append(tf.math.divide_no_nan(apart, self.starts["context_deviation"]))
+        found = tf.matmul(tf.concat(parts, axis=1), self.starts["context_kernel"])
         state = tf.reshape(found + self.starts["context_bias"], [-1, s.layers, 2, s.hidden])
         return {"h": tf.tanh(state[:, :, 0]), "c": state[:, :, 1]}
 
-    def _step(self, *, ids: Any, h: Any, c: Any, labels: Any = None) -> dict[str, Any]:
+    def _step(
+        self, *, ids: Any, h: Any, c: Any, labels: Any = None, numbers: Any = None
+    ) -> dict[str, Any]:
         context = [] if labels is None else [self._one_hot(labels)]
+        context += [] if numbers is None else [numbers]
         state = [x for i in range(self._sizes.layers) for x in (h[:, i], c[:, i])]
         logits, *after = self.network([ids, *context, *state], training=False)
         return {
@@ -103,14 +115,15 @@ class Exported(tf.Module):
 
     def _generate(
         self, *, prompts: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any, seed: Any,
-        max_words: Any, labels: Any = None,
+        max_words: Any, labels: Any = None, numbers: Any = None,
     ) -> dict[str, Any]:  # fmt: skip
         checks = _checks(temperature, top_k, top_p, min_p, max_words)
         with tf.control_dependencies(checks):
             prompts = tf.identity(prompts)
         count = tf.shape(prompts)[0]
         ids, lengths, glued = self._encoded(prompts)
-        label = {} if labels is None else {"labels": labels}
+        given = {"labels": labels, "numbers": numbers}
+        label = {name: value for name, value in given.items() if value is not None}
         first = self._start(**(label or {"texts": count}))
 
         def read(t: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textmill.model.errors import SettingError
 from textmill.model.network.directory import SavedModel
 from textmill.model.settings import GenerationSettings
+from textmill.model.text.dataset import WIDTHS
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN
 
 MOST_STOPS = 63  # ids that end a text, beside <eos>
@@ -22,11 +23,43 @@ def check_settings(model: SavedModel, settings: GenerationSettings) -> None:
     undrawn = {PAD, EOS} | never_ids(model, settings)
     if settings.min_words > 0:
         undrawn |= stops
-    if len(undrawn) == len(model.vocabulary):
+    left = len(model.vocabulary) - len(undrawn)
+    if left < settings.beams:
+        raise SettingError(
+            "beams", f"at most {left}, the words left to choose from", settings.beams
+        )
+    if left == 0:
         field = "ban" if settings.ban else "stop"
         received = getattr(settings, field)
         shown = received if len(received) <= 10 else f"{len(received):,} words"
         raise SettingError(field, "fewer words, as the model has no other left to draw", shown)
+
+
+def most_source(model: SavedModel) -> int:
+    """Gives the most words that a source may have: twice those of training's longest."""
+    return min(2 * model.longest_source, WIDTHS[-1])
+
+
+def check_source(model: SavedModel, source: str | None, words: int) -> None:
+    """Refuses a source that a text cannot be written from.
+
+    Args:
+        model: the model.
+        source: the source, or None.
+        words: number of its words.
+
+    Raises:
+        SettingError: there is none and the model needs one, or the reverse; it has no word, or too
+            many.
+    """
+    if model.source is None:
+        if source is not None:
+            raise SettingError("source", "left out: the model has none", source)
+    elif source is None:
+        raise SettingError("source", "the text that the model writes from", None)
+    elif not 0 < words <= most_source(model):
+        allowed = f"a text of 1 to {most_source(model)} words"
+        raise SettingError("source", allowed, f"{words} words")
 
 
 def stop_ids(model: SavedModel, settings: GenerationSettings) -> frozenset[int]:

@@ -9,13 +9,13 @@ Shapes: S slots, V words, H hidden units, D embedding width.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from textmill.model.generation.adaptive_softmax import AdaptiveSampler
+from textmill.model.generation.check_settings import most_source
 from textmill.model.generation.dense_softmax import LANES, DenseSampler
 from textmill.model.generation.sampling import (
     block_ends,
@@ -39,7 +39,7 @@ from textmill.model.text.vocabulary import EOS, PAD
 NO_TEXT = -1  # the number of the text in an empty slot
 READ = 64  # most prompt words that are read in one call
 CHUNK = 32  # most words that are drawn in one call; slots are refilled at each word
-_KERNELS = ("kernel", "recurrent")
+LOOK = 8  # words of the sources that attention takes up at a time
 # Added to the counter for a draw after all proposals were rejected; it is above the counters of
 # all rounds of `generation.dense_softmax`.
 _OF_LOST = 63 << 24
@@ -52,14 +52,18 @@ class Graph:
         model: the saved model.
         slots: S.
         precision: precision of the products, `float32` or `bfloat16`; everything else is float32,
-            and so are all products of adaptive outputs.
+            and so are all products of adaptive outputs, of the encoder and of attention.
+        places: number of texts whose sources are kept to attend to.
     """
 
-    def __init__(self, model: SavedModel, slots: int, precision: str = "float32"):
+    def __init__(
+        self, model: SavedModel, slots: int, precision: str = "float32", *, places: int = 0
+    ):
         self.model, self.slots = model, slots
         self.layers = model.network.layers
         w = {name: _aligned(name, array) for name, array in model.arrays.items()}
         self.hidden = len(w["lstm_0_recurrent"])
+        self.width = w["embedding"].shape[1]  # D
         self.sampler: AdaptiveSampler | DenseSampler
         if model.network.tails:
             self.sampler = AdaptiveSampler(model.network, w)
@@ -70,26 +74,51 @@ class Graph:
             self._embedding = self.sampler.embedding
         else:
             self._embedding = tf.constant(w["embedding"])
-        # What a label adds to every word's vector; the last row is for no label.
-        self._labels = None
-        if "context_input" in w:
-            self._labels = tf.constant(np.pad(w["context_input"], [(0, 1), (0, 0)]))
+        # What sets the state, and what is added to every word's vector.
+        self._context: list[Any] = []
+        if model.network.context:
+            kernels = w["context_kernel"], w["context_input"]
+            self._context = [tf.constant(kernel) for kernel in kernels]
+        self.most_source = 0
+        self._source: Any = None
+        if model.network.source:
+            self.most_source = most_source(model)
+            self._source = tf.constant(w["source_embedding"])
+            self._source_layers = self._layers(w, "source", "float32")
+        self.bank: Any = None
+        self._attention: Any = None
+        if model.network.attention:
+            self._attention = tf.constant(w["attention_score"]), tf.constant(w["attention_combine"])
+            # The encoder's outputs of the texts that are drawn or wait, `bank_steps` for each.
+            self.bank_steps = -(-self.most_source // LOOK) * LOOK
+            rows = places * self.bank_steps
+            self.bank = tf.Variable(tf.zeros([rows, self.hidden]), trainable=False)
         self._projection = None
         if "projection" in w:
             self._projection = tf.cast(w["projection"], precision)
-        # Each layer's two kernels as one, cut by gate, because narrower products are faster.
-        self._kernels, self._biases = [], []
-        for i in range(self.layers):
-            both = np.concatenate([w[f"lstm_{i}_kernel"], w[f"lstm_{i}_recurrent"]])
-            gates = np.ascontiguousarray(np.split(both, 4, axis=1))
-            self._kernels.append([tf.cast(gate, precision) for gate in gates])
-            self._biases.append(tf.constant(np.stack(np.split(w[f"lstm_{i}_bias"], 4))))
+        self._lstms = self._layers(w, "lstm", precision)
+        self._encode = tf.function(self._encode_chunk, autograph=False)
+        self._start = tf.function(self._products_of, autograph=False)
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
+        self.beam_step = tf.function(self._beam_step, autograph=False, reduce_retracing=True)
         # Whether the program has filters. The first text that needs one sets it, and nothing
         # resets it, so there are at most two programs.
         self.looks = False
         self._settled = 0  # programs that had run when memory was last given back
+
+    def _layers(self, w: dict[str, np.ndarray], name: str, precision: str) -> list[Any]:
+        """Gives kernels and biases of LSTM layers.
+
+        Each layer's two kernels are one, cut by gate, because narrower products are faster.
+        """
+        found = []
+        for i in range(self.layers):
+            both = np.concatenate([w[f"{name}_{i}_kernel"], w[f"{name}_{i}_recurrent"]])
+            gates = np.ascontiguousarray(np.split(both, 4, axis=1))
+            kernels = [tf.cast(gate, precision) for gate in gates]
+            found.append((kernels, tf.constant(np.stack(np.split(w[f"{name}_{i}_bias"], 4)))))
+        return found
 
     def settle(self) -> None:
         """Gives back, after a new program has run, the memory that it took to compile it."""
@@ -100,7 +129,7 @@ class Graph:
             give_back_pages("libtensorflow")
 
     def step(
-        self, tokens: Any, h: Any, c: Any, on: Any, labels: Any = None
+        self, tokens: Any, h: Any, c: Any, on: Any, added: Any = None, source: Any = None
     ) -> tuple[Any, list[Any], list[Any]]:
         """Makes one time step.
 
@@ -109,50 +138,127 @@ class Graph:
             h: h of each layer, float32 [S, H].
             c: c of each layer, float32 [S, H].
             on: bool [S]; slots that are off keep their state.
-            labels: int32 [S], from `label_ids`, for a model that has labels.
+            added: float32 [S, D], what a context adds to every word's vector, from `start`.
+            source: places in the bank and lengths of the texts' sources, int32 [S], to attend to;
+                None leaves the attention out, if only the state is asked for.
 
         Returns:
             The input of the output layer, [S, D], and h and c after the step.
         """
         x = tf.gather(self._embedding, tokens)
-        if self._labels is not None:
-            x += tf.gather(self._labels, labels)
-        new_h, new_c = [], []
-        for i in range(self.layers):
-            both = tf.concat([x, h[i]], axis=1)
-            both = tf.cast(both, self._kernels[i][0].dtype)
-            gates = [product(both, kernel) for kernel in self._kernels[i]]
-            x, cell = _gates(gates, self._biases[i], h[i], c[i], on)
-            new_h.append(x)
-            new_c.append(cell)
+        if added is not None:
+            x += added
+        x, new_h, new_c = _through(self._lstms, x, h, c, on)
+        if source is not None:
+            x = self._attended(x, *source)
         if self._projection is not None:
             x = tf.cast(product(x, self._projection), tf.float32)
         return x, new_h, new_c
 
-    def label_ids(self, labels: Sequence[str | None]) -> np.ndarray:
-        """Gives the rows of labels in the table that `step` uses, int32."""
-        names = self.model.labels
-        ids = [len(names) if label is None else names.index(label) for label in labels]
-        return np.array(ids, np.int32)
+    def _attended(self, h: Any, places: Any, lengths: Any) -> Any:
+        """Gives what stands in for h, see `GlobalAttention`; [S, H].
 
-    def start(self, label: str | None) -> np.ndarray:
-        """Gives the state [layers, 2, H] before the first word."""
-        if label is None:
-            return np.zeros((self.layers, 2, self.hidden), np.float32)
-        arrays = self.model.arrays
-        row = arrays["context_kernel"][self.model.labels.index(label)] + arrays["context_bias"]
-        state = row.reshape(self.layers, 2, -1).copy()
-        state[:, 0] = np.tanh(state[:, 0])
-        return np.pad(state, [(0, 0), (0, 0), (0, self.hidden - state.shape[2])])
+        The softmax over a source is summed up word by word, so padding does not change a bit.
+        """
+        score, combine = self._attention
+        query, longest = product(h, score), tf.reduce_max(lengths)
+        first = places[None] * self.bank_steps + tf.range(LOOK)[:, None]
 
-    def read(self, ids: list[np.ndarray], labels: list[str | None]) -> np.ndarray:
-        """Reads up to S prompts; returns the states [layers, 2, prompts, H] after them."""
-        start = np.zeros((self.slots, self.layers, 2, self.hidden), np.float32)
-        for row, label in enumerate(labels):
-            start[row] = self.start(label)
+        def body(t: Any, top: Any, total: Any, seen: Any) -> tuple[Any, ...]:
+            # A variable of which single rows were written is copied unless it is read by rows.
+            outputs = tf.gather(self.bank, first + t)
+            return t + LOOK, *_looked(query, outputs, lengths - t, top, total, seen)
+
+        start = tf.fill([self.slots], -np.inf), tf.zeros([self.slots]), tf.zeros_like(h)
+        _, _, total, seen = tf.while_loop(lambda t, *_: t < longest, body, (0, *start))
+        both = tf.concat([tf.math.divide_no_nan(seen, total[:, None]), h], axis=1)
+        return tf.tanh(product(both, combine))
+
+    def encode(self, sources: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Reads up to S sources, each at least a word long.
+
+        Args:
+            sources: their words, last word first.
+
+        Returns:
+            The states [S, layers, 2, H] after them, and the outputs [longest, S, H] at each word,
+            which mean nothing behind a source's end.
+        """
+        lengths = np.zeros(self.slots, np.int32)
+        lengths[: len(sources)] = [len(row) for row in sources]
+        h = c = [np.zeros((self.slots, self.hidden), np.float32)] * self.layers
+        outputs = []
+        for begin in range(0, int(lengths.max()), READ):
+            words = np.full((READ, self.slots), PAD, np.int32)
+            for row, source in enumerate(sources):
+                piece = source[begin : begin + READ]
+                words[: len(piece), row] = piece
+            h, c, found = self._encode(words, lengths - begin, h, c)
+            outputs.append(found.numpy())
+        states = np.stack([np.stack([h, c]) for h, c in zip(h, c, strict=True)])
+        return states.transpose(2, 0, 1, 3), np.concatenate(outputs)[: int(lengths.max())]
+
+    def _encode_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+        longest = tf.minimum(tf.reduce_max(lengths), READ)
+
+        def body(t: Any, h: list[Any], c: list[Any], out: Any) -> tuple[Any, ...]:
+            x = tf.gather(self._source, words[t])
+            x, h, c = _through(self._source_layers, x, h, c, t < lengths)
+            return t + 1, h, c, out.write(t, x)
+
+        out = tf.TensorArray(tf.float32, READ, element_shape=[self.slots, self.hidden])
+        start = 0, list(h), list(c), out
+        _, h, c, out = tf.while_loop(lambda t, *_: t < longest, body, start)
+        return h, c, out.stack()
+
+    def start(
+        self, contexts: np.ndarray | None, encoded: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Gives what texts start from.
+
+        Args:
+            contexts: float32 [texts, C], up to S of them; None for a model without a context.
+            encoded: states [texts, layers, 2, H] from `encode`, if there are sources.
+
+        Returns:
+            The states [S, layers, 2, H] before the first word, and what is added to every word's
+            vector, [S, D], or None.
+        """
+        states = np.zeros((self.slots, self.layers, 2, self.hidden), np.float32)
+        if encoded is not None:
+            states[: len(encoded)] = encoded
+        if contexts is None:
+            return states, None
+        rows = np.zeros((self.slots, contexts.shape[1]), np.float32)
+        rows[: len(contexts)] = contexts
+        found, added = (part.numpy() for part in self._start(rows))
+        found = (found + self.model.arrays["context_bias"]).reshape(*states.shape[:3], -1)
+        for state in found:  # each alone, as NumPy's last bits may depend on the shape
+            state[:, 0] = np.tanh(state[:, 0])
+        states[..., : found.shape[3]] += found
+        return states, added
+
+    def _products_of(self, contexts: Any) -> list[Any]:
+        return [product(contexts, kernel) for kernel in self._context]
+
+    def read(
+        self,
+        ids: list[np.ndarray],
+        contexts: np.ndarray | None,
+        encoded: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Reads up to S prompts.
+
+        Args:
+            ids: the words of each prompt.
+            contexts, encoded: see `start`.
+
+        Returns:
+            The states [layers, 2, prompts, H] after them, and what their contexts add to every
+            word's vector, [prompts, D], or None.
+        """
+        start, added = self.start(contexts, encoded)
         h, c = ([np.ascontiguousarray(start[:, j, i]) for j in range(self.layers)] for i in (0, 1))
-        rows = np.zeros(self.slots, np.int32)
-        rows[: len(labels)] = self.label_ids(labels)
         lengths = np.zeros(self.slots, np.int32)
         lengths[: len(ids)] = [len(row) for row in ids]
         longest = int(lengths.max(initial=0))
@@ -162,16 +268,17 @@ class Graph:
             for row, prompt in enumerate(ids):
                 piece = prompt[begin : begin + READ]
                 words[: len(piece), row] = piece
-            h, c = self.read_chunk(words, lengths - begin, rows, h, c)
-        return np.stack([np.stack(h), np.stack(c)], axis=1)[:, :, : len(ids)]
+            h, c = self.read_chunk(words, lengths - begin, added, h, c)
+        states = np.stack([np.stack(h), np.stack(c)], axis=1)[:, :, : len(ids)]
+        return states, None if added is None else added[: len(ids)]
 
     def _read_chunk(
-        self, words: Any, lengths: Any, labels: Any, h: list[Any], c: list[Any]
+        self, words: Any, lengths: Any, added: Any, h: list[Any], c: list[Any]
     ) -> tuple[Any, Any]:
         longest = tf.minimum(tf.reduce_max(lengths), READ)
 
         def body(t: Any, h: list[Any], c: list[Any]) -> tuple[Any, Any, Any]:
-            _, h, c = self.step(words[t], h, c, t < lengths, labels)
+            _, h, c = self.step(words[t], h, c, t < lengths, added)
             return t + 1, h, c
 
         return tf.while_loop(lambda t, *_: t < longest, body, (0, h, c))[1:]
@@ -183,6 +290,67 @@ class Graph:
         number = tf.fill([self.slots], NO_TEXT)
         drawn = tf.zeros([self.slots], tf.int32)
         return {**slots, "number": number, "drawn": drawn, "h": state, "c": list(state)}
+
+    def empty_state(self) -> tuple[list[Any], list[Any]]:
+        """Gives h and c of each layer, [S, H], at 0."""
+        state = [tf.zeros([self.slots, self.hidden])] * self.layers
+        return state, list(state)
+
+    def joined_state(self, state: Any, new: np.ndarray) -> tuple[list[Any], list[Any]]:
+        """Puts new states, [new, layers, 2, H], behind those of the slots; S rows in any case."""
+        rows = np.zeros((self.slots, *new.shape[1:]), np.float32)
+        rows[: len(new)] = new
+        h, c = (
+            [tf.concat([old, rows[:, layer, i]], axis=0) for layer, old in enumerate(state[i])]
+            for i in (0, 1)
+        )
+        return h, c
+
+    def _beam_step(
+        self,
+        state: Any,
+        parent: Any,
+        token: Any,
+        nats: Any,
+        on: Any,
+        early: Any,
+        stops: Any,
+        added: Any,
+        source: Any,
+        never: Any,
+        history: Any,
+        ngram: int,
+        beams: int,
+    ) -> tuple[Any, ...]:
+        """Makes one step of a beam search; groups of `beams` slots belong together.
+
+        Args:
+            state: h and c of each layer, [S or more, H].
+            parent: the row of the state that each slot goes on from, int32 [S].
+            token: the word that each slot reads, int32 [S].
+            nats: log p of each beginning so far, [S]; -inf for none.
+            on, early, stops, added, never, history, ngram: as in `draw_chunk`.
+            source: places and lengths of the sources, int32 [S], or None.
+            beams: N.
+
+        Returns:
+            The state after the step; log p, beginning (from 0) and word of the 2 N most probable
+            continuations of each group, [S / N, 2 N]. The first of equal ones comes first.
+        """
+        h, c = ([tf.gather(each, parent) for each in part] for part in state)
+        if source is not None:
+            source = source[0], tf.where(on, source[1], 0)
+        features, h, c = self.step(token, h, c, on, added, source)
+        logits = self.sampler.logits(self.sampler.products(features))
+        found = _continued(logits, nats, never, stops, early, history, ngram)
+        groups, most = self.slots // beams, 2 * beams
+        few = min(most, found.shape[1])
+        value, word = tf.math.top_k(found, few)
+        value, word = (
+            tf.reshape(each[: groups * beams], [groups, beams * few]) for each in (value, word)
+        )
+        value, place = tf.math.top_k(value, min(most, beams * few))
+        return (h, c), value, place // few, tf.gather(word, place, batch_dims=1)
 
     def _refilled(self, s: Any, queue: Any, states: Any, head: Any, left: Any) -> tuple[Any, Any]:
         """Fills empty slots with the next texts; returns the slots and how many were filled."""
@@ -284,7 +452,7 @@ class Graph:
             Only a slot's own settings and draws decide whether all its logits are used, whatever
             the other slots need.
             """
-            small = {name: v for name, v in s.items() if name not in ("h", "c", "history")}
+            small = {name: v for name, v in s.items() if name not in ("h", "c", "added", "history")}
             wishes = wishes_of(small)
             on = wishes["on"]
             if looks_back:
@@ -351,7 +519,10 @@ class Graph:
         def body(go: Any, i: Any, taken: Any, s: Any, out: Any) -> tuple[Any, ...]:
             s, took = self._refilled(s, queue, states, head + taken, waiting - taken)
             on = s["number"] != NO_TEXT
-            features, h, c = self.step(s["token"], s["h"], s["c"], on, s.get("label"))
+            source = None
+            if self.bank is not None:
+                source = s["place"], tf.where(on, s["length"], 0)
+            features, h, c = self.step(s["token"], s["h"], s["c"], on, s.get("added"), source)
             token, own = word_of(features, s)
             out = [
                 rows.write(i, row) for rows, row in zip(out, (s["number"], token, own), strict=True)
@@ -384,6 +555,54 @@ def _taken(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str
     return after
 
 
+def _through(layers: list[Any], x: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any, Any]:
+    """Makes a time step of LSTM layers; gives h of the last one, and h and c of all."""
+    new_h, new_c = [], []
+    for (kernels, bias), before, cell in zip(layers, h, c, strict=True):
+        both = tf.cast(tf.concat([x, before], axis=1), kernels[0].dtype)
+        gates = [product(both, kernel) for kernel in kernels]
+        x, after = _gates(gates, bias, before, cell, on)
+        new_h.append(x)
+        new_c.append(after)
+    return x, new_h, new_c
+
+
+@compiled
+def _continued(
+    logits: Any, nats: Any, never: Any, stops: Any, early: Any, history: Any, ngram: int
+) -> Any:
+    """Gives log p of each beginning with each word behind it, [S, V]; -inf for what is barred."""
+    allowed = tf.nn.log_softmax(logits) + never
+    allowed = block_ends(allowed, stops, early)
+    if ngram:
+        allowed = block_repeats(allowed, history, ngram)
+    return allowed + nats[:, None]
+
+
+@compiled
+def _looked(
+    query: Any, outputs: Any, lengths: Any, top: Any, total: Any, seen: Any
+) -> tuple[Any, Any, Any]:
+    """Adds words of the sources, outputs [LOOK, S, H], to the sums of a softmax.
+
+    Args:
+        lengths: how many of these words each source has.
+        top: the largest score so far, [S]; the sums are relative to its exponential.
+        total: sum of the exponentials of the scores.
+        seen: sum of the outputs, times these, [S, H].
+    """
+    for t in range(LOOK):
+        score = tf.reduce_sum(query * outputs[t], axis=1)
+        higher = tf.maximum(top, score)
+        old, new = tf.exp(top - higher), tf.exp(score - higher)
+        here = t < lengths
+        total = tf.where(here, total * old + new, total)
+        sums = seen * old[:, None] + outputs[t] * new[:, None]
+        seen = tf.where(here[:, None], sums, seen)
+        top = tf.where(here, higher, top)
+    return top, total, seen
+
+
 @compiled
 def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
     """Computes h and c [S, H] from the gates' inputs i, f, c, o [S, H], for slots that are on."""
@@ -398,7 +617,9 @@ def _aligned(name: str, array: np.ndarray) -> np.ndarray:
 
     An added unit stays at 0, because its cell adds tanh(0).
     """
-    if name in ("context_kernel", "context_bias") or name in ("output_bias", "cluster_bias"):
+    if name.endswith("_bias") and not name.startswith(("lstm", "source_")):
+        return array
+    if name in ("context_kernel", "context_mean", "context_deviation"):
         return array
 
     def padded(array: np.ndarray, axis: int) -> np.ndarray:
@@ -406,7 +627,11 @@ def _aligned(name: str, array: np.ndarray) -> np.ndarray:
         sizes[axis] = (0, -array.shape[axis] % LANES)
         return np.pad(array, sizes) if sizes[axis][1] else array
 
-    if name.startswith("lstm"):
+    if name == "attention_combine":
+        return padded(np.concatenate([padded(half, 0) for half in np.split(array, 2)]), 1)
+    if name == "attention_score":
+        return padded(padded(array, 0), 1)
+    if name.startswith(("lstm", "source_")) and name != "source_embedding":
         array = np.concatenate([padded(gate, -1) for gate in np.split(array, 4, axis=-1)], axis=-1)
         return array if name.endswith("bias") else padded(array, 0)
     if name.startswith("tail"):  # in: [D, d], out: [k, d]

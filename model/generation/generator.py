@@ -14,13 +14,20 @@ import contextlib
 import hashlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textmill.model.generation.check_settings import MOST_STOPS, check_settings, never_ids, stop_ids
+from textmill.model.errors import SettingError
+from textmill.model.generation.check_settings import (
+    MOST_STOPS,
+    check_settings,
+    check_source,
+    never_ids,
+    stop_ids,
+)
 from textmill.model.network.directory import SavedModel
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.settings import GenerationSettings, NetworkSettings
@@ -36,13 +43,33 @@ LEAST_HISTORY = 64  # fewest places of a history
 _QUEUE = 4  # texts that wait in the ring, for each slot
 _READ_AHEAD = 8  # prompts that are read at a time, for each slot
 
-_Key = tuple[str, str | None]  # a prompt's text and label
+_Key = tuple[str, str | None, bytes, str | None]  # a prompt's text, label, numbers and source
 
 
 def prompt_key(seed: int, prompt_id: str) -> tuple[int, int]:
     """Gives the 64-bit key of a prompt's random numbers, as two 32-bit words."""
     digest = hashlib.blake2b(f"{seed}\n{prompt_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def state_noise(key: tuple[int, int], sample: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Gives normal noise for the state of a text, float32, of variance 1.
+
+    It comes from Philox's bits (Salmon et al. 2011), which depend on the key and the sample alone,
+    by the transform of Box and Muller (1958).
+
+    Args:
+        key: of the prompt, from `prompt_key`.
+        sample: number of the text among those of its prompt.
+        shape: of the state.
+    """
+    count = int(np.prod(shape))
+    bits = np.random.Philox(key=(key[0] << 32) | key[1], counter=sample << 128).random_raw(
+        2 * count
+    )
+    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    radius, angle = np.sqrt(-2 * np.log(uniform[:count])), 2 * np.pi * uniform[count:]
+    return np.float32(radius * np.cos(angle)).reshape(shape)
 
 
 @dataclass
@@ -74,23 +101,25 @@ class Times:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
     """A prompt that has been read, once for all its texts."""
 
     words: np.ndarray  # int32, beginning with EOS
     glued: bool
     state: np.ndarray  # [layers, 2, H] after all words but the last
+    added: np.ndarray | None  # [D], what the context adds to every word's vector
+    source: np.ndarray | None  # [words, H], the encoder's outputs, to attend to
 
 
 @dataclass
-class _Text:
+class Text:
     """A text that is drawn in a slot or waits for one."""
 
     prompt: Prompt
     settings: GenerationSettings
     stops: frozenset[int]
     sample: int
-    reading: _Reading
+    reading: Reading
     tokens: list[int] = field(default_factory=list)
     nats: float = 0.0
 
@@ -133,19 +162,23 @@ class Generator:
             differ.
 
     Attributes:
+        context: how a prompt's label and numbers become the vector that its texts start from.
         times: the time spent on each task, over all calls of `generate`.
     """
 
     def __init__(self, model: SavedModel, *, slots: int = SLOTS):
         self.model, self.slots, self.times = model, slots, Times()
+        self.context = model.context
         self._graphs: dict[str, Graph] = {}
+        self._known: dict[str, np.ndarray] = {}  # ids of sources that are not read yet
 
     def _graph(self, precision: str) -> Graph:
         """Gives the compiled network, which is made once for each precision."""
         if precision not in self._graphs:
             from textmill.model.generation.compiled_loop import Graph
 
-            self._graphs[precision] = Graph(self.model, self.slots, precision)
+            places = (_QUEUE + 1) * self.slots
+            self._graphs[precision] = Graph(self.model, self.slots, precision, places=places)
         return self._graphs[precision]
 
     def generate(
@@ -160,8 +193,11 @@ class Generator:
         """
         graph = self._graph(settings.precision)
         waiting = self._texts(graph, prompts, settings)
+        if settings.beams:
+            yield from self._searched(graph, waiting, settings)
+            return
         loop = _Loop(graph, settings)
-        drawing: dict[int, _Text] = {}  # by number, which is the position among all texts
+        drawing: dict[int, Text] = {}  # by number, which is the position among all texts
         done: dict[int, Generation] = {}
         asked = next_out = 0
         while True:
@@ -190,6 +226,21 @@ class Generator:
                 yield done.pop(next_out)
                 next_out += 1
 
+    def _searched(
+        self, graph: Graph, waiting: Iterator[Text], settings: GenerationSettings
+    ) -> Iterator[Generation]:
+        """Gives the best texts of each prompt, by beam search."""
+        from textmill.model.generation.beams import BeamSearch
+
+        search = BeamSearch(graph, settings, Places(graph.slots))
+        first = (text for text in waiting if text.sample == 1)
+        for text, found in search.run(first):
+            for sample, each in enumerate(found[: text.settings.samples], start=1):
+                self.times.words += len(each.tokens)
+                one = replace(text, sample=sample, tokens=list(each.tokens), nats=each.nats)
+                generation = self._finish(one, each.finish)
+                yield replace(generation, score=round(each.score, 5))
+
     def stream(self, prompt: Prompt, settings: GenerationSettings) -> Iterator[str]:
         """The first text that `generate` gives for a prompt, piece by piece, a word in each.
 
@@ -198,6 +249,9 @@ class Generator:
         Raises:
             SettingError: see `check_settings`.
         """
+        if settings.beams:
+            allowed = "0 for a stream, as a beam search has no text before its end"
+            raise SettingError("beams", allowed, settings.beams)
         graph = self._graph(settings.precision)
         loop, text = _Loop(graph, settings), next(self._texts(graph, [prompt], settings))
         loop.add(0, text)
@@ -211,7 +265,7 @@ class Generator:
                 if ended is None or ended.finish == "length":
                     yield self._last_word(text)
 
-    def _last_word(self, text: _Text) -> str:
+    def _last_word(self, text: Text) -> str:
         """The newest word of a text with the space before it."""
         decode = self.model.vocabulary.decode
         if len(text.tokens) == 1:
@@ -220,7 +274,7 @@ class Generator:
 
     def _texts(
         self, graph: Graph, prompts: Iterable[Prompt], settings: GenerationSettings
-    ) -> Iterator[_Text]:
+    ) -> Iterator[Text]:
         """Reads prompts, a few batches at a time, and gives a text for each of their samples."""
         source = iter(prompts)
         while window := list(itertools.islice(source, _READ_AHEAD * self.slots)):
@@ -229,29 +283,97 @@ class Generator:
             for s in set(own):
                 check_settings(self.model, s)
                 stops[s] = stop_ids(self.model, s)
-            keys = [(p.text, s.label) for p, s in zip(window, own, strict=True)]
+            keys = [
+                (p.text, s.label, self._numbers(p), p.source)
+                for p, s in zip(window, own, strict=True)
+            ]
             readings = self._read(graph, list(dict.fromkeys(keys)))
             for prompt, key, s in zip(window, keys, own, strict=True):
                 for sample in range(1, s.texts + 1):
-                    yield _Text(prompt, s, stops[s], sample, readings[key])
+                    yield Text(prompt, s, stops[s], sample, readings[key])
 
-    def _read(self, graph: Graph, keys: list[_Key]) -> dict[_Key, _Reading]:
+    def _read(self, graph: Graph, keys: list[_Key]) -> dict[_Key, Reading]:
         """Reads different prompts, in batches of similar length."""
         with self.times.of("tokenise"):
-            encoded = self.model.vocabulary.encode_prompts([text for text, _ in keys])
+            encoded = self.model.vocabulary.encode_prompts([text for text, *_ in keys])
         ids = [np.concatenate([[EOS], words]).astype(np.int32) for words, _ in encoded]
         order = sorted(range(len(keys)), key=lambda i: len(ids[i]))
+        encoded_sources = self._sources(graph, [source for *_, source in keys])
         readings = {}
         with self.times.of("read"):
             for start in range(0, len(order), self.slots):
                 batch = order[start : start + self.slots]
                 # The last word is left for the first drawing step, which needs its logits.
-                states = graph.read([ids[i][:-1] for i in batch], [keys[i][1] for i in batch])
+                contexts = self._contexts([keys[i] for i in batch])
+                sources = [encoded_sources[source] for i in batch if (source := keys[i][3])]
+                ended = np.stack([state for state, _ in sources]) if sources else None
+                states, added = graph.read([ids[i][:-1] for i in batch], contexts, ended)
                 for row, i in enumerate(batch):
-                    readings[keys[i]] = _Reading(ids[i], encoded[i][1], states[:, :, row])
+                    own = None if added is None else added[row]
+                    outputs = sources[row][1] if sources else None
+                    state = states[:, :, row]
+                    readings[keys[i]] = Reading(ids[i], encoded[i][1], state, own, outputs)
         return readings
 
-    def _take(self, text: _Text, token: int, nat: float) -> Generation | None:
+    def source_words(self, sources: Sequence[str]) -> list[int]:
+        """Counts the words of sources, which are different, and keeps them until they are read."""
+        assert self.model.source is not None
+        with self.times.of("tokenise"):
+            new = [source for source in sources if source not in self._known]
+            self._known.update(zip(new, self.model.source.encode(new), strict=True))
+        return [len(self._known[source]) for source in sources]
+
+    def _sources(
+        self, graph: Graph, sources: Sequence[str | None]
+    ) -> dict[str | None, tuple[np.ndarray, np.ndarray | None]]:
+        """Reads different sources, in batches of similar length.
+
+        Gives the state [layers, 2, H] after each, and its outputs [words, H] if the model attends
+        to them.
+
+        Raises:
+            SettingError: see `check_source`.
+        """
+        words: dict[str, np.ndarray] = {}
+        given = list(dict.fromkeys(source for source in sources if source is not None))
+        if self.model.source is None or len(given) < len(set(sources)):
+            for source in sources:
+                check_source(self.model, source, 1)
+        if self.model.source is None:
+            return {}
+        for source, count in zip(given, self.source_words(given), strict=True):
+            check_source(self.model, source, count)
+            words[source] = self._known.pop(source)[::-1]
+        found: dict[str | None, tuple[np.ndarray, np.ndarray | None]] = {}
+        order = sorted(given, key=lambda source: len(words[source]))
+        with self.times.of("read"):
+            for start in range(0, len(order), self.slots):
+                batch = order[start : start + self.slots]
+                states, outputs = graph.encode([words[source] for source in batch])
+                for row, source in enumerate(batch):
+                    kept = None
+                    if graph.bank is not None:
+                        kept = outputs[: len(words[source]), row].copy()
+                    found[source] = states[row], kept
+        return found
+
+    def _numbers(self, prompt: Prompt) -> bytes:
+        """Gives a prompt's numbers as float32.
+
+        Raises:
+            SettingError: see `Context.check`.
+        """
+        self.context.check(prompt.context)
+        return b"" if prompt.context is None else np.array(prompt.context, np.float32).tobytes()
+
+    def _contexts(self, keys: list[_Key]) -> np.ndarray | None:
+        """Makes the context vectors of prompts, float32 [prompts, C]; None for no context."""
+        if not self.context.width:
+            return None
+        numbers = np.array([np.frombuffer(raw, np.float32) for _, _, raw, _ in keys])
+        return self.context.vectors([label for _, label, *_ in keys], numbers, rows=len(keys))
+
+    def _take(self, text: Text, token: int, nat: float) -> Generation | None:
         """Adds a newly drawn token to its text; returns the generation if the text ends."""
         text.nats += nat
         if token == EOS:
@@ -263,7 +385,7 @@ class Generator:
             return self._finish(text, "length")
         return None
 
-    def _finish(self, text: _Text, finish: str) -> Generation:
+    def _finish(self, text: Text, finish: str) -> Generation:
         drawn = len(text.tokens) + (finish != "length")
         continuation = self.model.vocabulary.decode(text.tokens, glued=text.reading.glued)
         return Generation(
@@ -276,6 +398,49 @@ class Generator:
             finish=finish,
             logprob=round(text.nats / drawn, 5),
         )
+
+
+class Places:
+    """Which place of the graph's bank holds the source of which text.
+
+    Texts of one reading share a place. There are as many as texts that are drawn or wait.
+    """
+
+    def __init__(self, count: int):
+        self._free = list(range(count))
+        self._of: dict[int, tuple[int, int]] = {}  # place and reading's id, by number of the text
+        self._shared: dict[int, list[int]] = {}  # place and number of texts, by reading's id
+        self._new: list[tuple[int, np.ndarray]] = []
+
+    def take(self, number: int, reading: Reading) -> int:
+        """Gives the place of a text's source, which is free again after `give_back`."""
+        assert reading.source is not None
+        shared = self._shared.get(id(reading))
+        if shared is None:
+            shared = self._shared[id(reading)] = [self._free.pop(), 0]
+            self._new.append((shared[0], reading.source))
+        shared[1] += 1
+        self._of[number] = shared[0], id(reading)
+        return shared[0]
+
+    def give_back(self, number: int) -> None:
+        """Says that a text has ended."""
+        if number not in self._of:
+            return
+        place, reading = self._of.pop(number)
+        self._shared[reading][1] -= 1
+        if not self._shared[reading][1]:
+            del self._shared[reading]
+            self._free.append(place)
+
+    def write(self, graph: Graph) -> None:
+        """Writes the sources that are new into the graph's bank."""
+        if not self._new:
+            return
+        rows = [np.arange(len(s)) + place * graph.bank_steps for place, s in self._new]
+        outputs = np.concatenate([source for _, source in self._new])
+        graph.bank.scatter_nd_update(np.concatenate(rows)[:, None], outputs)
+        self._new = []
 
 
 def _is_plain(settings: GenerationSettings) -> bool:
@@ -309,8 +474,12 @@ class _Loop:
             "top_p": np.zeros(size, np.float32),
             "min_p": np.zeros(size, np.float32),
         }
-        if graph.model.labels:
-            self._queue["label"] = np.zeros(size, np.int32)
+        if graph.model.network.context:
+            self._queue["added"] = np.zeros((size, graph.width), np.float32)
+        if graph.bank is not None:
+            self._queue["place"] = np.zeros(size, np.int32)
+            self._queue["length"] = np.zeros(size, np.int32)
+        self._sources = Places((_QUEUE + 1) * graph.slots)
         self._states = np.zeros((graph.layers, 2, size, graph.hidden), np.float32)
         self._head = self._waiting = 0
         # Added to the logits.
@@ -330,16 +499,20 @@ class _Loop:
         """Number of texts that the ring can still take."""
         return self._size - self._waiting
 
-    def add(self, number: int, text: _Text) -> None:
+    def add(self, number: int, text: Text) -> None:
         """Puts a text at the end of the ring."""
         settings, queue = text.settings, self._queue
         self._graph.looks |= not _is_plain(settings)
         place = (self._head + self._waiting) % self._size
         self._waiting += 1
+        key = prompt_key(self._seed, text.prompt.id)
         self._states[:, :, place] = text.reading.state
+        if settings.state_noise:
+            noise = state_noise(key, text.sample, text.reading.state.shape)
+            self._states[:, :, place] += np.float32(settings.state_noise) * noise
         queue["number"][place] = number
         queue["token"][place] = text.reading.words[-1]
-        queue["key"][place] = prompt_key(self._seed, text.prompt.id)
+        queue["key"][place] = key
         queue["sample"][place] = text.sample
         queue["min_words"][place] = settings.min_words
         queue["max_words"][place] = settings.max_words
@@ -350,8 +523,11 @@ class _Loop:
         queue["top_k"][place] = settings.top_k
         queue["top_p"][place] = settings.top_p
         queue["min_p"][place] = settings.min_p
-        if "label" in queue:
-            queue["label"][place] = self._graph.label_ids([settings.label])[0]
+        if text.reading.source is not None:
+            queue["place"][place] = self._sources.take(number, text.reading)
+            queue["length"][place] = len(text.reading.source)
+        if text.reading.added is not None:
+            queue["added"][place] = text.reading.added
         if "history" in queue:
             words = text.reading.words[1:]
             self._longest[number] = len(words) + settings.max_words
@@ -374,6 +550,7 @@ class _Loop:
         """
         if self._longest and 2 * max(self._longest.values()) <= self._queue["history"].shape[1]:
             self._fit(max(self._longest.values()))
+        self._sources.write(self._graph)
         # These are arrays because each new Python number would be compiled again.
         head, waiting, more_waits = np.int32(self._head), np.int32(self._waiting), np.bool_(more)
         slots, taken, steps, *out = self._graph.draw_chunk(
@@ -390,6 +567,7 @@ class _Loop:
     def forget(self, number: int) -> None:
         """Drops a text that has ended."""
         self._longest.pop(number, None)
+        self._sources.give_back(number)
 
     def _fit(self, words: int) -> None:
         """Makes all histories wide enough for `words` words.

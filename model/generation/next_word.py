@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from textmill.model.generation.check_settings import never_ids
 from textmill.model.network.directory import SavedModel
 from textmill.model.network.lstm import restored
 from textmill.model.settings import GenerationSettings
+from textmill.model.text.dataset import reversed_padded
 from textmill.model.text.vocabulary import EOS
 
 
@@ -23,9 +25,16 @@ class NextWord:
     def __init__(self, model: SavedModel):
         self.model = model
         self._network = restored(model)
-        self._last: tuple[list[int], str | None, Any] = ([], None, None)  # words, label, state
+        # Words, context and state.
+        self._last: tuple[list[int], Any, Any] = ([], None, None)
 
-    def logits(self, text: str, label: str | None) -> np.ndarray:
+    def logits(
+        self,
+        text: str,
+        label: str | None,
+        numbers: Sequence[float] | None = None,
+        source: str | None = None,
+    ) -> np.ndarray:
         """Gives the logits of the word after a text, float64 [V].
 
         Words go through the network one by one, and the state is kept. If a text continues the one
@@ -34,24 +43,42 @@ class NextWord:
         (words, _), *_ = self.model.vocabulary.encode_prompts([text])
         ids = [EOS, *map(int, words)]
         before, old, state = self._last
-        labels = self.model.labels
-        context = np.eye(len(labels), dtype=np.float32)[[labels.index(label)]] if labels else None
-        goes_on = before and old == label and ids[: len(before)] == before != ids
+        own = self.model.context
+        given = None if numbers is None else np.array([numbers], np.float32)
+        context = own.vectors([label], given, rows=1) if own.width else None
+        kind = (b"" if context is None else context.tobytes()), source
+        encoded = None
+        if source is not None:
+            assert self.model.source is not None
+            (ids_of_source,) = self.model.source.encode([source])
+            encoded = self._network.encode(
+                reversed_padded([ids_of_source], max(len(ids_of_source), 2))
+            )
+        goes_on = before and old == kind and ids[: len(before)] == before != ids
         if not goes_on:
-            before, state = [], self._network.initial_state(1, context)
+            before, state = [], self._network.initial_state(1, context, encoded)
         for word in ids[len(before) :]:
-            logits, state = self._network(np.array([[word]], np.int32), state, context)
-        self._last = ids, label, state
+            given = np.array([[word]], np.int32)
+            logits, state = self._network(given, state, context, source=encoded)
+        self._last = ids, kind, state
         return np.array(logits, np.float64)[0, 0]
 
-    def probabilities(self, text: str, settings: GenerationSettings) -> np.ndarray:
+    def probabilities(
+        self,
+        text: str,
+        settings: GenerationSettings,
+        numbers: Sequence[float] | None = None,
+        source: str | None = None,
+    ) -> np.ndarray:
         """Gives the probabilities that the next word is drawn with, float64 [V].
 
         Args:
             text: the text before.
             settings: the first temperature, filters, label, bans and `unknown` are used.
+            numbers: those that the text starts from, for a model that has some.
+            source: what the text is written from, for a model that has sources.
         """
-        logits = self.logits(text, settings.label)
+        logits = self.logits(text, settings.label, numbers, source)
         logits[list(never_ids(self.model, settings))] = -np.inf
         return probabilities(logits, settings)
 

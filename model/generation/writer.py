@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from textmill.model.generation.check_settings import check_label, check_settings
+from textmill.model.generation.check_settings import check_label, check_settings, check_source
 from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import SavedModel
 from textmill.model.prompt import Generation, Prompt, Score
@@ -41,25 +41,38 @@ class Writer:
         """See `Generator.stream`."""
         return self._generator.stream(prompt, settings)
 
-    def score(self, texts: Sequence[str], label: str | None, tokens: bool) -> Iterator[Score]:
+    def score(
+        self,
+        texts: Sequence[str],
+        label: str | None,
+        tokens: bool,
+        numbers: Sequence[Sequence[float]] | None = None,
+        sources: Sequence[str] | None = None,
+    ) -> Iterator[Score]:
         """Scores texts, in their order.
 
         Args:
             texts: the texts.
             label: the label of all texts, for a model that has labels.
             tokens: whether the scores hold each token.
+            numbers: those that each text starts from, for a model that has some.
+            sources: what each text was written from, for a model that has sources.
 
         Raises:
-            SettingError: the model does not have the label, or needs one.
+            SettingError: the model does not have the label, the numbers or the sources, or needs
+                some.
         """
         load_keras()
-        from textmill.model.network.likelihood import one_hot
-
         check_label(self.model, label)
-        labels = self.model.labels
-        context = np.zeros((_ROWS, 0), np.float32) if label is None else one_hot(
-            [label] * _ROWS, labels
-        )  # fmt: skip
+        own = self.model.context
+        for each in numbers if numbers is not None and len(numbers) else [None]:
+            own.check(each)
+        given = None if numbers is None else np.array(numbers, np.float32)
+        read: list[np.ndarray] | None = None
+        if self.model.source is not None and sources:
+            read = self.model.source.encode(sources)
+        for i, source in enumerate(sources if sources else [None]):
+            check_source(self.model, source, 0 if read is None else len(read[i]))
         for start in range(0, len(texts), _AT_A_TIME):
             some = texts[start : start + _AT_A_TIME]
             words = list(self.model.vocabulary.tokens(some))
@@ -71,12 +84,23 @@ class Writer:
                 batch = order[begin : begin + _ROWS]
                 rows = [ids[i] for i in batch]
                 rows += [np.zeros(0, np.int32)] * (_ROWS - len(batch))
-                nats.update(zip(batch, self._evaluator.each(rows, context), strict=False))
+                places = [start + i for i in batch] + [start] * (_ROWS - len(batch))
+                context = own.vectors(
+                    [label] * _ROWS, None if given is None else given[places], rows=_ROWS
+                )
+                own_sources = None if read is None else [read[i] for i in places]
+                each = self._evaluator.each(rows, context, own_sources)
+                nats.update(zip(batch, each, strict=False))
             for i, text in enumerate(some):
                 yield self._scored(text, label, words[i], ids[i], nats[i], tokens)
 
     def next_words(
-        self, text: str, settings: GenerationSettings, k: int
+        self,
+        text: str,
+        settings: GenerationSettings,
+        k: int,
+        numbers: Sequence[float] | None = None,
+        source: str | None = None,
     ) -> Iterator[tuple[str, float]]:
         """Gives the k most probable next words with their probabilities; the end is `<eos>`.
 
@@ -84,13 +108,20 @@ class Writer:
             text: the text before.
             settings: see `NextWord.probabilities`.
             k: number of words.
+            numbers: those that the text starts from, for a model that has some.
+            source: what the text is written from, for a model that has sources.
 
         Raises:
-            SettingError: see `check_settings`.
+            SettingError: see `check_settings`, `Context.check` and `check_source`.
         """
         check_settings(self.model, settings)
+        self.model.context.check(numbers)
+        read = 0
+        if self.model.source is not None and source is not None:
+            read = len(self.model.source.encode([source])[0])
+        check_source(self.model, source, read)
         check_int("k", k, 1)
-        p = self._reader.probabilities(text, settings)
+        p = self._reader.probabilities(text, settings, numbers, source)
         order = np.lexsort((np.arange(len(p)), -p))[:k]
         words = self.model.vocabulary.words
         for i in order[p[order] > 0]:
@@ -138,4 +169,5 @@ class Writer:
         from textmill.model.network.likelihood import Evaluator
         from textmill.model.network.lstm import restored
 
-        return Evaluator(restored(self.model), self.model.vocabulary, self.model.labels)
+        model = self.model
+        return Evaluator(restored(model), model.vocabulary, model.context, model.source)

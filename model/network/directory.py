@@ -1,7 +1,8 @@
 """The model directory: complete, checked, and free of code.
 
-model.json           format, fingerprint, settings, labels, the SHA-256 of the three files below
+model.json           format, fingerprint, settings, labels, the SHA-256 of the files below
 vocabulary.txt       a token, a tab and its count on each line, in the order of ids
+source_vocabulary.txt    the same of sources; only of a model that has some
 weights.safetensors  float32 arrays by name; in directories of format 1, weights.npz
 training.json        corpus, settings, history and metrics
 README.md            the model card, for people, who may change it
@@ -30,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.network.context import Context
 from textmill.model.network.old_weights import read_npz
 from textmill.model.network.training_record import check_training
 from textmill.model.network.weights import check_size, read_weights, save_arrays, sync
@@ -40,6 +42,7 @@ from textmill.model.text.vocabulary import Vocabulary
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
 _INDEX, _VOCABULARY, _TRAINING = "model.json", "vocabulary.txt", "training.json"
+_SOURCE_VOCABULARY = "source_vocabulary.txt"
 _CARD, _PAGE = "README.md", "training.html"
 _WEIGHTS = {1: "weights.npz", FORMAT: WEIGHTS}  # by format
 
@@ -53,6 +56,9 @@ class SavedModel:
         vocabulary: words and ids.
         mode: `stream` or `lines`.
         labels: names of the labels in the order of the context vector; empty for none.
+        columns: the fields of a row that hold the context's numbers; empty for none.
+        source: words and ids of sources; None for a model without.
+        longest_source: number of words of the longest source of the training part.
         arrays: the weights by name, see `weight_shapes`.
         training: corpus, settings, history and metrics, as saved in training.json.
     """
@@ -63,12 +69,25 @@ class SavedModel:
     labels: tuple[str, ...]
     arrays: dict[str, np.ndarray]
     training: dict[str, Any]
+    columns: tuple[str, ...] = ()
+    source: Vocabulary | None = None
+    longest_source: int = 0
+
+    @property
+    def context(self) -> Context:
+        """How labels and numbers become the network's context vector."""
+        if not self.columns:
+            return Context(self.labels)
+        mean, deviation = self.arrays["context_mean"], self.arrays["context_deviation"]
+        return Context(self.labels, self.columns, mean, deviation)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all that changes the model's output."""
         digest = hashlib.sha256(_canonical(self._identity()))
         digest.update(self.vocabulary.to_text().encode())
+        if self.source is not None:
+            digest.update(self.source.to_text().encode())
         for name in sorted(self.arrays):
             array = np.ascontiguousarray(self.arrays[name], "<f4")
             digest.update(_canonical([name, list(array.shape)]))
@@ -84,6 +103,8 @@ class SavedModel:
             "level": self.vocabulary.level,
             "mode": self.mode,
             "labels": list(self.labels),
+            **({"columns": list(self.columns)} if self.columns else {}),
+            **({"longest_source": self.longest_source} if self.source is not None else {}),
         }
 
 
@@ -110,6 +131,18 @@ def weight_shapes(settings: NetworkSettings) -> dict[str, tuple[int, ...]]:
         shapes["context_kernel"] = (s.context, 2 * s.layers * s.hidden)
         shapes["context_bias"] = (2 * s.layers * s.hidden,)
         shapes["context_input"] = (s.context, s.embedding)
+    if s.source:
+        shapes["source_embedding"] = (s.source, s.embedding)
+    for i in range(s.layers if s.source else 0):
+        shapes[f"source_{i}_kernel"] = (s.hidden if i else s.embedding, 4 * s.hidden)
+        shapes[f"source_{i}_recurrent"] = (s.hidden, 4 * s.hidden)
+        shapes[f"source_{i}_bias"] = (4 * s.hidden,)
+    if s.attention:
+        shapes["attention_score"] = (s.hidden, s.hidden)
+        shapes["attention_combine"] = (2 * s.hidden, s.hidden)
+    if s.numbers:
+        shapes["context_mean"] = (s.numbers,)
+        shapes["context_deviation"] = (s.numbers,)
     return shapes
 
 
@@ -195,6 +228,8 @@ def save_model(
     with written_whole(path) as temporary:
         temporary.mkdir()
         (temporary / _VOCABULARY).write_bytes(model.vocabulary.to_text().encode())
+        if model.source is not None:
+            (temporary / _SOURCE_VOCABULARY).write_bytes(model.source.to_text().encode())
         save_arrays(
             temporary / WEIGHTS,
             {name: np.asarray(array, "<f4") for name, array in model.arrays.items()},
@@ -207,7 +242,10 @@ def save_model(
             **model._identity(),
             "format": FORMAT,
             "fingerprint": model.fingerprint,
-            "files": {name: _sha256(temporary / name) for name in _files(FORMAT)},
+            "files": {
+                name: _sha256(temporary / name)
+                for name in _files(FORMAT, source=model.source is not None)
+            },
         }
         (temporary / _INDEX).write_bytes(_pretty(index))
         for written in temporary.iterdir():
@@ -230,15 +268,13 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     if not os.path.exists(folder / _INDEX):
         raise TextmillError(f"{folder} is no textmill model: it has no {_INDEX}")
     index = _read_index(folder)
-    network, mode, labels = _described(index, folder / _INDEX)
-    vocabulary = Vocabulary.from_bytes(
-        _read_checked(folder, _VOCABULARY, index), name=str(folder / _VOCABULARY)
-    )
-    if network.vocabulary != len(vocabulary):
-        raise TextmillError(
-            f"{folder / _INDEX}: sizes and vocabulary do not fit: {network.vocabulary} entries, "
-            f"{_VOCABULARY} has {len(vocabulary)}"
-        )
+    network, mode, labels, columns = _described(index, folder / _INDEX)
+    vocabulary = _read_vocabulary(folder, _VOCABULARY, index, network.vocabulary)
+    source = None
+    if network.source:
+        source = _read_vocabulary(folder, _SOURCE_VOCABULARY, index, network.source)
+        if source.level != vocabulary.level:
+            raise TextmillError(f"{folder}: the two vocabularies are of different levels")
     training = json_object(_read_checked(folder, _TRAINING, index), name=folder / _TRAINING)
     check_training(training, name=str(folder / _TRAINING))
     model = SavedModel(
@@ -246,20 +282,36 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
         vocabulary=vocabulary,
         mode=mode,
         labels=labels,
+        columns=columns,
+        source=source,
+        longest_source=index["longest_source"] if network.source else 0,
         arrays=_read_arrays(folder, index, weight_shapes(network)),
         training=training,
     )
     identity = {**model._identity(), "format": index["format"]}
-    if identity != {key: index.get(key) for key in identity}:
+    known = {key: index.get(key) for key in identity}
+    more = {"columns", "longest_source"} & set(index) - set(identity)
+    if identity != known or more:
         raise TextmillError(f"{folder / _INDEX}: its fields do not fit the files beside it")
     if model.fingerprint != index.get("fingerprint"):
         raise TextmillError(f"{folder / _INDEX}: the fingerprint is not that of the files")
     return model
 
 
-def _files(form: int) -> tuple[str, str, str]:
+def _files(form: int, *, source: bool) -> tuple[str, ...]:
     """The files that model.json has checksums of."""
-    return (_VOCABULARY, _WEIGHTS[form], _TRAINING)
+    return (_VOCABULARY, _WEIGHTS[form], _TRAINING, *([_SOURCE_VOCABULARY] if source else []))
+
+
+def _read_vocabulary(folder: Path, name: str, index: dict[str, Any], size: int) -> Vocabulary:
+    data = _read_checked(folder, name, index)
+    vocabulary = Vocabulary.from_bytes(data, name=str(folder / name))
+    if size != len(vocabulary):
+        raise TextmillError(
+            f"{folder / _INDEX}: sizes and vocabulary do not fit: {size} entries, {name} has "
+            f"{len(vocabulary)}"
+        )
+    return vocabulary
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -282,28 +334,47 @@ def _read_index(folder: Path) -> dict[str, Any]:
     # The index is written in one way only, so a changed byte that is still JSON shows here.
     # So does a file that no model has. Older ones named what people read, too.
     files = index.get("files")
-    strange = not isinstance(files, dict) or set(files) - {*_files(form), _CARD, _PAGE}
+    strange = not isinstance(files, dict) or set(files) - {
+        *_files(form, source=True), _CARD, _PAGE
+    }  # fmt: skip
     if strange or _pretty(index) != raw:
         raise TextmillError(f"{path} is damaged: it is not as it was saved")
     return index
 
 
-def _described(index: dict[str, Any], path: Path) -> tuple[NetworkSettings, str, tuple[str, ...]]:
-    """Gives sizes, mode and labels; what they are has been compared with nothing yet."""
+def _described(
+    index: dict[str, Any], path: Path
+) -> tuple[NetworkSettings, str, tuple[str, ...], tuple[str, ...]]:
+    """Gives sizes, mode, labels and columns; they have been compared with nothing yet."""
     try:
-        mode, labels = index.get("mode"), index.get("labels")
+        mode = index.get("mode")
         if not isinstance(mode, str) or mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}")
-        if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
-            raise ValueError("labels must be a list of texts")
-        if len(set(labels)) != len(labels):
-            raise ValueError("a label stands twice in it")
+        labels = _names(index.get("labels"), "label")
+        columns = _names(index.get("columns", []), "column")
         network = _network(index.get("network"))
-        if len(labels) != network.context:
+        if len(labels) != network.labels:
             raise ValueError("the labels do not fit the network")
-        return network, mode, tuple(labels)
+        longest = index.get("longest_source", 1)
+        if (
+            type(longest) is not int
+            or longest < 1
+            or (network.source and "longest_source" not in index)
+        ):
+            raise ValueError("longest_source must be a whole number from 1")
+        if len(columns) not in (bool(network.numbers), network.numbers):
+            raise ValueError("the columns do not fit the network")
+        return network, mode, labels, columns
     except (TypeError, ValueError, SettingError) as error:
         raise TextmillError(f"{path} does not describe a model: {str(error)[:200]}") from None
+
+
+def _names(given: Any, what: str) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ValueError(f"{what}s must be a list of texts")
+    if len(set(given)) != len(given):
+        raise ValueError(f"a {what} stands twice in it")
+    return tuple(given)
 
 
 def _network(sizes: Any) -> NetworkSettings:

@@ -4,7 +4,7 @@ Stock means that Keras opens the saved file in its safe mode, without textmill. 
 in `network.lstm`: a `ReversibleEmbedding` is both embedding and output. The output's bias, which it
 does not have, is an `Embedding` of one row.
 
-Shapes: B texts, T time steps, V words, D embedding width, H hidden units, C labels.
+Shapes: B texts, T time steps, V words, D embedding width, H hidden units, C labels, F numbers.
 """
 
 from __future__ import annotations
@@ -22,38 +22,45 @@ from textmill.model.network.directory import SavedModel, weight_shapes
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.settings import NetworkSettings
 
+_STANDARD = "numbers_standardised"  # name of a layer
 _CLOSE = 1e-4  # between logits of a Keras model and of the network that was made of it
 _UNTIED = "its output has other weights than its embedding"
 _STOCK = (
     "InputLayer", "Embedding", "ReversibleEmbedding", "LSTM", "Dense", "Add", "Reshape",
     "SpatialDropout1D", "Dropout", "Activation", "Concatenate", "GetItem", "Multiply", "Identity",
+    "Normalization",
 )  # fmt: skip
 
 
 def keras_model(model: SavedModel, *, states: bool = False) -> keras.Model:
     """A model of stock layers with a saved model's weights.
 
-    Inputs: `ids`, int32 [B, T], and of a model with labels `label`, one-hot float32 [B, C]. With
-    `states` also `h_0`, `c_0` and so on, float32 [B, H], two for each layer.
+    Inputs: `ids`, int32 [B, T]; of a model with labels `label`, one-hot float32 [B, C]; of one that
+    starts from numbers `numbers`, float32 [B, F], as rows have them. With `states` also `h_0`,
+    `c_0` and so on, float32 [B, H], two for each layer.
 
     Outputs: the logits of each next word, float32 [B, T, V]; those of an adaptive output are
     log-probabilities. With `states` a list: the logits, then h and c of each layer after the last
     word.
 
-    A text begins with the id of `<eos>`, 2. The state starts from zeros, or from what the label
-    sets, unless it is an input.
+    A text begins with the id of `<eos>`, 2. The state starts from zeros, or from what label and
+    numbers set, unless it is an input.
 
     Args:
         states: whether the states are inputs and outputs.
     """
     s = model.network
+    if s.source:
+        raise TextmillError("a model that writes from a source cannot be had as a Keras model yet")
     ids = keras.Input((None,), dtype="int32", name="ids")
-    label = keras.Input((s.context,), name="label") if s.context else None
+    label = keras.Input((s.labels,), name="label") if s.labels else None
+    numbers = keras.Input((s.numbers,), name="numbers") if s.numbers else None
+    vector = _vector(model, label, numbers)
     given = [keras.Input((s.hidden,), name=f"{kind}_{i}") for i in range(s.layers) for kind in "hc"]
     tied = layers.ReversibleEmbedding(s.vocabulary, s.embedding, name="embedding")
     x = tied(ids)
-    if label is not None:
-        own = layers.Dense(s.embedding, use_bias=False, name="label_input")(label)
+    if vector is not None:
+        own = layers.Dense(s.embedding, use_bias=False, name="label_input")(vector)
         x = layers.Add(name="with_label")([x, layers.Reshape((1, s.embedding))(own)])
     after = []
     for i in range(s.layers):
@@ -61,9 +68,9 @@ def keras_model(model: SavedModel, *, states: bool = False) -> keras.Model:
         start = None
         if states:
             start = given[2 * i : 2 * i + 2]
-        elif label is not None:
-            h = layers.Dense(s.hidden, activation="tanh", name=f"label_h_{i}")(label)
-            start = [h, layers.Dense(s.hidden, name=f"label_c_{i}")(label)]
+        elif vector is not None:
+            h = layers.Dense(s.hidden, activation="tanh", name=f"label_h_{i}")(vector)
+            start = [h, layers.Dense(s.hidden, name=f"label_c_{i}")(vector)]
         lstm = layers.LSTM(s.hidden, return_sequences=True, return_state=True, name=f"lstm_{i}")
         x, h, c = lstm(x, initial_state=start)
         after += [h, c]
@@ -74,12 +81,34 @@ def keras_model(model: SavedModel, *, states: bool = False) -> keras.Model:
     logits = layers.Add(name="logits")([tied(x, reverse=True), bias])
     if s.tails:
         logits = _adaptive(s, x, logits, bias)
-    inputs = [ids, *([] if label is None else [label]), *(given if states else [])]
+    context = [each for each in (label, numbers) if each is not None]
+    inputs = [ids, *context, *(given if states else [])]
     made = keras.Model(inputs, [logits, *after] if states else logits, name="textmill")
-    for layer, weights in _weights(s, model.arrays):
+    for layer, weights in _weights(s, _without_unused(model)):
         if not states or not layer.startswith(("label_h", "label_c")):
             made.get_layer(layer).set_weights(weights)
     return made
+
+
+def _vector(model: SavedModel, label: Any, numbers: Any) -> Any:
+    """The context vector [B, C + F] of a label and of numbers; None if there are neither."""
+    if numbers is None:
+        return label
+    context = model.context
+    variance = np.where(context.deviation > 0, context.deviation, 1).astype(np.float32) ** 2
+    standard = layers.Normalization(mean=context.mean, variance=variance, name=_STANDARD)(numbers)
+    return standard if label is None else layers.Concatenate(name="context")([label, standard])
+
+
+def _without_unused(model: SavedModel) -> dict[str, np.ndarray]:
+    """The weights, those of numbers that are not used at 0."""
+    arrays = dict(model.arrays)
+    if model.columns:
+        unused = np.flatnonzero(model.context.deviation == 0) + model.network.labels
+        for name in ("context_kernel", "context_input"):
+            arrays[name] = arrays[name].copy()
+            arrays[name][unused] = 0
+    return arrays
 
 
 def _adaptive(s: NetworkSettings, x: Any, logits: Any, bias: Any) -> Any:
@@ -169,9 +198,10 @@ def from_keras_model(
             "rows; give the vocabulary that the model was trained with"
         )
     context = len(found["context_kernel"]) if "context_kernel" in found else 0
-    if context != labels:
+    numbers = len(found.get("context_mean", ()))
+    if context - numbers != labels:
         raise TextmillError(
-            f"the model takes {context} labels, {labels} are named; name each of them"
+            f"the model takes {context - numbers} labels, {labels} are named; name each of them"
         )
     count = sum(name.endswith("recurrent") for name in found)
     tails = [i for i in range(8) if f"tail_{i}_out" in found]
@@ -185,6 +215,7 @@ def from_keras_model(
         layers=count,
         dropout=float(rates[0]) if rates else 0.0,
         context=context,
+        numbers=numbers,
         cutoffs=tuple(cuts),
         tail_widths=tuple(found[f"tail_{i}_out"].shape[1] for i in tails),
     )
@@ -234,6 +265,13 @@ def _found(model: keras.Model) -> dict[str, np.ndarray]:
     if bias is not None and _weights_of(bias):
         found["output_bias"] = _weights_of(bias)[0].reshape(-1)
     found.update(_labels_taken(dense, len(lstms)))
+    if _STANDARD in own:
+        standard = own[_STANDARD]
+        mean, variance = (
+            np.asarray(keras.ops.convert_to_numpy(value), np.float32).reshape(-1)
+            for value in (standard.mean, standard.variance)
+        )
+        found["context_mean"], found["context_deviation"] = mean, np.sqrt(variance)
     found.update(_adaptive_taken(dense))
     for name, weights in dense.items():
         shape = weights[0].shape
@@ -318,12 +356,20 @@ def _compare(model: keras.Model, settings: NetworkSettings, arrays: dict[str, np
     network = LanguageModel(settings)
     network.build()
     network.assign_arrays(arrays)
+    random = np.random.default_rng(0)
     # Without the padding's id: a network may mask it, and no text holds it.
-    ids = np.random.default_rng(0).integers(1, settings.vocabulary, (2, 5)).astype(np.int32)
-    context = np.eye(settings.context, dtype=np.float32)[[0, -1]] if settings.context else None
+    ids = random.integers(1, settings.vocabulary, (2, 5)).astype(np.int32)
+    given, parts = [], []
+    if settings.labels:
+        given.append(np.eye(settings.labels, dtype=np.float32)[[0, -1]])
+        parts.append(given[0])
+    if settings.numbers:
+        parts.append(random.standard_normal((2, settings.numbers)).astype(np.float32))
+        given.append(parts[-1] * arrays["context_deviation"] + arrays["context_mean"])
+    context = np.concatenate(parts, axis=1) if parts else None
     expected, _ = network(ids, network.initial_state(2, context), context)
     try:
-        found = model([ids] if context is None else [ids, context], training=False)
+        found = model([ids, *given], training=False)
         apart = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
     except Exception as error:  # a model may take or give anything
         raise TextmillError(_refusal(str(error).split("\n")[0][:200])) from None

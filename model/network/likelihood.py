@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textmill.model.network.context import Context
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.network.reader import Judge
+from textmill.model.text.dataset import WIDTHS, reversed_padded
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, Vocabulary
 
@@ -43,17 +45,18 @@ class Likelihood:
         return self.nats / math.log(2) / max(characters, 1)
 
 
-def one_hot(labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """Makes the context vectors of labels, float32 [texts, len(names)]."""
-    index = {name: i for i, name in enumerate(names)}
-    return np.eye(len(names), dtype=np.float32)[[index[label] for label in labels]]
-
-
 class Evaluator:
     """Measures a network on parts of a corpus; it is compiled once for all validations."""
 
-    def __init__(self, network: LanguageModel, vocabulary: Vocabulary, labels: Sequence[str] = ()):
-        self.network, self.vocabulary, self.labels = network, vocabulary, labels
+    def __init__(
+        self,
+        network: LanguageModel,
+        vocabulary: Vocabulary,
+        context: Context | None = None,
+        source: Vocabulary | None = None,
+    ):
+        self.network, self.vocabulary = network, vocabulary
+        self.context, self.source = context or Context(), source
         self._judge = Judge(network)
 
     def __call__(self, part: Part) -> Likelihood:
@@ -64,31 +67,56 @@ class Evaluator:
             rows = np.array_split(ids, streams)
             return self._score(rows, np.zeros((streams, 0), np.float32))
         rows = [np.append(row, EOS) for row in np.split(ids, np.cumsum(part.lengths)[:-1])]
-        contexts = np.zeros((len(rows), 0), np.float32)
-        if part.labels is not None:
-            contexts = one_hot(part.labels, self.labels)
+        contexts = self.context.vectors(part.labels, part.numbers, rows=len(rows))
+        sources: list[np.ndarray] | None = None
+        if part.source is not None:
+            assert self.source is not None, "the network was made without a source"
+            assert part.source.lengths is not None
+            whole = part.source.encode(self.source)
+            sources = np.split(whole, np.cumsum(part.source.lengths)[:-1])
         # Lines of similar length are batched together, so that little is padded.
         order = np.argsort(part.lengths, kind="stable")
         batches = np.array_split(order, -(-len(order) // _LINES))
-        scores = [self._score([rows[i] for i in batch], contexts[batch]) for batch in batches]
+        scores = [
+            self._score(
+                [rows[i] for i in batch], contexts[batch],
+                None if sources is None else [sources[i] for i in batch],
+            )
+            for batch in batches
+        ]  # fmt: skip
         return Likelihood(sum(s.nats for s in scores), sum(s.tokens for s in scores))
 
-    def each(self, rows: Sequence[np.ndarray], contexts: np.ndarray) -> list[np.ndarray]:
+    def each(
+        self,
+        rows: Sequence[np.ndarray],
+        contexts: np.ndarray,
+        sources: Sequence[np.ndarray] | None = None,
+    ) -> list[np.ndarray]:
         """Gives the negative log-likelihood in nats of each word of each row, float64.
 
         Args:
             rows: int32 ids with the `<eos>` at the end; each row has its own start.
-            contexts: float32 [rows, C]; C is 0 for a network without labels.
+            contexts: float32 [rows, C]; C is 0 for a network without a context.
+            sources: int32 ids of the rows' sources, for a network that has some.
         """
-        windows = [nats for nats, _ in self._windows(rows, contexts)]
+        windows = [nats for nats, _ in self._windows(rows, contexts, sources)]
         return [row[: len(ids)] for row, ids in zip(np.hstack(windows), rows, strict=True)]
 
-    def _score(self, rows: Sequence[np.ndarray], contexts: np.ndarray) -> Likelihood:
-        nats = sum(float(nats[real].sum()) for nats, real in self._windows(rows, contexts))
+    def _score(
+        self,
+        rows: Sequence[np.ndarray],
+        contexts: np.ndarray,
+        sources: Sequence[np.ndarray] | None = None,
+    ) -> Likelihood:
+        windows = self._windows(rows, contexts, sources)
+        nats = sum(float(nats[real].sum()) for nats, real in windows)
         return Likelihood(nats, sum(map(len, rows)))
 
     def _windows(
-        self, rows: Sequence[np.ndarray], contexts: np.ndarray
+        self,
+        rows: Sequence[np.ndarray],
+        contexts: np.ndarray,
+        sources: Sequence[np.ndarray] | None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Gives nats of each word, float64 [rows, `_WINDOW`], and which words are not padding.
 
@@ -102,7 +130,11 @@ class Evaluator:
             targets[i, : len(row)], real[i, : len(row)] = row, True
         inputs = np.concatenate([np.full((len(rows), 1), EOS, np.int32), targets[:, :-1]], axis=1)
         steady = {"context": contexts} if contexts.shape[1] else {}
-        h, c = self._judge.start(len(rows), steady.get("context"))
+        if sources is not None:
+            longest = min(max(map(len, sources)), WIDTHS[-1])
+            width = WIDTHS[int(np.searchsorted(WIDTHS, longest))]
+            steady["source"] = reversed_padded([ids[: WIDTHS[-1]] for ids in sources], width)
+        h, c = self._judge.start(len(rows), steady.get("context"), steady.get("source"))
         for i in range(windows):
             window = slice(i * _WINDOW, (i + 1) * _WINDOW)
             words = {"ids": inputs[:, window], "targets": targets[:, window]}

@@ -16,19 +16,11 @@ import numpy as np
 from keras import layers, ops
 
 from textmill.model.network.directory import SavedModel
+from textmill.model.network.encoder import Encoded, GlobalAttention, SourceEncoder
+from textmill.model.network.recurrence import State, fast_kernels, run
 from textmill.model.settings import NetworkSettings
 
-State = list[tuple[Any, Any]]
 _PARTS = (16, 8, 4, 2, 1)  # a tail is computed for up to (all rows / part) of its rows
-
-
-def fast_kernels() -> Any:
-    """Gives `network.cpu_kernels` if it is the fastest way to compute, else None."""
-    if keras.backend.backend() != "tensorflow":
-        return None
-    from textmill.model.network import cpu_kernels as fast
-
-    return fast if fast.available() else None
 
 
 class AdaptiveOutput(layers.Layer):
@@ -221,6 +213,16 @@ class LanguageModel(layers.Layer):
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=next(seeds)),
             )
         self.fast = fast_kernels() if precision == "float32" else None
+        self.encoder = self.attention = None
+        # Seeds of their own: what is above starts as in a network without a source.
+        more = iter(np.random.SeedSequence([seed, 1]).generate_state(32).tolist())
+        if settings.source:
+            self.encoder = SourceEncoder(
+                settings, seeds=more, weight_drop=weight_drop, word_dropout=word_dropout,
+                precision=precision,
+            )  # fmt: skip
+        if settings.attention:
+            self.attention = GlobalAttention(settings.hidden, seeds=more)
 
     def build(self, *_: Any) -> None:
         s = self.settings
@@ -236,17 +238,32 @@ class LanguageModel(layers.Layer):
         self.output_bias = self.add_weight(
             name="output_bias", shape=(s.vocabulary,), initializer="zeros"
         )
-        if self.adaptive is not None:
-            self.adaptive.build()
+        for part in (self.adaptive, self.encoder, self.attention):
+            if part is not None:
+                part.build()
         self.built = True
 
-    def initial_state(self, batch: int, context: Any = None) -> State:
-        """Gives (h, c) of each layer, [B, H]: zeros, or set by a context vector [B, C].
+    def encode(self, source: Any, training: bool = False) -> Encoded | None:
+        """Reads sources, int [B, S]; None if there are none. See `SourceEncoder`."""
+        if source is None:
+            return None
+        assert self.encoder is not None, "the network was made without a source"
+        return self.encoder(source, training=training)
+
+    def initial_state(
+        self, batch: int, context: Any = None, source: Encoded | None = None
+    ) -> State:
+        """Gives (h, c) of each layer, [B, H]: zeros, or set by a context [B, C] and a source.
 
         If z is the affine map of the context, h = tanh(z_h), as an LSTM's output is in (-1, 1), and
-        c = z_c.
+        c = z_c. A source sets the state that the encoder ends in. With both, they are added.
         """
         s = self.settings
+        if source is not None:
+            if context is None:
+                return source.state
+            own = self.initial_state(batch, context)
+            return [(a + h, b + c) for (a, b), (h, c) in zip(own, source.state, strict=True)]
         if context is None:
             zeros = ops.zeros((batch, s.hidden))
             return [(zeros, zeros)] * s.layers
@@ -255,7 +272,12 @@ class LanguageModel(layers.Layer):
         return [(ops.tanh(chunks[2 * i]), chunks[2 * i + 1]) for i in range(s.layers)]
 
     def call(
-        self, ids: Any, state: State, context: Any = None, training: bool = False
+        self,
+        ids: Any,
+        state: State,
+        context: Any = None,
+        source: Encoded | None = None,
+        training: bool = False,
     ) -> tuple[Any, State]:
         """Gives logits [B, T, V] for the words after `ids` [B, T], and the state after the last.
 
@@ -264,30 +286,50 @@ class LanguageModel(layers.Layer):
             state: the state before the first word.
             context: float32 [B, C], which a linear map adds to every word's vector; the same that
                 `initial_state` was given.
+            source: from `encode`, if the network has a source.
             training: whether dropout is on.
         """
-        x, after = self.features(ids, state, context, training=training)
+        x, after = self.features(ids, state, context, source, training=training)
         return self.logits(x), after
 
     def features(
-        self, ids: Any, state: State, context: Any = None, training: bool = False
+        self,
+        ids: Any,
+        state: State,
+        context: Any = None,
+        source: Encoded | None = None,
+        training: bool = False,
     ) -> tuple[Any, State]:
         """Gives the input of the output layer, [B, T, D], and the state after the last word."""
-        hidden, after = self.states(ids, state, context, training=training)
+        hidden, after = self.states(ids, state, context, source, training=training)
         return self.projected(self.dropouts[-1](hidden, training=training)), after
 
     def states(
-        self, ids: Any, state: State, context: Any = None, training: bool = False
+        self,
+        ids: Any,
+        state: State,
+        context: Any = None,
+        source: Encoded | None = None,
+        training: bool = False,
     ) -> tuple[Any, State]:
-        """Gives h of the last layer at each step, [B, T, H], and the state after the last word."""
+        """Gives h of the last layer at each step, [B, T, H], and the state after the last word.
+
+        With attention, what it gives stands in for h.
+        """
         x = self._embedded(ids, training)
         if context is not None:  # at every step, because the state forgets it
             assert self.context_input is not None, "the network was made without a context"
             x = x + ops.expand_dims(self.context_input(context), 1)
         after: State = []
         for lstm, dropout, start in zip(self.lstms, self.dropouts, state, strict=False):
-            x, h, c = self._lstm(lstm, dropout(x, training=training), start, training)
+            x, h, c = run(
+                lstm, dropout(x, training=training), start, fast=self.fast, masks=self.masks,
+                dropped=self.weight_drop if training else 0.0,
+            )  # fmt: skip
             after.append((h, c))
+        if self.attention is not None:
+            assert source is not None, "attention needs a source"
+            x = self.attention(x, source.outputs, source.here)
         return x, after
 
     def projected(self, hidden: Any) -> Any:
@@ -306,21 +348,6 @@ class LanguageModel(layers.Layer):
         ones = ops.ones((self.settings.vocabulary, 1))
         kept = keras.random.dropout(ones, self.word_dropout, seed=self.masks)
         return x * ops.take(kept, ids, axis=0)
-
-    def _lstm(self, lstm: Any, x: Any, start: tuple[Any, Any], training: bool) -> Any:
-        cell = lstm.cell
-        kernel, recurrent, bias = map(
-            ops.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
-        )
-        if training and self.weight_drop:
-            recurrent = keras.random.dropout(recurrent, self.weight_drop, seed=self.masks)
-        if self.fast is not None:
-            return self.fast.lstm(x, *start, kernel, recurrent, bias)
-        # Runs Keras's layer, which uses cuDNN on a GPU, with these values instead of its own.
-        values = [(cell.kernel, kernel), (cell.recurrent_kernel, recurrent), (cell.bias, bias)]
-        with keras.StatelessScope(values):
-            found = lstm(x, initial_state=list(start))
-        return [ops.cast(each, "float32") for each in found]
 
     def logits(self, features: Any) -> Any:
         """Gives logits [B, T, V]; those of an adaptive output are log-probabilities."""
@@ -375,6 +402,9 @@ class LanguageModel(layers.Layer):
             named["context_bias"] = self.context.bias
         if self.context_input is not None:
             named["context_input"] = self.context_input.kernel
+        for part in (self.encoder, self.attention):
+            if part is not None:
+                named |= part.named()
         return named
 
     def arrays(self) -> dict[str, np.ndarray]:

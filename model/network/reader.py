@@ -15,7 +15,8 @@ class Reader(keras.Model):
     """Gives the logits of each next word, for `predict_on_batch`.
 
     Inputs: a dict of `ids`, int32 [B, T], `h` and `c`, float32 [B, layers, H], and, if the network
-    has a context, `context`, float32 [B, C].
+    has a context, `context`, float32 [B, C], and if it has a source, `source`, int32 [B, S], see
+    `SourceEncoder`.
     Outputs: a dict of `logits` [B, T, V], and `h` and `c` after the last word.
     """
 
@@ -30,7 +31,8 @@ class Reader(keras.Model):
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         h, c = inputs["h"], inputs["c"]
         start = [(h[:, i], c[:, i]) for i in range(self.network.settings.layers)]
-        features, after = self.network.features(inputs["ids"], start, inputs.get("context"))
+        source = self.network.encode(inputs.get("source"))
+        features, after = self.network.features(inputs["ids"], start, inputs.get("context"), source)
         return {
             **self.found(features, inputs),
             "h": ops.stack([h for h, _ in after], axis=1),
@@ -41,9 +43,11 @@ class Reader(keras.Model):
         """Gives the outputs for each word."""
         return {"logits": self.network.logits(features)}
 
-    def start(self, rows: int, contexts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Gives h and c, float32 [rows, layers, H]: zeros, or set by the contexts [rows, C]."""
-        state = self.network.initial_state(rows, contexts)
+    def start(
+        self, rows: int, contexts: np.ndarray | None, sources: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gives h and c, float32 [rows, layers, H]: zeros, or set by contexts and sources."""
+        state = self.network.initial_state(rows, contexts, self.network.encode(sources))
         h, c = (np.stack([ops.convert_to_numpy(pair[i]) for pair in state], axis=1) for i in (0, 1))
         return h, c
 

@@ -47,6 +47,10 @@ _FIGURES: _Kind = (
         and all(each is None or isinstance(each, str) or _is_number(each) for each in x.values())
     ),
 )
+_NAMES: _Kind = (
+    "a list of texts",
+    lambda x: isinstance(x, list) and all(isinstance(each, str) for each in x),
+)
 _TEXTS: _Kind = (
     "an object of texts",
     lambda x: isinstance(x, dict) and all(isinstance(each, str) for each in x.values()),
@@ -69,6 +73,8 @@ _CORPUS = {
     "unwrap": _TRUTH,
     "text": _TEXT_OR_NONE,
     "labels": _TEXT_OR_NONE,
+    "context": _NAMES,
+    "source": _TEXT_OR_NONE,
 }
 _SOURCE = {"name": _TEXT, "bytes": _WHOLE, "sha256": _TEXT}
 _ORIGIN = {"fingerprint": _TEXT, "corpus": _OBJECT_OR_NONE}

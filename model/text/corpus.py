@@ -8,13 +8,17 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from textmill.model.errors import TextmillError, UsageError
-from textmill.model.settings import AUTO
+from textmill.model.errors import SettingError, TextmillError, UsageError
+from textmill.model.settings import AUTO, sequence
 from textmill.model.small_files import check_regular
 from textmill.model.text.decoding import clean, decode
 from textmill.model.text.gutenberg import strip_gutenberg
 from textmill.model.text.labelled_tables import read_cells, refuse_tables, table_ending
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # As labels: those of fastText's files, `__label__sport the text`, one or several on each line.
 FASTTEXT = "fasttext"
@@ -38,8 +42,10 @@ class Corpus:
         texts: paragraphs (`stream`) or lines (`lines`), without line ends.
         sources: the files that were read.
         labels: one label for each text, or None.
-        skipped: number of table rows left out because their text or label was empty.
+        skipped: number of table rows left out because a cell was empty.
         notes: what the user should know of the files, a line each.
+        numbers: the numbers of each text's row, float32 [texts, F], or None.
+        sources_of_texts: what each text was written from, or None.
     """
 
     texts: list[str]
@@ -47,6 +53,8 @@ class Corpus:
     labels: list[str] | None = None
     skipped: int = 0
     notes: tuple[str, ...] = ()
+    numbers: np.ndarray | None = None
+    sources_of_texts: list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +70,13 @@ class CorpusSettings:
             text, or the column `text` if `labels` is given.
         labels: the column of a table that holds the labels; `fasttext` for files of fastText; None
             means no labels.
+        context: the columns of a table that hold the numbers of each row: one with lists of equal
+            length, or several with a number each; none for no numbers.
+        source: the column of a table that holds the sources of its texts; None for no sources.
 
     Raises:
-        UsageError: a table is given without a column, or in `stream` mode.
+        UsageError: a table is given without a column, or in `stream` mode, or a column is named for
+            two purposes.
     """
 
     paths: tuple[str, ...] = ()
@@ -73,14 +85,25 @@ class CorpusSettings:
     unwrap: bool = True
     text: str | None = None
     labels: str | None = None
+    context: tuple[str, ...] = ()
+    source: str | None = None
 
     def __post_init__(self) -> None:
+        context = sequence("context", self.context, "names of columns")
+        object.__setattr__(self, "context", context)
         paths = [self.paths] if isinstance(self.paths, str | os.PathLike) else self.paths
         object.__setattr__(self, "paths", tuple(map(os.fspath, paths)))
-        if self.text is None and self.labels is not None and not self._is_fasttext:
+        columns = self.context or self.source is not None
+        columns = columns or (self.labels is not None and not self._is_fasttext)
+        if self.text is None and columns:
             object.__setattr__(self, "text", "text")
+        named = [self.text, self.labels, self.source, *context]
+        for field, names in (("context", context), ("source", (self.source,))):
+            for name in names:
+                if name is not None and (not isinstance(name, str) or named.count(name) > 1):
+                    raise SettingError(field, "columns that hold nothing else, each once", name)
         if self.text is None:
-            refuse_tables(self.paths, options="--text, or also --label")
+            refuse_tables(self.paths, options="--text, or also --label, --context or --source")
         rows = self.text is not None or self._is_fasttext
         if rows and self.mode == "stream":
             raise UsageError("tables need --mode lines: each row is a text of its own")
@@ -97,7 +120,10 @@ class CorpusSettings:
         if not self.paths:
             return built_in_corpus()
         if self.text is not None:
-            return read_table(self.paths, text=self.text, label=self.labels, encoding=self.encoding)
+            return read_table(
+                self.paths, text=self.text, label=self.labels, context=self.context,
+                source=self.source, encoding=self.encoding,
+            )  # fmt: skip
         if self._is_fasttext:
             return read_fasttext(self.paths, encoding=self.encoding)
         return read_corpus(self.paths, mode=self.mode, encoding=self.encoding, unwrap=self.unwrap)
@@ -174,32 +200,69 @@ def read_table(
     *,
     text: str,
     label: str | None = None,
+    context: Sequence[str] = (),
+    source: str | None = None,
     encoding: str | None = None,
 ) -> Corpus:
-    """Reads tables of texts, with or without labels.
+    """Reads tables of texts, with or without labels, numbers and sources.
 
     Args:
         text: the column of the texts, as in `read_cells`.
         label: the column of the labels; None means no labels.
+        context: the columns of the numbers; see `CorpusSettings`.
+        source: the column of the sources; None means no sources.
 
     Raises:
-        TextmillError: as in `read_corpus`, or a file is not a table with these columns.
+        TextmillError: as in `read_corpus`, a file is not a table with these columns, or numbers are
+            not finite, or not equally many in each row.
     """
+    import numpy as np
+
     texts, labels, sources, skipped = [], [], [], 0
-    columns = (text, text if label is None else label)
+    given: list[str] = []
+    columns = (text, *(text if name is None else name for name in (label, source)), *context)
+    numbers: list[np.ndarray] = []
     for path in find_files(paths):
         raw = _read_bytes(path)
         sources.append(_source(path, raw))
-        for cells in read_cells(raw, path=path, columns=columns, encoding=encoding):
-            own_text, own_label = map(_as_text, cells)
-            own_text, own_label = " ".join(clean(own_text).split()), own_label.strip()
-            if own_text and own_label:
-                texts.append(own_text)
-                labels.append(own_label)
-            else:
+        rows = read_cells(raw, path=path, columns=columns, encoding=encoding)
+        for number, (own_text, own_label, own_source, *cells) in enumerate(rows, start=1):
+            own_text, own_source = (
+                " ".join(clean(_as_text(cell)).split()) for cell in (own_text, own_source)
+            )
+            own_label = _as_text(own_label).strip()
+            if not (own_text and own_label and own_source) or any(map(_is_blank, cells)):
                 skipped += 1
+                continue
+            texts.append(own_text)
+            labels.append(own_label)
+            given.append(own_source)
+            if context:
+                where = f"row {number:,} of {path}: {' '.join(context)}"
+                numbers.append(_numbers(cells, where, wanted=len(numbers[0]) if numbers else None))
     _refuse_empty(texts, paths)
-    return Corpus(texts, tuple(sources), None if label is None else labels, skipped)
+    return Corpus(
+        texts, tuple(sources), None if label is None else labels, skipped,
+        numbers=np.stack(numbers) if context else None,
+        sources_of_texts=None if source is None else given,
+    )  # fmt: skip
+
+
+def _numbers(cells: list[Any], where: str, *, wanted: int | None) -> np.ndarray:
+    """Reads the numbers of a row, `wanted` many if another row was before.
+
+    Args:
+        where: row and columns, for the message.
+    """
+    from textmill.model.text.row_numbers import numbers_of
+
+    try:
+        found = numbers_of(cells, texts=True)
+    except ValueError as error:
+        raise TextmillError(f"{where} {error}") from None
+    if wanted is not None and len(found) != wanted:
+        raise TextmillError(f"{where} has {len(found)} numbers, the rows before it {wanted}")
+    return found
 
 
 def built_in_corpus() -> Corpus:
@@ -254,6 +317,10 @@ def unwrap_paragraphs(text: str) -> list[str]:
 def _as_text(cell: object) -> str:
     """Turns a cell into text: null is empty, half a surrogate pair is replaced."""
     return "" if cell is None else str(cell).encode("utf-8", "replace").decode()
+
+
+def _is_blank(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _refuse_fasttext(path: str, text: str) -> None:

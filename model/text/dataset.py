@@ -6,7 +6,7 @@ pipeline; both give the same arrays in the same order. Shapes: B texts, T time s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,8 @@ class LineBatches:
         batch: B; if the last batch of a width has fewer lines, masked rows fill it up.
         seed: seed of the order, which differs in each epoch.
         contexts: float32 [lines, C], one for each line, or None.
+        sources: the tokens of all sources, int32, one source for each line, or None.
+        source_lengths: number of tokens of each source.
         shuffle: False keeps the order of the lines.
     """
 
@@ -116,6 +118,8 @@ class LineBatches:
     batch: int
     seed: int
     contexts: np.ndarray | None = None
+    sources: np.ndarray | None = None
+    source_lengths: np.ndarray | None = None
     shuffle: bool = True
 
     carries_state = False
@@ -124,6 +128,13 @@ class LineBatches:
     def cut(self) -> int:
         """Number of lines that are longer than the largest width and lose their ends."""
         return int(np.sum(self.lengths + 1 > WIDTHS[-1]))
+
+    @property
+    def sources_cut(self) -> int:
+        """Number of sources that are longer than the largest width and lose their ends."""
+        if self.source_lengths is None:
+            return 0
+        return int(np.sum(self.source_lengths > WIDTHS[-1]))
 
     def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
         """Gives (width, line numbers [B]) of each batch; -1 stands for a missing line."""
@@ -163,7 +174,21 @@ class LineBatches:
         inputs = {"ids": ids}
         if self.contexts is not None:
             inputs["context"] = self.contexts[lines]  # the row of a missing line is masked
+        if self.source_lengths is not None:
+            inputs["source"] = self._sources(lines)
         return inputs, targets, weights
+
+    def _sources(self, lines: np.ndarray) -> np.ndarray:
+        """Gives the sources of lines, reversed, in the least width that holds them, [B, S]."""
+        assert self.sources is not None
+        assert self.source_lengths is not None
+        lengths = np.minimum(self.source_lengths[lines], WIDTHS[-1])
+        ends = np.cumsum(self.source_lengths)
+        starts = ends[lines] - self.source_lengths[lines]
+        width = WIDTHS[int(np.searchsorted(WIDTHS, lengths.max()))]
+        return reversed_padded(
+            [self.sources[a : a + n] for a, n in zip(starts, lengths, strict=True)], width
+        )
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Makes the batches: inputs and targets [B, T], weight 1 for words and `<eos>`, else 0."""
@@ -199,7 +224,30 @@ class LineBatches:
                 inputs["context"] = tf.gather(contexts, lines[i] % tf.shape(contexts, tf.int64)[0])
             return inputs, words[:, 1:], tf.cast(at < lengths, tf.float32)
 
-        return _feed(tf.data.Dataset.range(len(plan)).map(padded, num_parallel_calls=2))
+        def sourced(i: Any, inputs: Any, *others: Any) -> Any:
+            source = tf.numpy_function(lambda at: self._sources(plan[at][1]), [i], tf.int32)
+            return {**inputs, "source": tf.ensure_shape(source, (self.batch, None))}, *others
+
+        data = tf.data.Dataset.range(len(plan)).map(padded, num_parallel_calls=2)
+        if self.source_lengths is not None:
+            numbers = tf.data.Dataset.range(len(plan))
+            data = tf.data.Dataset.zip(numbers, data).map(
+                lambda i, batch: sourced(i, *batch), num_parallel_calls=2
+            )
+        return _feed(data)
+
+
+def reversed_padded(rows: Sequence[np.ndarray], width: int) -> np.ndarray:
+    """Puts sources into the order that the encoder reads them in, int32 [rows, width].
+
+    The last word comes first, and the padding behind the first. A source that is longer than
+    `width` loses its end.
+    """
+    found = np.full((len(rows), width), PAD, np.int32)
+    for row, ids in enumerate(rows):
+        kept = ids[:width]
+        found[row, : len(kept)] = kept[::-1]
+    return found
 
 
 def _feed(data: Any) -> Any:

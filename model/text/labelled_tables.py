@@ -175,11 +175,28 @@ def _parquet_cells(raw: bytes, path: str, columns: Sequence[str]) -> Iterator[tu
         rows = 0
         for batch in file.iter_batches(columns=list(dict.fromkeys(columns))):
             rows += batch.num_rows
-            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+            yield from zip(*(_values(batch.column(name)) for name in columns), strict=True)
         check_parquet_rows(file, rows, path=path)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).split("\n")[0]
         raise TextmillError(f"{path} is not valid Parquet: {reason}") from None
+
+
+def _values(column: Any) -> Iterable[Any]:
+    """Gives the values of an Arrow array; lists of numbers as NumPy arrays, which take less."""
+    import pyarrow
+
+    kind = column.type
+    lists = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
+    if lists or pyarrow.types.is_fixed_size_list(kind):
+        inner = kind.value_type
+        if pyarrow.types.is_floating(inner) or pyarrow.types.is_integer(inner):
+            # A null among the numbers becomes NaN, which is refused.
+            return (
+                None if each.values is None else each.values.to_numpy(zero_copy_only=False)
+                for each in column
+            )  # fmt: skip
+    return column.to_pylist()
 
 
 def check_parquet_rows(file: Any, found: int, *, path: str) -> None:

@@ -29,6 +29,8 @@ class Part:
         ids: int32 [N], positions in `words`; in `stream` mode `END` closes each paragraph.
         lengths: number of tokens of each line, or None in `stream` mode.
         labels: one label for each line, or None.
+        numbers: the numbers of each line's row, float32 [lines, F], or None.
+        source: the sources of the lines, as a part of their own, or None.
         words: the distinct tokens of the whole corpus.
     """
 
@@ -36,6 +38,8 @@ class Part:
     lengths: np.ndarray | None
     labels: list[str] | None
     words: list[str]
+    numbers: np.ndarray | None = None
+    source: Part | None = None
 
     def encode(self, vocabulary: Vocabulary) -> np.ndarray:
         """Gives the ids of the vocabulary, int32 [N]."""
@@ -72,6 +76,8 @@ class Part:
             ids=self.ids[: int(self.lengths[:lines].sum())],
             lengths=self.lengths[:lines],
             labels=None if self.labels is None else self.labels[:lines],
+            numbers=None if self.numbers is None else self.numbers[:lines],
+            source=None if self.source is None else _lines(self.source, np.arange(lines)),
         )
 
     @property
@@ -85,23 +91,35 @@ class Part:
         return len(self.ids) + (0 if self.lengths is None else len(self.lengths))
 
 
-def whole(texts: TokenizedTexts, *, mode: str, labels: list[str] | None = None) -> Part:
+def whole(
+    texts: TokenizedTexts,
+    *,
+    mode: str,
+    labels: list[str] | None = None,
+    numbers: np.ndarray | None = None,
+    source: TokenizedTexts | None = None,
+) -> Part:
     """Makes one part of the whole corpus."""
     if mode == "stream":
         stream = np.insert(texts.ids, np.cumsum(texts.lengths), END).astype(np.int32)
         return Part(stream, None, None, texts.words)
-    return Part(texts.ids, texts.lengths, labels, texts.words)
+    own = None if source is None else whole(source, mode="lines")
+    return Part(texts.ids, texts.lengths, labels, texts.words, numbers, own)
 
 
 def tokenized_part(corpus: Corpus, *, level: str, mode: str) -> Part:
     """Tokenises a whole corpus into one part."""
-    return whole(tokenize_texts(corpus.texts, level), mode=mode, labels=corpus.labels)
+    texts = tokenize_texts(corpus.texts, level)
+    source = None
+    if corpus.sources_of_texts is not None:
+        source = tokenize_texts(corpus.sources_of_texts, level)
+    return whole(texts, mode=mode, labels=corpus.labels, numbers=corpus.numbers, source=source)
 
 
 def split(part: Part) -> dict[str, Part]:
     """Cuts the parts `train`, `valid` and `test` by position in words or lines.
 
-    Tables are often sorted by label, so labelled lines are first put into a fixed random order.
+    Tables are often sorted, so lines that are rows are first shuffled, always alike.
 
     Raises:
         TextmillError: the corpus is too small for three parts.
@@ -112,12 +130,23 @@ def split(part: Part) -> dict[str, Part]:
             name: Part(part.ids[a:b], None, None, part.words)
             for name, (a, b) in zip(PARTS, cuts, strict=True)
         }
-    count = len(part.lengths)
+    rows = any(each is not None for each in (part.labels, part.numbers, part.source))
+    lines = lines_of_parts(len(part.lengths), rows=rows)
+    return {name: _lines(part, chosen) for name, chosen in lines.items()}
+
+
+def lines_of_parts(count: int, *, rows: bool) -> dict[str, np.ndarray]:
+    """Gives the numbers of the lines of each part.
+
+    Args:
+        count: of all lines.
+        rows: whether the lines are rows, with labels, numbers or sources.
+    """
     order = np.arange(count)
-    if part.labels is not None:
+    if rows:
         np.random.default_rng(0).shuffle(order)
     cuts = _cuts(count, least=20, unit="lines")
-    return {name: _lines(part, order[a:b]) for name, (a, b) in zip(PARTS, cuts, strict=True)}
+    return {name: order[a:b] for name, (a, b) in zip(PARTS, cuts, strict=True)}
 
 
 def _cuts(count: int, *, least: int, unit: str) -> list[tuple[int, int]]:
@@ -135,4 +164,6 @@ def _lines(part: Part, chosen: np.ndarray) -> Part:
     starts = np.concatenate([[0], np.cumsum(part.lengths)])
     pieces = [part.ids[starts[i] : starts[i + 1]] for i in chosen]
     labels = None if part.labels is None else [part.labels[i] for i in chosen]
-    return Part(np.concatenate(pieces), part.lengths[chosen], labels, part.words)
+    numbers = None if part.numbers is None else part.numbers[chosen]
+    source = None if part.source is None else _lines(part.source, chosen)
+    return Part(np.concatenate(pieces), part.lengths[chosen], labels, part.words, numbers, source)

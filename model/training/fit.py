@@ -21,7 +21,8 @@ import keras
 import numpy as np
 
 from textmill.model.errors import TextmillError
-from textmill.model.network.lstm import LanguageModel, fast_kernels
+from textmill.model.network.lstm import LanguageModel
+from textmill.model.network.recurrence import fast_kernels
 from textmill.model.reporter import Reporter
 from textmill.model.settings import TrainSettings
 from textmill.model.text.dataset import Feeder

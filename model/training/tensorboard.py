@@ -7,7 +7,6 @@ like) need it; `tf.summary.write` with metadata made by hand writes the same eve
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from textmill.model.errors import TextmillError
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.network.reader import Reader
+from textmill.model.text.dataset import WIDTHS, reversed_padded
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS, PAD, UNKNOWN, Vocabulary
 from textmill.model.visible import visible
@@ -70,12 +70,18 @@ class Watch:
             raise TextmillError(f"cannot write TensorBoard logs to {folder}: {reason}") from None
 
     def __call__(
-        self, step: int, scalars: dict[str, float], network: LanguageModel, valid_ids: np.ndarray
+        self,
+        step: int,
+        scalars: dict[str, float],
+        network: LanguageModel,
+        valid_ids: np.ndarray,
+        sources: np.ndarray | None = None,
     ) -> None:
         """Writes the logs of one step.
 
         Args:
             valid_ids: int [N] or [B, T], as `rows_of` gives them; about 2,000 words are ranked.
+            sources: int32 [B, S], as `sources_of` gives them, for a network with a source.
         """
         import tensorflow as tf
 
@@ -86,13 +92,15 @@ class Watch:
                 temperature=temperature,
                 words=self.words,
                 seed=self.seed,
+                source=None if sources is None else sources[:1],
             )
             for temperature in self.temperatures
         }
         few = _RANKED
         if valid_ids.ndim == 2:
             few = 1 + int(np.searchsorted(np.cumsum(np.sum(valid_ids != PAD, axis=1)), _RANKED))
-        histogram = _histogram(ranks(network, valid_ids[:few]), len(self.vocabulary))
+        read = None if sources is None else sources[:few]
+        histogram = _histogram(ranks(network, valid_ids[:few], read), len(self.vocabulary))
         with self._writer.as_default(step=step):
             for name, value in scalars.items():
                 tf.summary.write(name, np.float32(value), metadata=_metadata("scalars"))
@@ -125,21 +133,29 @@ def _histogram(found: np.ndarray, vocabulary: int) -> np.ndarray:
 
 
 def glimpse(
-    network: LanguageModel, vocabulary: Vocabulary, *, temperature: float, words: int, seed: int
+    network: LanguageModel,
+    vocabulary: Vocabulary,
+    *,
+    temperature: float,
+    words: int,
+    seed: int,
+    source: np.ndarray | None = None,
 ) -> str:
     """Draws a text from a network in training; good for a few texts, slow for many.
 
     The text starts from `<eos>` and ends at the next `<eos>` or after `words` words; `<pad>` and
-    `<unk>` are never drawn. A network with labels writes a text of the first label.
+    `<unk>` are never drawn. A network with labels writes a text of the first label, one with
+    numbers that of their means.
 
     Args:
         temperature: 0 takes the most probable word, the lowest id on ties.
+        source: int32 [1, S], what the text is written from, for a network with a source.
     """
     random = np.random.default_rng(seed)
-    h, c = _reader(network).start(1, _context(network, 1))
+    h, c = _reader(network).start(1, _context(network, 1), source)
     token, drawn = EOS, []
     for _ in range(words):
-        logits, h, c = _read(network, np.array([[token]], np.int32), h, c)
+        logits, h, c = _read(network, np.array([[token]], np.int32), h, c, source)
         token = _draw(logits[0, 0], temperature, random)
         if token == EOS:
             break
@@ -157,13 +173,14 @@ def _draw(logits: np.ndarray, temperature: float, random: np.random.Generator) -
     return int(random.choice(len(weights), p=weights / weights.sum()))
 
 
-def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
+def ranks(network: LanguageModel, ids: np.ndarray, sources: np.ndarray | None = None) -> np.ndarray:
     """Counts the words that the network finds more probable than each true next word.
 
     Args:
         ids: int [N], one text through which the state is carried; or int [B, T], separate texts
-            filled up with `<pad>`. Each text starts from an `<eos>`, and with the first label if
-            the network has labels.
+            filled up with `<pad>`. Each text starts from an `<eos>`, and with the first label and
+            mean numbers if the network has labels and numbers.
+        sources: int32 [B, S], what each text is written from, for a network with a source.
 
     Returns:
         int64 [words], 0 for the most probable; text after text, without the padding.
@@ -173,11 +190,11 @@ def ranks(network: LanguageModel, ids: np.ndarray) -> np.ndarray:
     window = max(1, min(_WINDOW, _MOST_LOGITS // rows))
     filled = np.pad(targets, ((0, 0), (0, -steps % window)), constant_values=PAD)
     inputs = np.concatenate([np.full((rows, 1), EOS, np.int32), filled[:, :-1]], axis=1)
-    h, c = _reader(network).start(rows, _context(network, rows))
+    h, c = _reader(network).start(rows, _context(network, rows), sources)
     found = np.zeros(filled.shape, np.int64)
     for i in range(0, filled.shape[1], window):
         part = slice(i, i + window)
-        logits, h, c = _read(network, inputs[:, part], h, c)
+        logits, h, c = _read(network, inputs[:, part], h, c, sources)
         true = np.take_along_axis(logits, filled[:, part, None], axis=-1)
         found[:, part] = np.sum(logits > true, axis=-1)
     return found[:, :steps][targets != PAD]
@@ -196,12 +213,34 @@ def rows_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> 
     if part.lengths is None:
         return ids
     lines = np.split(ids, np.cumsum(part.lengths)[:-1])
-    labels: Sequence[str | None] = part.labels or [None] * len(lines)
-    chosen = [line for line, own in zip(lines, labels, strict=True) if own == label] or lines
+    chosen = [lines[i] for i in _of_label(part, label)]
     filled = np.full((len(chosen), max(map(len, chosen)) + 1), PAD, np.int32)
     for i, line in enumerate(chosen):
         filled[i, : len(line) + 1] = [*line, EOS]
     return filled
+
+
+def sources_of(part: Part, vocabulary: Vocabulary, *, label: str | None = None) -> np.ndarray:
+    """Gives the sources of the lines of `rows_of`, int32 [B, S], as the encoder reads them.
+
+    Args:
+        vocabulary: that of the sources.
+        label: as for `rows_of`.
+    """
+    part = part.head(_LOOKED_AT)
+    assert part.source is not None
+    assert part.source.lengths is not None
+    ids = part.source.encode(vocabulary)
+    lines = np.split(ids, np.cumsum(part.source.lengths)[:-1])
+    chosen = [lines[i] for i in _of_label(part, label)]
+    return reversed_padded(chosen, min(max(map(len, chosen)), WIDTHS[-1]))
+
+
+def _of_label(part: Part, label: str | None) -> list[int]:
+    """Gives the numbers of the lines with a label, or of all if none has it."""
+    assert part.lengths is not None
+    every = list(range(len(part.lengths)))
+    return [i for i in every if part.labels is None or part.labels[i] == label] or every
 
 
 # -- the network, compiled -------------------------------------------------------------------------
@@ -213,9 +252,15 @@ def _reader(network: LanguageModel) -> Reader:
 
 
 def _read(
-    network: LanguageModel, ids: np.ndarray, h: np.ndarray, c: np.ndarray
+    network: LanguageModel,
+    ids: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    sources: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inputs = {"ids": ids, "h": h, "c": c}
+    if sources is not None:
+        inputs["source"] = sources
     if (context := _context(network, len(ids))) is not None:
         inputs["context"] = context
     out = _reader(network).predict_on_batch(inputs)
@@ -223,6 +268,8 @@ def _read(
 
 
 def _context(network: LanguageModel, rows: int) -> np.ndarray | None:
-    """Gives the first label's context for each row, or None for a network without labels."""
-    width = network.settings.context
-    return np.eye(1, width, dtype=np.float32).repeat(rows, axis=0) if width else None
+    """Gives a context for each row: the first label and mean numbers; None if there is none."""
+    s = network.settings
+    vector = np.zeros((1, s.context), np.float32)
+    vector[:, : min(s.labels, 1)] = 1
+    return vector.repeat(rows, axis=0) if s.context else None

@@ -9,14 +9,16 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textmill.model.errors import TextmillError
+import numpy as np
+
+from textmill.model.errors import TextmillError, UsageError
 from textmill.model.machine import cores, cpu_kind, gpus, uses_cudnn
 from textmill.model.network.adaptive_cuts import choose_output
+from textmill.model.network.context import Context
 from textmill.model.network.directory import (
     SavedModel,
     check_free,
@@ -54,7 +56,8 @@ class _Material:
         corpus: the corpus that was read.
         parts: `train`, `valid` and `test`.
         vocabulary: the network's vocabulary.
-        labels: the network's labels, in the order of their ids.
+        context: how the corpus's labels and numbers become the network's context vector.
+        source: the vocabulary of the sources, if the corpus has some.
         old: the model that the training begins from, if any.
         start: what the new network takes from `old`.
     """
@@ -62,7 +65,8 @@ class _Material:
     corpus: Corpus
     parts: dict[str, Part]
     vocabulary: Vocabulary
-    labels: tuple[str, ...]
+    context: Context
+    source: Vocabulary | None
     old: SavedModel | None
     start: Start | None
 
@@ -73,6 +77,7 @@ def train_model(
     corpus: CorpusSettings,
     vocabulary: VocabularySettings,
     output: str = "auto",
+    attention: bool = False,
     train: TrainSettings,
     report: Reporter,
     preset: str = AUTO,
@@ -87,6 +92,7 @@ def train_model(
         corpus: where the text comes from.
         vocabulary: how text becomes tokens.
         output: `dense`, `adaptive`, or `auto` for the faster one, see `network.adaptive_cuts`.
+        attention: whether each step looks at all of the source.
         train: how to train. Fields that are None are chosen for the corpus and the budget, see
             `training.recipe`.
         report: receives news of the training.
@@ -103,6 +109,8 @@ def train_model(
             written.
     """
     started = time.monotonic()
+    if attention and corpus.source is None:
+        raise UsageError("--attention looks at a source; --source names its column")
     unfinished = _unfinished(out, resume=resume)
     old = None if init_from is None else load_model(init_from)
     if old is not None:
@@ -112,7 +120,7 @@ def train_model(
     report.message(device_line())
     recipe = _recipe(material, train, preset, unfinished if resume else None)
     report.message(recipe_line(recipe))
-    network = _network(material, recipe, train, output, report)
+    network = _network(material, recipe, train, output, attention, report)
     checkpoint = Checkpoint(
         unfinished,
         _digest(train, recipe, network.settings, material),
@@ -130,8 +138,11 @@ def train_model(
         network=network.settings,
         vocabulary=material.vocabulary,
         mode=train.mode,
-        labels=material.labels,
-        arrays=network.arrays(),
+        labels=material.context.labels,
+        columns=material.context.columns,
+        source=material.source,
+        longest_source=_longest(material.parts["train"].source),
+        arrays={**network.arrays(), **_standard(material.context)},
         training={
             "corpus": _corpus_record(corpus, material.corpus),
             "init_from": None if old is None else _origin(old),
@@ -192,19 +203,48 @@ def _read(
             "--min-count or more text"
         )
     if text.skipped:
-        report.message(f"{text.skipped:,} rows without a text or a label are left out")
-    labels = tuple(sorted(set(text.labels or ())))
+        report.message(f"{text.skipped:,} rows with an empty cell are left out")
+    context = Context.learned(
+        sorted(set(text.labels or ())), corpus.context, parts["train"].numbers
+    )
+    if context.unused:
+        report.message(
+            f"{context.unused:,} of the {context.numbers:,} numbers never change in the training "
+            "part and are not used"
+        )
+    source = None
+    if (given := parts["train"].source) is not None:
+        source = Vocabulary.build(given.words, given.counts(), vocabulary, ends=given.ends)
     start = None
     if old is not None:
-        start = transfer(old, learned, labels, seed=train.seed)
+        start = transfer(old, learned, context, seed=train.seed, source=source)
         new = len(start.vocabulary) - len(old.vocabulary)
         report.message(f"going on from {name}: {len(old.vocabulary):,} words, and {new:,} new ones")
-        learned, labels = start.vocabulary, start.labels
+        learned, context, source = start.vocabulary, start.context, start.source
     report.message(
         f"{parts['train'].tokens:,} words to train on, vocabulary {len(learned):,}, "
         f"{parts['valid'].unknown_rate(learned):.1%} of the validation words not in it"
     )
-    return _Material(text, parts, learned, labels, old, start)
+    if source is not None:
+        report.message(
+            f"sources: vocabulary {len(source):,}, up to {_longest(parts['train'].source)} words"
+        )
+    return _Material(text, parts, learned, context, source, old, start)
+
+
+def _longest(source: Part | None) -> int:
+    """Gives the number of words of the longest source; 0 if there are none."""
+    if source is None:
+        return 0
+    assert source.lengths is not None
+    return int(source.lengths.max())
+
+
+def _standard(context: Context) -> dict[str, np.ndarray]:
+    """Gives mean and deviation of the numbers, as a saved model holds them."""
+    if not context.numbers:
+        return {}
+    return {"context_mean": context.mean, "context_deviation": context.deviation}
 
 
 def _recipe(
@@ -233,7 +273,12 @@ def _recipe(
 
 
 def _network(
-    material: _Material, recipe: Recipe, train: TrainSettings, output: str, report: Reporter
+    material: _Material,
+    recipe: Recipe,
+    train: TrainSettings,
+    output: str,
+    attention: bool,
+    report: Reporter,
 ) -> LanguageModel:
     """Makes the network with its first weights."""
     import keras
@@ -248,11 +293,15 @@ def _network(
             hidden=recipe.hidden,
             layers=recipe.layers,
             dropout=recipe.dropout,
-            context=len(material.labels),
+            context=material.context.width,
+            numbers=material.context.numbers,
+            source=0 if material.source is None else len(material.source),
+            attention=attention,
         )
         settings = choose_output(output, counts, sized)
     else:
         settings = replace(start.network, dropout=recipe.dropout)
+        settings = replace(settings, attention=attention or settings.attention)
     if settings.tails:
         head, tails = settings.cutoffs[0], len(settings.tails)
         report.message(f"adaptive output: {head:,} words in the head, {tails} tail clusters")
@@ -269,7 +318,7 @@ def _network(
     if start is None:
         network.assign_output_bias(counts)
     else:
-        network.assign_arrays(start.arrays)
+        network.assign_arrays({**network.arrays(), **start.arrays})  # new parts as they are
     return network
 
 
@@ -289,28 +338,38 @@ def _fit(
     import keras
 
     from textmill.model.network.likelihood import Evaluator
-    from textmill.model.training.tensorboard import Watch, glimpse, rows_of
+    from textmill.model.training.tensorboard import Watch, glimpse, rows_of, sources_of
 
-    vocabulary, labels = material.vocabulary, material.labels
+    vocabulary, context = material.vocabulary, material.context
     watch = None if tensorboard is None else Watch(tensorboard, vocabulary)
-    evaluator = Evaluator(network, vocabulary, labels)
-    feeder = make_feeder(material.parts["train"], vocabulary, train, labels)
+    evaluator = Evaluator(network, vocabulary, context, material.source)
+    feeder = make_feeder(material.parts["train"], vocabulary, train, context, material.source)
     if isinstance(feeder, LineBatches) and feeder.cut:
         report.message(f"{feeder.cut:,} lines are longer than 255 words and are cut there")
+    if isinstance(feeder, LineBatches) and feeder.sources_cut:
+        report.message(f"{feeder.sources_cut:,} sources are longer than 256 words, and cut there")
     valid = material.parts["valid"]
     if train.minutes is not None:
         valid = valid.head(max(1_000, int(train.minutes * 60 * _VALID_WORDS)))
-    ids = rows_of(valid, vocabulary, label=labels[0] if labels else None)
+    first = context.labels[0] if context.labels else None
+    ids, sources = rows_of(valid, vocabulary, label=first), None
+    if material.source is not None:
+        sources = sources_of(valid, material.source, label=first)
 
     def look(step: int, row: dict[str, float]) -> list[dict[str, Any]]:
         samples = []
         for temperature in _TEMPERATURES:
             text = glimpse(
-                network, vocabulary, temperature=temperature, words=_GLIMPSE, seed=train.seed
+                network,
+                vocabulary,
+                temperature=temperature,
+                words=_GLIMPSE,
+                seed=train.seed,
+                source=None if sources is None else sources[:1],
             )
             samples.append({"epoch": row["epoch"], "temperature": temperature, "text": text})
         if watch is not None:
-            watch(step, row, network, ids)
+            watch(step, row, network, ids, sources)
         return samples
 
     return fit(
@@ -379,7 +438,9 @@ def _digest(
         asdict(recipe),
         network.record(),
         list(material.vocabulary.counts),
-        list(material.labels),
+        *([] if material.source is None else [list(material.source.counts)]),
+        list(material.context.labels),
+        *([list(material.context.columns)] if material.context.columns else []),
         [source.sha256 for source in material.corpus.sources],
         old and old.fingerprint,
     ]
@@ -387,20 +448,31 @@ def _digest(
 
 
 def make_feeder(
-    part: Part, vocabulary: Vocabulary, settings: TrainSettings, labels: Sequence[str]
+    part: Part,
+    vocabulary: Vocabulary,
+    settings: TrainSettings,
+    context: Context,
+    source: Vocabulary | None = None,
 ) -> Feeder:
     """Makes the training batches of a part.
 
     Raises:
         TextmillError: the part has too few words for one batch.
     """
-    from textmill.model.network.likelihood import one_hot
-
     ids = part.encode(vocabulary)
     if part.lengths is not None:
-        contexts = one_hot(part.labels, labels) if part.labels is not None else None
+        contexts = None
+        if context.width:
+            contexts = context.vectors(part.labels, part.numbers, rows=len(part.lengths))
         batch = min(settings.batch, len(part.lengths))
-        return LineBatches(ids, part.lengths, batch=batch, seed=settings.seed, contexts=contexts)
+        sources: dict[str, Any] = {}
+        if part.source is not None:
+            assert source is not None
+            sources["sources"] = part.source.encode(source)
+            sources["source_lengths"] = part.source.lengths
+        return LineBatches(
+            ids, part.lengths, batch=batch, seed=settings.seed, contexts=contexts, **sources
+        )
     least = settings.batch * (settings.steps + 1)
     feeder = StreamBatches(
         ids,
@@ -453,7 +525,7 @@ def _metrics(network: LanguageModel, material: _Material, history: History) -> d
         judged.assign_arrays(network.arrays())
         network = judged
     parts, vocabulary = material.parts, material.vocabulary
-    test = Evaluator(network, vocabulary, material.labels)(parts["test"])
+    test = Evaluator(network, vocabulary, material.context, material.source)(parts["test"])
     return {
         "train_words": parts["train"].tokens,
         "vocabulary": len(vocabulary),
@@ -491,6 +563,9 @@ def _made_by() -> dict[str, Any]:
 def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
     record = asdict(settings)
     del record["paths"]  # names of folders are private
+    for field in ("context", "source"):
+        if not record[field]:
+            del record[field]
     sources = [asdict(source) for source in corpus.sources]
     return {**record, "sources": sources, "skipped": corpus.skipped}
 

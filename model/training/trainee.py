@@ -58,10 +58,12 @@ class Trainee(keras.Model):
             start = [
                 (ops.stop_gradient(h + 0.0), ops.stop_gradient(c + 0.0)) for h, c in self.carried
             ]
+            source = None
         else:
-            start = self.network.initial_state(ops.shape(ids)[0], inputs.get("context"))
+            source = self.network.encode(inputs.get("source"), training=training)
+            start = self.network.initial_state(ops.shape(ids)[0], inputs.get("context"), source)
         context = inputs.get("context")
-        hidden, after = self.network.states(ids, start, context, training=training)
+        hidden, after = self.network.states(ids, start, context, source, training=training)
         for (h, c), (new_h, new_c) in zip(self.carried, after, strict=False):
             h.assign(new_h)
             c.assign(new_c)

@@ -6,12 +6,12 @@ adaptive output puts the new words into its last cluster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from textmill.model.errors import UsageError
+from textmill.model.network.context import Context
 from textmill.model.network.directory import SavedModel
 from textmill.model.settings import AUTO, NetworkSettings, Preset
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
@@ -27,15 +27,19 @@ class Start:
 
     Attributes:
         vocabulary: the old model's words, then the corpus's new words.
-        labels: the old model's labels, then the corpus's new ones; none if the corpus has none.
-        network: the old sizes, with this vocabulary and these labels.
-        arrays: float32 weights of this network, by name.
+        context: the old model's labels, then the corpus's new ones, or none if the corpus has none;
+            the corpus's numbers, with the old model's mean and deviation if it has them, too.
+        network: the old sizes, with this vocabulary and this context.
+        arrays: float32 weights of this network, by name; parts that the old one did not have are
+            left out.
+        source: the vocabulary of the corpus's sources, if it has some: the old model's words first.
     """
 
     vocabulary: Vocabulary
-    labels: tuple[str, ...]
+    context: Context
     network: NetworkSettings
     arrays: dict[str, np.ndarray]
+    source: Vocabulary | None = None
 
 
 def check_choices(old: SavedModel, *, level: str, preset: str, output: str) -> None:
@@ -65,8 +69,15 @@ def gentler(recipe: Recipe) -> Recipe:
     return replace(recipe, learning_rate=round(recipe.learning_rate * _GENTLER, 6))
 
 
-def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, seed: int) -> Start:
-    """Extends a model by a corpus's words and labels.
+def transfer(
+    old: SavedModel,
+    learned: Vocabulary,
+    context: Context,
+    *,
+    seed: int,
+    source: Vocabulary | None = None,
+) -> Start:
+    """Extends a model by a corpus's words, labels, numbers and sources.
 
     A new word's vector is the mean vector of its cluster (of all words, for a dense output) plus a
     little noise. Its bias makes its first probability match its share of the new corpus: it is
@@ -76,13 +87,16 @@ def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, see
     Args:
         old: the trained model.
         learned: words and counts of the new corpus's training part.
-        labels: labels of the new corpus.
+        context: labels and numbers of the new corpus.
         seed: seed of the noise.
+        source: words and counts of the sources of the training part, if there are some.
+
+    Raises:
+        UsageError: both have numbers, but not of the same columns, or not equally many.
     """
     random = np.random.default_rng(seed)
     vocabulary = _extended(old.vocabulary, learned)
-    context = (*old.labels, *(label for label in labels if label not in old.labels))
-    names = context if labels else ()
+    context, kept = _context(old.context, context)
     arrays = {name: array.copy() for name, array in old.arrays.items()}
     new = len(vocabulary) - len(old.vocabulary)
     if new:
@@ -98,17 +112,55 @@ def transfer(old: SavedModel, learned: Vocabulary, labels: Sequence[str], *, see
             name = f"tail_{len(old.network.tails) - 1}_out"
             arrays[name] = _grown(arrays[name], 0, new, random)
     hidden = 2 * old.network.layers * old.network.hidden
-    if not names:
+    if not context.width:
         for name in ("context_kernel", "context_bias", "context_input"):
             arrays.pop(name, None)
     else:
         for name, width in (("context_kernel", hidden), ("context_input", old.network.embedding)):
-            kernel = arrays.get(name, np.zeros((0, width), np.float32))
-            rows = random.normal(0.0, 0.1, (len(names) - len(kernel), width))
-            arrays[name] = np.concatenate([kernel, np.float32(rows)])
+            kernel = np.zeros((context.width, width), np.float32)
+            kernel[kept < 0] = random.normal(0.0, 0.1, (int((kept < 0).sum()), width))
+            if name in arrays:
+                kernel[kept >= 0] = arrays[name][kept[kept >= 0]]
+            arrays[name] = kernel
         arrays.setdefault("context_bias", np.zeros(hidden, np.float32))
-    network = replace(old.network, vocabulary=len(vocabulary), context=len(names))
-    return Start(vocabulary=vocabulary, labels=names, network=network, arrays=arrays)
+    if source is not None and old.source is not None:
+        source = _extended(old.source, source)
+        grown = len(source) - len(old.source)
+        arrays["source_embedding"] = _grown(
+            arrays["source_embedding"], len(RESERVED), grown, random
+        )
+    elif source is None:
+        arrays = {name: array for name, array in arrays.items() if not _of_source(name)}
+    network = replace(
+        old.network, vocabulary=len(vocabulary), context=context.width, numbers=context.numbers,
+        source=0 if source is None else len(source),
+        attention=source is not None and old.network.attention,
+    )  # fmt: skip
+    return Start(
+        vocabulary=vocabulary, context=context, network=network, arrays=arrays, source=source
+    )
+
+
+def _of_source(name: str) -> bool:
+    return name.startswith(("source_", "attention_"))
+
+
+def _context(old: Context, new: Context) -> tuple[Context, np.ndarray]:
+    """Joins two contexts; gives also, for each entry, its place in the old one, or -1."""
+    both = old.columns and new.columns
+    if both and (old.columns, old.numbers) != (new.columns, new.numbers):
+        raise UsageError(
+            f"the model of --init-from has {old.numbers} numbers ({' '.join(old.columns)}), the "
+            f"corpus {new.numbers} ({' '.join(new.columns)}); give the same --context"
+        )
+    added = [label for label in new.labels if label not in old.labels]
+    labels = (*old.labels, *added) if new.labels else ()
+    numbers = old if both else new  # its weights fit the old mean and deviation
+    kept = [i if i < len(old.labels) else -1 for i in range(len(labels))]
+    first = len(old.labels) if both else -1
+    kept += [first + i if both else -1 for i in range(new.numbers)]
+    joined = Context(labels, new.columns, numbers.mean, numbers.deviation)
+    return joined, np.array(kept, np.int64)
 
 
 def _extended(old: Vocabulary, learned: Vocabulary) -> Vocabulary:

@@ -10,6 +10,7 @@ from typing import Any
 from textmill.model.errors import UsageError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
 from textmill.pipeline.prompts.rows import BadRow, prompt_of, value_row
 
 _ALLOWED = (
@@ -18,7 +19,9 @@ _ALLOWED = (
 )
 
 
-def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Iterator[Prompt]:
+def prompts_from(
+    data: Any, settings: GenerationSettings, *, column: str, reading: InputSettings = AS_USUAL
+) -> Iterator[Prompt]:
     """Makes prompts of any allowed kind of data.
 
     The id of a text is the text itself; if it comes again, a number such as `(2)` follows.
@@ -27,6 +30,7 @@ def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Ite
         data: texts, prompts, rows, a data frame or a data set.
         settings: the run's settings, which fields of a row override.
         column: the field of a row, or the column of a frame, that holds the prompt.
+        reading: says which fields texts start from, beside the prompt.
 
     Raises:
         UsageError: the data is of another kind, or a row is not a prompt.
@@ -41,7 +45,7 @@ def prompts_from(data: Any, settings: GenerationSettings, *, column: str) -> Ite
             continue
         if not isinstance(item, Mapping):
             raise UsageError(f"prompts must be {_ALLOWED}. Received: {type(item).__name__}")
-        yield _from_row(item, number, settings, column, seen)
+        yield _from_row(item, number, settings, column, reading, seen)
 
 
 def rows_from(data: Any) -> list[dict[str, Any]] | None:
@@ -87,9 +91,10 @@ def _from_row(
     number: int,
     settings: GenerationSettings,
     column: str,
+    reading: InputSettings,
     seen: Counter[str],
 ) -> Prompt:
-    if column not in row:
+    if column not in row and not (reading.starts and column == "prompt"):
         found = ", ".join(map(str, row))
         raise UsageError(
             f"row {number} has no field '{column}'. Found: {found}; name the field with column="
@@ -98,7 +103,7 @@ def _from_row(
         values = value_row(row)
         if column != "prompt":
             values["prompt"] = values.pop(column)
-        prompt = prompt_of(values, row_id=str(number), settings=settings)
+        prompt = prompt_of(values, row_id=str(number), settings=settings, reading=reading)
     except BadRow as error:
         raise UsageError(f"row {number} is no prompt: {error}") from None
     if values.get("id") is None:

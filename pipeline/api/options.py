@@ -23,6 +23,8 @@ class TrainOptions(TypedDict, total=False):
     unwrap: bool
     text: str | None
     label: str | None
+    context: str | Sequence[str]
+    source: str | None
     level: str
     min_count: int | None
     max_size: int
@@ -57,6 +59,9 @@ class GenerationOptions(TypedDict, total=False):
     max_words: int
     repetition_penalty: float
     no_repeat_ngram: int
+    beams: int
+    length_penalty: float
+    state_noise: float
     stop: Sequence[str]
     ban: Sequence[str]
     label: str | None

@@ -32,6 +32,7 @@ from textmill.pipeline.api.options import (
 from textmill.pipeline.files.filesystem import local_copy, write_once
 from textmill.pipeline.output.columns import plain
 from textmill.pipeline.output.formats import json_lines
+from textmill.pipeline.prompts.reading import AS_USUAL
 
 if TYPE_CHECKING:
     from textmill.model.generation.own_process import WriterProcess
@@ -114,7 +115,9 @@ class Model:
             prompts: a text, a `textmill.Prompt`, a row with a field `prompt`, or an iterable, data
                 frame or `datasets.Dataset` of such. A row may have an `id` and settings of its
                 own, as in a prompt file; its other fields are in `Generation.prompt.extra`. The id
-                of a text is the text itself, as in `textmill sample`.
+                of a text is the text itself, as in `textmill sample`. For a model trained with
+                `context` or `source`, a row has the fields of the numbers or `source`, and may lack
+                `prompt`.
             column: the field of a row that holds the prompt.
             options: `samples`, `temperature` (one or several), `top_k`, `top_p`, `min_p`,
                 `min_words`, `max_words`, `stop`, `ban`, `label`, `seed` and so on, see
@@ -135,7 +138,9 @@ class Model:
             'The cat#1'
         """
         settings = _generation(self.generate, options)
-        return list(self.each(list(prompts_from(prompts, settings, column=column)), settings))
+        reading = AS_USUAL.of_model(self.saved)
+        found = prompts_from(prompts, settings, column=column, reading=reading)
+        return list(self.each(list(found), settings))
 
     def each(self, prompts: Sequence[Prompt], settings: GenerationSettings) -> Iterator[Generation]:
         """Does what `generate` does, for prompts and settings made before, one by one.
@@ -162,17 +167,28 @@ class Model:
             raise SettingError(
                 "samples", "1 with one temperature: one text is streamed", settings.texts
             )
-        (found,) = prompts_from([prompt], settings, column="prompt")
+        reading = AS_USUAL.of_model(self.saved)
+        (found,) = prompts_from([prompt], settings, column="prompt", reading=reading)
         return self._work().stream(found, settings)
 
     def score(
-        self, texts: str | Iterable[str], *, label: str | None = None, tokens: bool = False
+        self,
+        texts: str | Iterable[str],
+        *,
+        label: str | None = None,
+        context: Sequence[Any] | None = None,
+        source: str | Sequence[str] | None = None,
+        tokens: bool = False,
     ) -> list[Score]:
         """Gives how probable the model finds texts, each from its first word to its end.
 
         Args:
             texts: a text, or many.
             label: the label of the texts, for a model that has labels.
+            context: the numbers that the texts start from, for a model trained with some: those
+                of all texts, or a list of those of each.
+            source: what the texts were written from, for a model trained with sources: one text
+                for all, or a list of one for each.
             tokens: whether the scores also hold each token.
 
         Raises:
@@ -188,10 +204,24 @@ class Model:
         for text in many:
             if not isinstance(text, str):
                 raise UsageError(f"texts must be texts. Received: {type(text).__name__}")
-        return list(self._work().score(many, label, tokens))
+        numbers = context
+        if context is not None and len(context) and not hasattr(context[0], "__len__"):
+            numbers = [context] * len(many)
+        if numbers is not None and len(numbers) != len(many):
+            raise SettingError("context", f"one for each of {len(many)} texts", len(numbers))
+        sources = [source] * len(many) if isinstance(source, str) else source
+        if sources is not None and len(sources) != len(many):
+            raise SettingError("source", f"one for each of {len(many)} texts", len(sources))
+        return list(self._work().score(many, label, tokens, numbers, sources))
 
     def next_words(
-        self, text: str, *, k: int = 10, **options: Unpack[GenerationOptions]
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        context: Sequence[float] | None = None,
+        source: str | None = None,
+        **options: Unpack[GenerationOptions],
     ) -> list[tuple[str, float]]:
         """Gives the k most probable words after a text, with their probabilities.
 
@@ -200,6 +230,8 @@ class Model:
         Args:
             text: the text before.
             k: number of words.
+            context: the numbers that the text starts from, for a model trained with some.
+            source: what the text is written from, for a model trained with sources.
             options: `temperature`, `top_k`, `top_p`, `min_p`, `ban`, `unknown` and `label` are
                 used.
 
@@ -215,7 +247,7 @@ class Model:
         settings = _generation(self.next_words, options)
         if not isinstance(text, str):
             raise UsageError(f"text must be a text. Received: {type(text).__name__}")
-        return list(self._work().next_words(text, settings, k))
+        return list(self._work().next_words(text, settings, k, context, source))
 
     def keras(self, *, states: bool = False) -> Any:
         """Gives the network as a `keras.Model` of stock layers, for fine-tuning or embeddings.
@@ -293,6 +325,7 @@ def train(
     epochs: int | None = None,
     preset: str = AUTO,
     output: str = AUTO,
+    attention: bool = False,
     init_from: Path | None = None,
     resume: bool = False,
     tensorboard: Path | None = None,
@@ -310,6 +343,7 @@ def train(
         epochs: passes over the texts; 40 if neither is given.
         preset: sizes, a name of `textmill train --preset`, or `auto`.
         output: `dense`, `adaptive`, or `auto` for the faster one.
+        attention: whether each step looks at all of the source, which `source="column"` names.
         init_from: a model directory to begin from.
         resume: go on with a stopped training into `out`.
         tensorboard: a folder for TensorBoard's logs.
@@ -339,6 +373,7 @@ def train(
             quiet=quiet,
             preset=preset,
             output=output,
+            attention=attention,
             tensorboard=None if tensorboard is None else os.fspath(tensorboard),
             resume=resume,
             init_from=None if init_from is None else os.fspath(init_from),

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from textmill.model.errors import TextmillError, UsageError
+from textmill.model.network.directory import load_model
 from textmill.model.reporter import Reporter
 from textmill.model.settings import (
     AUTO,
@@ -46,13 +47,14 @@ from textmill.pipeline.augment.filters import (
     score,
 )
 from textmill.pipeline.augment.folder import AugmentFolder
+from textmill.pipeline.augment.rewriting import measured_noise, noisy
 from textmill.pipeline.augment.table import Rows
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files.filesystem import make_directory, write_once
 from textmill.pipeline.job.generate import Interrupted, Progress, generate
 from textmill.pipeline.output.formats import json_lines
 
-GENERATED, PSEUDO = "generated", "pseudo"
+GENERATED, PSEUDO, REWRITTEN = "generated", "pseudo", "rewritten"
 PER_EXAMPLE = 10
 _PREFIXES = {"word": (1, 2, 3), "char": (2, 5, 9)}  # first units of a real row in a prompt
 # With fewer rows, a tenth of them is precious, and too small to decide when training ends. So each
@@ -80,7 +82,8 @@ class AugmentSettings:
         balance: whether each label shall get as many rows as the largest label has.
         candidates: number of candidates for each wanted row.
         methods: `generated`, `pseudo` (texts of `unlabelled` with the label that classifiers give
-            them), or names of `AUGMENTERS`; each method makes an equal part of the candidates.
+            them), `rewritten` (see `augment.rewriting`), or names of `AUGMENTERS`; each makes an
+            equal part of the candidates.
         temperatures: temperatures of the language model.
         level: the language model's level of tokens.
         minutes: longest time of training.
@@ -120,7 +123,7 @@ class AugmentSettings:
         if sum(given) > 1:
             raise UsageError("give one of --per-example, --per-label and --balance")
         for name in self.methods:
-            check_choice("with", name, (GENERATED, PSEUDO, *AUGMENTERS))
+            check_choice("with", name, (GENERATED, PSEUDO, REWRITTEN, *AUGMENTERS))
         if PSEUDO in self.methods and not self.unlabelled:
             raise UsageError("--with pseudo takes its texts from --unlabelled, which is not given")
         # These check their values now, before time is spent.
@@ -207,13 +210,24 @@ def make_candidates(
     with clock.of("train"):
         if {GENERATED, "masked"} & set(settings.methods):
             _learn(folder, rows, run)
+        if REWRITTEN in settings.methods:
+            _learn_to_rewrite(folder, rows, run)
     judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
     candidates: list[Candidate] = []
     with clock.of("generate"):
         for method, counts in _shares(wanted, settings).items():
             if method == GENERATED:
                 _write_prompts(folder, rows, counts, run)
-                candidates += _generated(folder, rows, run)
+                candidates += _written(
+                    folder.model, folder.prompts, folder.generated, rows, run, GENERATED, "source"
+                )
+            elif method == REWRITTEN:
+                noise = measured_noise(load_model(folder.rewriter), rows, judges, settings.seed)
+                write_once(folder.drafts, json_lines(_drafts(rows, counts, run)))
+                candidates += _written(
+                    folder.rewriter, folder.drafts, folder.rewritten, rows, run, REWRITTEN,
+                    "draft_of", state_noise=noise,
+                )  # fmt: skip
             elif method == PSEUDO:
                 candidates += _pseudo(rows, counts, judges, settings)
             else:
@@ -318,6 +332,41 @@ def _train(
         raise Interrupted("interrupted; the same command with --resume goes on")
 
 
+def _learn_to_rewrite(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> None:
+    """Trains the model that writes rows anew, see `augment.rewriting`."""
+    settings, count = run.settings, len(rows.texts)
+    few = count < _FEW_ROWS
+    often = max(_OFTEN, math.ceil(_LEAST_LINES / count)) if few else 2
+    lines = [
+        {"text": text, "label": label, "noisy": noisy(text, settings.seed, f"{i} {time}")}
+        for time in range(often)
+        for i, (text, label) in enumerate(zip(rows.texts, rows.labels, strict=True))
+    ]
+    write_once(folder.noisy, json_lines(lines))
+    corpus = CorpusSettings(
+        paths=(folder.noisy,), mode="lines", text="text", labels="label", source="noisy"
+    )
+    train = replace(_training(settings, settings.minutes, count, often=often), enough=0.0)
+    _train(folder.rewriter, corpus, run, train, "mini" if few else AUTO, None)
+
+
+def _drafts(rows: Rows, counts: Mapping[str, int], run: AugmentRun) -> Iterator[dict[str, Any]]:
+    """Gives prompts for the rewriter: real rows with words dropped and moved."""
+    settings = run.settings
+    units = re.compile(r"\S" if settings.level == "char" else r"\w+|[^\w\s]")
+    for label, count in counts.items():
+        own = [i for i, name in enumerate(rows.labels) if name == label]
+        texts = math.ceil(count / len(settings.temperatures))
+        longest = max(len(units.findall(rows.texts[i])) for i in own)
+        for number in range(texts):
+            i = own[number % len(own)]
+            yield {
+                "id": f"{i}-{number}", "label": label, "draft_of": i,
+                "source": noisy(rows.texts[i], settings.seed, f"{i} draft {number}"),
+                "max_words": math.ceil(longest * (1 + run.filters.length_slack)) + 1,
+            }  # fmt: skip
+
+
 def _training(
     settings: AugmentSettings, minutes: float, rows: int, *, often: int = 1
 ) -> TrainSettings:
@@ -391,27 +440,48 @@ def _prefixes(text: str, settings: AugmentSettings) -> list[str]:
     return [mark.join(units[:k]) for k in sizes if k < len(units) and mark.join(units[:k]).strip()]
 
 
-def _generated(folder: AugmentFolder, rows: Rows, run: AugmentRun) -> Iterator[Candidate]:
-    """Lets the language model continue the prompts."""
+def _written(
+    model: str,
+    prompts: str,
+    out: str,
+    rows: Rows,
+    run: AugmentRun,
+    origin: str,
+    field: str,
+    **more: Any,
+) -> Iterator[Candidate]:
+    """Lets a model write a text for each prompt.
+
+    Args:
+        model: the model directory.
+        prompts: the file of prompts.
+        out: the directory of the texts.
+        rows: the real rows.
+        run: how candidates are made.
+        origin: the way that they are made.
+        field: of a prompt, which holds the real row that its texts come from.
+        more: settings of `GenerationSettings`.
+    """
     generate(
-        folder.model,
-        prompts=[folder.prompts],
-        out=folder.generated,
+        model,
+        prompts=[prompts],
+        out=out,
         settings=GenerationSettings(
             temperatures=run.settings.temperatures,
             label=min(rows.labels),  # each prompt has its own; a run's must be one of the model's
             echo=True,
             seed=run.settings.seed,
+            **more,
         ),
         launch=run.launch,
         resume=True,
         progress=run.progress,
     )
-    for path in sorted(Path(folder.generated).glob("shard-*.jsonl")):
+    for path in sorted(Path(out).glob("shard-*.jsonl")):
         for line in path.read_text("utf-8").split("\n")[:-1]:
             row = json.loads(line)
             yield Candidate(
-                row["text"].strip(), row["label"], GENERATED, row["source"],
+                row["text"].strip(), row["label"], origin, row[field],
                 perplexity=math.exp(min(-row["logprob"], 700.0)),
                 unfinished=row["finish"] == "length",
             )  # fmt: skip

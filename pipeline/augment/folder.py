@@ -5,6 +5,8 @@ FILE.augment/settings.json  what was asked for; a resume compares it
              texts.txt      all texts, with --unlabelled; base/ is the model of them
              rows.jsonl     the rows of the training; model/ is the model of them
              prompts.jsonl  labels with first words of real rows; generated/ holds their texts
+             noisy.jsonl    the rows of the rewriter's training; rewriter/ is the model of them
+             drafts.jsonl   rows to write anew; rewritten/ holds their texts
              rejected.jsonl the candidates that were not kept, with reason and scores
              augment.json   settings, counts, thresholds, agreement of labels, gain of --check
              check/         the same for each held-out part, with --check
@@ -37,6 +39,8 @@ class AugmentFolder:
         self.texts, self.base = join(path, "texts.txt"), join(path, "base")
         self.rows, self.model = join(path, "rows.jsonl"), join(path, "model")
         self.prompts, self.generated = join(path, "prompts.jsonl"), join(path, "generated")
+        self.noisy, self.rewriter = join(path, "noisy.jsonl"), join(path, "rewriter")
+        self.drafts, self.rewritten = join(path, "drafts.jsonl"), join(path, "rewritten")
         self.rejected = join(path, "rejected.jsonl")
         self.about = join(path, AUGMENT)
 

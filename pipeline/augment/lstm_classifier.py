@@ -21,7 +21,7 @@ import numpy as np
 from keras import layers, ops
 from scipy.special import softmax
 
-from textmill.model.network.lstm import fast_kernels
+from textmill.model.network.recurrence import fast_kernels
 
 MOST_WORDS = 40  # words of a text that are read
 VOCABULARY = 8192  # rows of the embedding

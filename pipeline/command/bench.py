@@ -14,7 +14,7 @@ from textmill.model.network.directory import SavedModel, load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings, NetworkSettings
 from textmill.model.tensorflow_setup import use_one_thread
-from textmill.model.text.vocabulary import RESERVED
+from textmill.model.text.vocabulary import RESERVED, Vocabulary
 
 PROMPT_WORDS = 8
 PARTS = ("tokenise", "read", "draw", "join")  # of `Times`, in seconds
@@ -50,12 +50,28 @@ def matrix_peak(*, seconds: float = 2.0) -> float:
 
 
 def random_prompts(model: SavedModel, count: int) -> list[Prompt]:
-    """Prompts of `PROMPT_WORDS` random words of the vocabulary."""
-    words = [word for word in model.vocabulary.words[len(RESERVED) :] if word.isalnum()]
+    """Prompts of `PROMPT_WORDS` random words of the vocabulary.
+
+    They have the mean numbers, and sources of half as many random words as the longest had.
+    """
+    texts = _random_texts(model.vocabulary, count, PROMPT_WORDS, seed=0)
+    sources: list[str | None] = [None] * count
+    if model.source is not None:
+        length = max(1, model.longest_source // 2)
+        sources = list(_random_texts(model.source, count, length, seed=1))
+    context = model.context.mean.tolist() if model.columns else None
+    return [
+        Prompt(f"bench:{i}", text, context=context, source=source)
+        for i, (text, source) in enumerate(zip(texts, sources, strict=True))
+    ]
+
+
+def _random_texts(vocabulary: Vocabulary, count: int, length: int, *, seed: int) -> list[str]:
+    words = [word for word in vocabulary.words[len(RESERVED) :] if word.isalnum()]
     if not words:
-        return [Prompt(f"bench:{i}", "") for i in range(count)]
-    chosen = np.random.default_rng(0).integers(0, len(words), (count, PROMPT_WORDS))
-    return [Prompt(f"bench:{i}", " ".join(words[j] for j in row)) for i, row in enumerate(chosen)]
+        return [""] * count
+    chosen = np.random.default_rng(seed).integers(0, len(words), (count, length))
+    return [" ".join(words[j] for j in row) for row in chosen]
 
 
 def timed(

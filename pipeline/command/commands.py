@@ -68,7 +68,10 @@ def _train(args: argparse.Namespace) -> int:
     from textmill.pipeline.api.options import TrainOptions
     from textmill.pipeline.api.trained_model import train
 
-    names = ("out", "minutes", "epochs", "preset", "output", "init_from", "resume", "tensorboard")
+    names = (
+        "out", "minutes", "epochs", "preset", "output", "attention", "init_from", "resume",
+        "tensorboard",
+    )  # fmt: skip
     given = {name: getattr(args, name) for name in (*names, "quiet")}
     model = train(args.corpus, label=args.labels, **given, **_options(args, TrainOptions))
     metrics = model.metrics
@@ -81,13 +84,25 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    given = {"beams": args.beams, "length_penalty": args.length_penalty}
+    usual = {"beams": 0, "length_penalty": 0.6}
+    if not args.references and (given != usual or args.lowercase or args.max_words != 100):
+        raise UsageError(
+            "--beams, --length-penalty, --max-words and --lowercase are for --references"
+        )
+    references = None
+    if args.references:
+        references = GenerationSettings(
+            temperatures=(1.0 if args.beams else 0.0,), max_words=args.max_words, **given
+        )
     with status_line(f"measuring {args.model}"):
         load_tensorflow()
         from textmill.pipeline.command.evaluate import evaluate
 
         result = evaluate(
-            args.model, args.text, part=args.part, encoding=args.encoding, baselines=args.baselines
-        )
+            args.model, args.text, part=args.part, encoding=args.encoding,
+            baselines=args.baselines, references=references, lowercase=args.lowercase,
+        )  # fmt: skip
     title = f"{args.model} on the {result['part']} part of {', '.join(result['sources'])}"
     return _tell(args, title, _plain(result), result)
 
@@ -96,13 +111,19 @@ def _sample(args: argparse.Namespace) -> int:
     settings = settings_of(GenerationSettings, args)
     if not args.json:
         settings = replace(settings, echo=True)
+    if args.row and args.prompt:
+        raise UsageError("give prompts, or rows of a file with --row, not both")
     prompts = [Prompt(id=text, text=text) for text in args.prompt or [""]]
     with status_line(f"loading {args.model}"):
         from textmill.pipeline.api.trained_model import load
         from textmill.pipeline.output.columns import columns_of, record
 
         model = load(args.model, own_process=False)
-        columns = columns_of({}, labelled=bool(model.labels))
+        columns = columns_of({}, labelled=bool(model.labels), scored=bool(settings.beams))
+        if args.row:
+            from textmill.pipeline.prompts.picking import named_row
+
+            prompts = [named_row(each, model.saved, settings) for each in args.row]
         texts = model.each(prompts, settings)
         first = next(texts)
     for generation in itertools.chain([first], texts):
@@ -365,9 +386,12 @@ def _play(args: argparse.Namespace) -> int:
         load_keras()
         from textmill.model.network.directory import load_model
         from textmill.pipeline.command.play import HOST, server
+        from textmill.pipeline.prompts.picking import first_rows
 
         name = os.path.basename(os.path.abspath(args.model))
-        page = server(load_model(args.model), port=args.port, name=name)
+        model = load_model(args.model)
+        rows = [] if args.rows is None else first_rows(args.rows, model)
+        page = server(model, port=args.port, name=name, rows=rows)
     with page as found:
         print(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

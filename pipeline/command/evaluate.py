@@ -7,8 +7,9 @@ from typing import Any
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.network.directory import SavedModel, load_model
+from textmill.model.settings import GenerationSettings
 from textmill.model.text.corpus import Corpus, CorpusSettings
-from textmill.model.text.split import Part, split, tokenized_part
+from textmill.model.text.split import Part, lines_of_parts, split, tokenized_part
 
 
 def evaluate(
@@ -18,6 +19,8 @@ def evaluate(
     part: str | None = None,
     encoding: str | None = None,
     baselines: bool = False,
+    references: GenerationSettings | None = None,
+    lowercase: bool = False,
 ) -> dict[str, Any]:
     """Perplexity, unknown-word rate and bits a character.
 
@@ -26,6 +29,9 @@ def evaluate(
             means `test` where the texts are the model's own corpus or baselines are asked for,
             else `all`.
         baselines: adds a Kneser-Ney 5-gram and a unigram model, trained on the texts' first 90 %.
+        references: how to write a text for each row, to be compared with the row's own; None leaves
+            this out.
+        lowercase: whether upper and lower case count as equal there.
 
     Raises:
         TextmillError: model or texts are of no use.
@@ -42,6 +48,8 @@ def evaluate(
         mode=model.mode,
         encoding=encoding or known["encoding"],
         **{name: known[name] for name in ("unwrap", "text", "labels")},
+        context=tuple(known.get("context", ())),
+        source=known.get("source"),
     ).read()
     own = [s["sha256"] for s in known["sources"]] == [source.sha256 for source in corpus.sources]
     part = part or ("test" if own or baselines else "all")
@@ -52,6 +60,12 @@ def evaluate(
     result = {"part": part, "own_corpus": own, **_measure(model, parts[part], corpus)}
     if baselines:
         result |= _baselines(model, parts["train"], parts[part])
+    if references is not None:
+        from textmill.pipeline.command.references import compared
+
+        rows = range(len(corpus.texts))
+        chosen = rows if part == "all" else lines_of_parts(len(rows), rows=True)[part].tolist()
+        result |= compared(model, corpus, chosen, references, lowercase=lowercase)
     return result
 
 
@@ -62,7 +76,12 @@ def _measure(model: SavedModel, part: Part, corpus: Corpus) -> dict[str, Any]:
     strange = sorted(set(part.labels or ()) - set(model.labels))
     if strange:
         raise TextmillError(f"the texts have labels the model does not know: {', '.join(strange)}")
-    likelihood = Evaluator(restored(model), model.vocabulary, model.labels)(part)
+    if part.numbers is not None and part.numbers.shape[1] != model.context.numbers:
+        raise TextmillError(
+            f"the model starts from {model.context.numbers} numbers, the texts have "
+            f"{part.numbers.shape[1]}"
+        )
+    likelihood = Evaluator(restored(model), model.vocabulary, model.context, model.source)(part)
     characters = part.characters(model.vocabulary.level)
     return {
         "sources": [source.name for source in corpus.sources],

@@ -13,7 +13,7 @@ from textmill.pipeline.command.adder import Adder
 from textmill.pipeline.engines.dataflow import PRESETS as DATAFLOW
 
 # The ways of `augment --with`; `AugmentSettings`, which checks them, loads too much for help.
-WAYS = ("generated", "pseudo", "swap", "delete", "aeda", "masked")
+WAYS = ("generated", "pseudo", "rewritten", "swap", "delete", "aeda", "masked")
 
 
 # -- train and evaluate ----------------------------------------------------------------------------
@@ -29,11 +29,16 @@ def _train(add: Adder) -> None:
     read("--level", settings.LEVELS, "what a token is: words and punctuation, characters, or what "
          "stands between spaces (default: %(default)s)")  # fmt: skip
     read("--text", "COLUMN", "take the texts from this column of a table, by name or number "
-         "(default: text, if --label is given)")  # fmt: skip
+         "(default: text, if --label, --context or --source is given)")  # fmt: skip
     read("--label", "COLUMN", "take a label for each text from this column of a table, by name or "
          "number; fasttext reads files with __label__ marks (default: no labels)",
          dest="labels")  # fmt: skip
     read("--labels", "COLUMN", argparse.SUPPRESS)  # the name of --label before
+    read("--context", "COLUMN", "start each text from the numbers in these columns of a table: one "
+         "that holds lists of equal length, or several that hold a number each (default: none)",
+         nargs="+", default=())  # fmt: skip
+    read("--source", "COLUMN", "write each text from what stands in this column of a table, such "
+         "as a text in another language (default: none)")  # fmt: skip
     read("--encoding", "NAME", "decode the files from this (default: UTF-8, or what a byte-order "
          "mark says)")  # fmt: skip
     read("--no-unwrap", None, "take each line for a paragraph (default: blank lines part them)",
@@ -58,6 +63,8 @@ def _train(add: Adder) -> None:
             "by corpus and budget)", default=settings.AUTO)  # fmt: skip
     network("--output", settings.OUTPUTS, "softmax over all words, or over the frequent ones and "
             "clusters of the others (default: auto, what is faster)", default="auto")  # fmt: skip
+    network("--attention", None, "look at all of the source at each word (default: only its end "
+            "state is known)")  # fmt: skip
     network("--precision", settings.PRECISIONS, "precision of matrix products; bfloat16 is for "
             "GPUs (default: %(default)s)")  # fmt: skip
     network("--no-average", None, "keep the weights themselves (default: running means of them)",
@@ -91,6 +98,15 @@ def _evaluate(add: Adder) -> None:
     add("--baselines", None, "measure a Kneser-Ney 5-gram and a unigram model of the texts' first "
         "90 %% too")  # fmt: skip
     add("--encoding", "NAME", "decode the files from this (default: as the model's corpus)")
+    add("--references", None, "also write a text for each row, from its label, numbers or source, "
+        "and compare it with the row's own: BLEU, chrF, exact match, length")  # fmt: skip
+    add("--beams", "N", "with --references, write by a beam search of N beams (default: the most "
+        "probable word at each step)", default=0)  # fmt: skip
+    add("--length-penalty", "X", "divide log p of this beam search's texts by ((5 + words) / 6)^X "
+        "(default: %(default)g)", default=0.6)  # fmt: skip
+    add("--max-words", "N", "with --references, cut a text after N words (default: %(default)s)",
+        default=100)  # fmt: skip
+    add("--lowercase", None, "with --references, take upper and lower case for equal")
     add("--json", None, "print the figures as JSON")
 
 
@@ -101,6 +117,9 @@ def _sample(add: Adder) -> None:
     add("model", "MODEL", "model directory")
     add("prompt", "PROMPT", "beginnings of the texts (default: an empty one)", nargs="*",
         default=[])  # fmt: skip
+    add("--row", "FILE:N", "begin with rows of prompt files, such as rows.jsonl:3, with their own "
+        "numbers, labels and settings; may be given several times (default: with PROMPT)",
+        action="append", default=[])  # fmt: skip
     _drawing(add, temperatures=1)
     add.group("what is shown")("--json", None, "print an object for each text as JSON")
 
@@ -198,6 +217,12 @@ def _drawing(add: Adder, *, temperatures: int | str) -> None:
           "by X where above 0, else multiply (default: %(default)g, off)")  # fmt: skip
     drawn("--no-repeat-ngram", "N", "draw no N words in a row that stand in the text already "
           "(default: %(default)s, off)")  # fmt: skip
+    drawn("--beams", "N", "draw nothing: write the --samples best texts that a beam search of N "
+          "beams finds (default: %(default)s, off)")  # fmt: skip
+    drawn("--length-penalty", "X", "divide log p of a beam search's texts by ((5 + words) / 6)^X "
+          "(default: %(default)g)")  # fmt: skip
+    drawn("--state-noise", "X", "add normal noise of this deviation to the state that each text "
+          "starts from (default: %(default)g, off)")  # fmt: skip
     drawn("--ban", "WORD", "never draw this word of the vocabulary; may be given several times",
           action="append")  # fmt: skip
     drawn("--stop", "WORD", "end a text before this word of the vocabulary; may be given several "
@@ -228,8 +253,8 @@ def _augment(add: Adder) -> None:
     many("--balance", None, "fill all labels up to the largest")
     many("--candidates", "N", "write N texts to choose from for each row to add (default: 4)")
     many("--with", WAYS, "ways to make rows, one or several: by the model, by labelling texts of "
-         "--unlabelled, or by edits of real rows (default: generated)", nargs="+", dest="methods",
-         metavar="NAME")  # fmt: skip
+         "--unlabelled, by rewriting real rows, or by edits of them (default: generated)",
+         nargs="+", dest="methods", metavar="NAME")  # fmt: skip
     many("--temperature", "T", "divide the logits by T; 0 is greedy (default: 0.8)", nargs="+",
          short="-t", dest="temperatures")  # fmt: skip
     many("--seed", "N", "do all of it by the random numbers of seed N (default: 0)")
@@ -329,6 +354,7 @@ def _play(add: Adder) -> None:
     add("model", "MODEL", "model directory")
     add("--port", "N", "serve the page at this port of 127.0.0.1; 0 is any that is free (default: "
         "%(default)s)", default=8000)  # fmt: skip
+    add("--rows", "FILE", "offer the first rows of this prompt file to start from (default: none)")
 
 
 def _books(add: Adder) -> None:

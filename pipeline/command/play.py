@@ -28,6 +28,7 @@ from textmill.model.pages.pieces import policy_of
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.text.vocabulary import EOS
+from textmill.pipeline.prompts.reading import AS_USUAL
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("play.html")
@@ -38,23 +39,51 @@ _SHOWN = 20  # bars
 _FIELDS = ("temperature", "top_k", "top_p", "seed", "label")  # of a request
 
 
+_NOTHING = Prompt(id="", text="")  # what a text of a plain model starts from
+
+
 class Player:
     """A model that answers the page's questions.
 
     Args:
         model: from `load_model`.
         name: what the page calls it.
+        rows: prompts whose numbers a text may start from.
+
+    Raises:
+        UsageError: the model needs rows, and there are none.
     """
 
-    def __init__(self, model: SavedModel, *, name: str = "model"):
-        self.model, self.name = model, name
+    def __init__(self, model: SavedModel, *, name: str = "model", rows: Sequence[Prompt] = ()):
+        starts = AS_USUAL.of_model(model).starts
+        if starts and not rows:
+            raise UsageError(
+                "the model starts its texts from more than a prompt; --rows FILE names a file of "
+                f"rows with {' '.join(starts)}"
+            )
+        self.model, self.name, self.rows = model, name, rows
         self._generator = Generator(model)
         self.reader = NextWord(model)
 
-    def next_words(self, text: str, settings: GenerationSettings) -> dict[str, Any]:
+    def start(self, row: Any) -> Prompt:
+        """The row that a text starts from, which is chosen by its place.
+
+        Raises:
+            SettingError: there is no such row.
+        """
+        if not self.rows:
+            return _NOTHING
+        if not isinstance(row, int) or isinstance(row, bool) or not 0 <= row < len(self.rows):
+            raise SettingError("row", f"a whole number from 0 to {len(self.rows) - 1}", row)
+        return self.rows[row]
+
+    def next_words(
+        self, text: str, settings: GenerationSettings, start: Prompt = _NOTHING
+    ) -> dict[str, Any]:
         """The most probable next words: as the model has it, and as the settings make it."""
-        plain = self.reader.probabilities(text, GenerationSettings(label=settings.label))
-        drawn = self.reader.probabilities(text, settings)
+        usual = GenerationSettings(label=settings.label)
+        plain = self.reader.probabilities(text, usual, start.context, start.source)
+        drawn = self.reader.probabilities(text, settings, start.context, start.source)
         order = np.lexsort((np.arange(len(plain)), -plain))[:_SHOWN]
         decode = self.model.vocabulary.decode
         both = {"before": plain, "after": drawn}
@@ -72,17 +101,26 @@ class Player:
             "entropy": {when: entropy(p) for when, p in both.items()},
         }
 
-    def text(self, prompt: str, settings: GenerationSettings) -> dict[str, Any]:
+    def text(
+        self, prompt: str, settings: GenerationSettings, start: Prompt = _NOTHING
+    ) -> dict[str, Any]:
         """A continuation: the first n words are the same for every `max_words` of at least n."""
-        (found,) = self._generator.generate([Prompt(id=prompt, text=prompt)], settings)
+        own = replace(start, id=prompt, text=prompt, settings=None)
+        (found,) = self._generator.generate([own], settings)
         return {"text": found.text, "words": found.words, "finish": found.finish}
 
-    def compare(self, prompt: str, settings: GenerationSettings, words: int) -> dict[str, Any]:
+    def compare(
+        self,
+        prompt: str,
+        settings: GenerationSettings,
+        words: int,
+        start: Prompt = _NOTHING,
+    ) -> dict[str, Any]:
         """A greedy text with the cycle that it ends in, and a sampled one; neither ends early."""
         answers = {}
         for name, temperatures in (("greedy", (0.0,)), ("sampled", settings.temperatures)):
             own = replace(settings, temperatures=temperatures, min_words=words, max_words=words)
-            found = self.text(prompt, own)
+            found = self.text(prompt, own, start)
             (ids, _), *_ = self.model.vocabulary.encode_prompts([found["text"]])
             cycle = find_cycle(list(map(int, ids)))
             if cycle is not None:
@@ -162,6 +200,7 @@ def app(player: Player, port: int) -> Any:
         s = player.model.network
         return {
             "labels": list(player.model.labels),
+            "rows": [{"id": row.id, "prompt": row.text} for row in player.rows],
             "about": f"{s.vocabulary:,} words, {s.layers} x {s.hidden} units",
         }
 
@@ -225,11 +264,12 @@ def answer(player: Player, what: str, asked: dict[str, Any]) -> dict[str, Any]:
     temperature = given.pop("temperature", 1.0)
     settings = GenerationSettings(temperatures=(temperature,), max_words=words, **given)
     check_settings(player.model, settings)
+    start = player.start(asked.get("row", 0))
     if what == "next":
-        return player.next_words(prompt, settings)
+        return player.next_words(prompt, settings, start)
     if what == "text":
-        return player.text(prompt, settings)
-    return player.compare(prompt, settings, words)
+        return player.text(prompt, settings, start)
+    return player.compare(prompt, settings, words, start)
 
 
 class _Silent(WSGIRequestHandler):
@@ -247,12 +287,13 @@ class _Server(WSGIServer):
         self.setup_environ()
 
 
-def server(model: SavedModel, *, port: int, name: str) -> WSGIServer:
+def server(model: SavedModel, *, port: int, name: str, rows: Sequence[Prompt] = ()) -> WSGIServer:
     """A server that is bound, and waits for `serve_forever`.
 
     Args:
         name: of the model, which the page tells.
         port: 0 for any that is free.
+        rows: see `Player`.
 
     Raises:
         TextmillError: the port is taken, or bottle is not installed.
@@ -263,6 +304,7 @@ def server(model: SavedModel, *, port: int, name: str) -> WSGIServer:
         raise TextmillError(
             "the page needs bottle, which is not installed: pip install 'textmill[lab]'"
         ) from None
+    player = Player(model, name=name, rows=rows)
     if not 0 <= port <= 65535:
         raise SettingError("port", "a number from 0 (any that is free) to 65535", port)
     try:
@@ -271,5 +313,5 @@ def server(model: SavedModel, *, port: int, name: str) -> WSGIServer:
         raise TextmillError(
             f"port {port} of {HOST} cannot be had ({error.strerror}); give another --port, or 0"
         ) from None
-    found.set_app(app(Player(model, name=name), found.server_port))
+    found.set_app(app(player, found.server_port))
     return found

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from textmill.model.errors import UsageError
+import numpy as np
+
+from textmill.model.errors import TextmillError, UsageError
+from textmill.model.generation.check_settings import check_label
 from textmill.model.prompt import Score
 from textmill.model.text.decoding import decode
 from textmill.model.text.labelled_tables import read_cells, refuse_tables
+from textmill.model.text.row_numbers import numbers_of
 from textmill.pipeline.api.status_line import status_line
 from textmill.pipeline.api.trained_model import load
 from textmill.pipeline.command.exit_status import DONE
 from textmill.pipeline.command.printing import print_data
 from textmill.pipeline.files.filesystem import read
+from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
 
 _AT_A_TIME = 2048  # texts between two looks at the output
 
@@ -44,16 +49,22 @@ def score_file(
     Raises:
         TextmillError: model or file cannot be read.
     """
-    texts = list(_texts(path, text=text, encoding=encoding))
+    raw = _raw(path, text=text)
     with status_line(f"loading {model_dir}"):
         model = load(model_dir, own_process=False)
-        model.score("", label=label)  # what is wrong with the label is said before all else
+    check_label(model.saved, label)
+    reading = AS_USUAL.of_model(model.saved)
+    texts, numbers, sources = _texts(raw, path, text=text, encoding=encoding, reading=reading)
     total, words = 0.0, 0
     if not as_json:
         print("line", "perplexity", "words", "unknown", "logprob", "text", sep="\t")
     for start in range(0, len(texts), _AT_A_TIME):
         some = texts[start : start + _AT_A_TIME]
-        scores = model.score([text for _, text in some], label=label, tokens=tokens)
+        scores = model.score(
+            [text for _, text in some], label=label, tokens=tokens,
+            context=numbers[start : start + _AT_A_TIME] or None,
+            source=sources[start : start + _AT_A_TIME] or None,
+        )  # fmt: skip
         for (number, _), found in zip(some, scores, strict=True):
             total, words = total - found.logprob, words + found.words + 1
             print_data(_shown(number, found, as_json=as_json), keep="\t")
@@ -64,21 +75,53 @@ def score_file(
     return DONE
 
 
-def _texts(path: str, *, text: str | None, encoding: str | None) -> Iterator[tuple[int, str]]:
-    """Texts with the numbers of their lines or rows, from 1; blank ones are left out."""
-    if path != "-" and text is None:
-        refuse_tables([path], options="--text")
-    raw = sys.stdin.buffer.read() if path == "-" else read(path)
+def _raw(path: str, *, text: str | None) -> bytes:
+    """Reads the file, or the standard input."""
+    if path != "-":
+        if text is None:
+            refuse_tables([path], options="--text")
+        return read(path)
     if text is not None:
-        if path == "-":
-            raise UsageError("the standard input holds a text a line; --text is for a table")
-        cells = read_cells(raw, path=path, columns=(text,), encoding=encoding)
-        found = ["" if cell is None else str(cell) for (cell,) in cells]
+        raise UsageError("the standard input holds a text a line; --text is for a table")
+    return sys.stdin.buffer.read()
+
+
+def _texts(
+    raw: bytes, path: str, *, text: str | None, encoding: str | None, reading: InputSettings
+) -> tuple[list[tuple[int, str]], list[np.ndarray], list[str]]:
+    """Texts with the numbers of their lines or rows, from 1; blank ones are left out.
+
+    Args:
+        reading: names the columns that hold what each text starts from; its numbers and its source
+            come beside the text.
+    """
+    columns = reading.starts
+    if columns and text is None:
+        raise UsageError(
+            f"the model starts its texts from {' '.join(columns)}; give a table with that, and "
+            "--text for the column of the texts"
+        )
+    rows: Iterable[tuple[Any, ...]]
+    if text is not None:
+        rows = read_cells(raw, path=path, columns=(text, *columns), encoding=encoding)
     else:
-        found = decode(raw, path=path, encoding=encoding).split("\n")
-    for number, each in enumerate(found, start=1):
-        if each.strip():
-            yield number, each.removesuffix("\r")
+        rows = ((line,) for line in decode(raw, path=path, encoding=encoding).split("\n"))
+    texts, numbers, sources = [], [], []
+    for number, (cell, *cells) in enumerate(rows, start=1):
+        each = "" if cell is None else str(cell)
+        if not each.strip():
+            continue
+        texts.append((number, each.removesuffix("\r")))
+        if reading.source:
+            *cells, source = cells
+            sources.append("" if source is None else str(source))
+        if reading.context:
+            try:
+                numbers.append(numbers_of(cells, texts=True))
+            except ValueError as error:
+                where = f"row {number:,} of {path}: {' '.join(reading.context)}"
+                raise TextmillError(f"{where} {error}") from None
+    return texts, numbers, sources
 
 
 def _shown(number: int, found: Score, *, as_json: bool) -> str:

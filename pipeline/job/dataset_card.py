@@ -18,6 +18,7 @@ _MEANING = {
     "prompt": "the row as it was",
     "text": "the generated text",
     "label": "the label it was made with",
+    "score": "what beam search ranked it by: its log-probability, normalised by length",
     "temperature": "it was drawn at",
     "words": "drawn words",
     "finish": "how it ended: eos (by itself), length (at the limit), stop (at a stop word)",

@@ -107,7 +107,7 @@ def estimate(
     with local_copy(model_dir) as folder:
         model = load_model(folder)
     check_settings(model, settings)
-    before = time.monotonic()
+    before, reading = time.monotonic(), reading.of_model(model)
     planned = plan(prompts, settings, reading)
     plan_seconds = time.monotonic() - before
     launch_seconds = time.monotonic() - started
@@ -128,7 +128,10 @@ def estimate(
             reading=reading,
             form=form,
             columns=columns_of(
-                planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
+                planned.carried,
+                labelled=bool(model.labels),
+                own_ids="id" in planned.fields,
+                scored=bool(settings.beams),
             ),
             sampled=sampled_shards(planned),
             rows=planned.rows / len(planned.shards),

@@ -56,8 +56,8 @@ class Job:
         """Gives what the manifest says of the job."""
         return {
             "model": self.fingerprint,
-            "settings": asdict(self.settings),
-            "input": asdict(self.reading),
+            "settings": self.settings.record(),
+            "input": self.reading.record(),
             "output": asdict(self.output.form),
             "prompts": [asdict(file) for file in self.plan.files],
             "columns": [asdict(column) for column in self.output.columns],
@@ -173,9 +173,13 @@ def _job(
     form: Format,
 ) -> Job:
     """Plans the prompts, which decides the columns of the output."""
+    reading = reading.of_model(model)
     planned = plan(prompts, settings, reading)
     columns = columns_of(
-        planned.carried, labelled=bool(model.labels), own_ids="id" in planned.fields
+        planned.carried,
+        labelled=bool(model.labels),
+        own_ids="id" in planned.fields,
+        scored=bool(settings.beams),
     )
     return Job(
         model_dir=absolute(model_dir),

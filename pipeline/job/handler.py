@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.ml.inference.base import ModelHandler
 
 from textmill.model.errors import SettingError, TextmillError
-from textmill.model.generation.check_settings import check_settings
+from textmill.model.generation.check_settings import check_settings, check_source
 from textmill.model.generation.generator import Generator, slots_for
 from textmill.model.machine import cpu_kind
 from textmill.model.network.directory import SavedModel, load_model
@@ -124,8 +124,12 @@ class TextModelHandler(ModelHandler[Asked, Made, Generator | NotLoaded]):
 
         started = time.monotonic()
         prompts, rejected = [], list(loaded.rejected)
+        words_of: dict[str | None, int] = {None: 0}
+        if generator.model.source is not None:
+            sources = list(dict.fromkeys(p.source for p in loaded.prompts if p.source is not None))
+            words_of.update(zip(sources, generator.source_words(sources), strict=True))
         for prompt, place in zip(loaded.prompts, loaded.places, strict=True):
-            reason = self._unfit(prompt, generator.model)
+            reason = self._unfit(prompt, generator.model, words_of.get(prompt.source, 0))
             if reason is None:
                 prompts.append(prompt)
             else:
@@ -151,12 +155,13 @@ class TextModelHandler(ModelHandler[Asked, Made, Generator | NotLoaded]):
         )
 
     @staticmethod
-    def _unfit(prompt: Prompt, model: SavedModel) -> str | None:
-        """Says why the model cannot follow a row's settings; None if it can."""
-        if prompt.settings is None:
-            return None
+    def _unfit(prompt: Prompt, model: SavedModel, source_words: int) -> str | None:
+        """Says why the model cannot follow a row; None if it can."""
         try:
-            check_settings(model, prompt.settings)
+            model.context.check(prompt.context)
+            check_source(model, prompt.source, source_words)
+            if prompt.settings is not None:
+                check_settings(model, prompt.settings)
         except SettingError as error:
             return setting_reason(error)
         return None

@@ -21,7 +21,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,7 @@ class RunDirectory:
             raise TextmillError(f"{path} is damaged: it tells of no run; the run cannot go on")
         if isinstance(stands.get("input"), dict):  # older runs do not tell all of it
             asked = self._header.get("input", {})
-            usual = {name: value for name, value in asdict(AS_USUAL).items() if name in asked}
+            usual = {name: value for name, value in AS_USUAL.record().items() if name in asked}
             stands["input"] = {**usual, **stands["input"]}
         for run in (stands, wanted := dict(self._header)):
             versions = run.get("versions", {})

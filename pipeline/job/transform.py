@@ -25,7 +25,7 @@ from textmill.pipeline.job.handler import Made, TextModelHandler
 from textmill.pipeline.job.manifest import GeneratedShard
 from textmill.pipeline.output.columns import columns_of, record
 from textmill.pipeline.prompts.planning import LoadedShard, Shard, shown
-from textmill.pipeline.prompts.reading import Form
+from textmill.pipeline.prompts.reading import AS_USUAL, Form, InputSettings
 from textmill.pipeline.prompts.rows import BadRow, checked, prompt_of, reason_class, value_row
 
 Record = dict[str, Any]
@@ -52,7 +52,9 @@ class GenerateText(beam.PTransform):
     """Generates texts for every prompt of a collection.
 
     An element is a `Prompt`, or a mapping with the fields of a JSON Lines prompt file: `prompt`,
-    `id` and, if you like, settings of its own; other fields are copied to the output. The `id` is
+    `id` and, if you like, settings of its own; other fields are copied to the output. For a model
+    trained with `context` or `source`, it has the fields of the numbers or `source`, and may lack
+    `prompt`. The `id` is
     needed: a text depends only on model, settings, seed, prompt, id and sample number, whatever the
     runner, so the same id and prompt give the same texts as `textmill generate` does.
 
@@ -92,6 +94,7 @@ class GenerateText(beam.PTransform):
             model = load_model(folder)
         check_settings(model, settings)
         self._settings, self._shards, self._labelled = settings, shards, bool(model.labels)
+        self._reading = AS_USUAL.of_model(model)
         self._handler = TextModelHandler(
             model_dir=absolute(model_dir),
             fingerprint=model.fingerprint,
@@ -110,9 +113,8 @@ class GenerateText(beam.PTransform):
                 "GenerateText does not run on Beam's DaskRunner, which mixes generations and "
                 "rejected elements up; `textmill generate` does, and GenerateText on other runners"
             )
-        read = elements | "Read" >> beam.ParDo(_Read(self._settings, self._shards)).with_outputs(
-            "rejected", main="prompts"
-        )
+        reading = _Read(self._settings, self._shards, self._reading)
+        read = elements | "Read" >> beam.ParDo(reading).with_outputs("rejected", main="prompts")
         done = (
             read.prompts
             | "Group" >> beam.GroupByKey()
@@ -130,8 +132,8 @@ class GenerateText(beam.PTransform):
 class _Read(beam.DoFn):
     """Turns elements into prompts, keyed by shard."""
 
-    def __init__(self, settings: GenerationSettings, shards: int):
-        self._settings, self._shards = settings, shards
+    def __init__(self, settings: GenerationSettings, shards: int, reading: InputSettings):
+        self._settings, self._shards, self._reading = settings, shards, reading
 
     def process(self, element: Prompt | Mapping[str, Any]) -> Iterator[Any]:
         try:
@@ -152,7 +154,9 @@ class _Read(beam.DoFn):
             raise BadRow(f"neither a Prompt nor a mapping: {type(element).__name__}")
         if element.get("id") is None:
             raise BadRow("no field 'id'")
-        return prompt_of(value_row(element), row_id="", settings=self._settings)
+        return prompt_of(
+            value_row(element), row_id="", settings=self._settings, reading=self._reading
+        )
 
 
 @beam.typehints.with_output_types(list[LoadedShard])
@@ -193,7 +197,10 @@ class _Records(beam.DoFn):
     def process(self, done: GeneratedShard) -> Iterator[Any]:
         for generation in done.generations:
             carried = dict.fromkeys(generation.prompt.extra, "json")
-            yield record(generation, columns_of(carried, labelled=self._labelled))
+            yield record(
+                generation,
+                columns_of(carried, labelled=self._labelled, scored=generation.score is not None),
+            )
         for row in done.rejected:
             yield TaggedOutput("rejected", _rejected(row.file, row.reason, row.raw))
 

@@ -39,6 +39,7 @@ OWN = (
     Column("words", "int"),
     Column("finish", "text"),
     Column("logprob", "float"),
+    Column("score", "float"),
 )
 REJECTED = (
     Column("file", "text"),
@@ -49,7 +50,7 @@ REJECTED = (
 
 
 def columns_of(
-    carried: Mapping[str, str], *, labelled: bool, own_ids: bool = False
+    carried: Mapping[str, str], *, labelled: bool, own_ids: bool = False, scored: bool = False
 ) -> tuple[Column, ...]:
     """Gives the columns of a run, which are the same in all its files and in every format.
 
@@ -58,8 +59,9 @@ def columns_of(
             the name of a column of textmill's own, `input_` is put before its name.
         labelled: whether the model has labels.
         own_ids: whether rows may have ids of their own, which need not name the row.
+        scored: whether the texts are those of a beam search.
     """
-    left_out = {"label": not labelled, "row": not own_ids}
+    left_out = {"label": not labelled, "row": not own_ids, "score": not scored}
     columns = [column for column in OWN if not left_out.get(column.name)]
     taken = {column.name for column in columns} | set(carried)
     for source, kind in carried.items():
@@ -85,6 +87,7 @@ def record(generation: Generation, columns: Sequence[Column]) -> dict[str, Any]:
         "words": generation.words,
         "finish": generation.finish,
         "logprob": generation.logprob,
+        "score": generation.score,
     }
     extra = generation.prompt.extra
     return {

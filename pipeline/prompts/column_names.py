@@ -47,10 +47,11 @@ def own_columns(path: str, columns: Sequence[str], reading: InputSettings) -> di
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise TextmillError(f"{path}: the column {twice[:100]!r} stands there twice; rename one")
-    unknown = [name for name in own_names(columns, reading).values() if name not in FIELDS]
+    known = (*FIELDS, *reading.starts)
+    unknown = [name for name in own_names(columns, reading).values() if name not in known]
     if reading.strict and unknown:
         raise TextmillError(
-            f"{path}: unknown column {unknown[0][:100]!r}; with --strict only {', '.join(FIELDS)} "
+            f"{path}: unknown column {unknown[0][:100]!r}; with --strict only {', '.join(known)} "
             "are allowed"
         )
     return own_names(columns, reading)
@@ -82,9 +83,14 @@ class Lacking:
 
 
 def _wanted(reading: InputSettings) -> list[str]:
-    """Names the columns that a file must have: the prompts', and the ids' if one was named."""
+    """Names the columns that a file must have.
+
+    They are the prompts', the ids' if one was named, and those that texts start from; with them, a
+    prompt need not be there unless its column was named.
+    """
     ids = [] if reading.id_column == "id" else [reading.id_column]
-    return [reading.prompt_column, *ids]
+    optional = reading.starts and reading.prompt_column == "prompt"
+    return [*([] if optional else [reading.prompt_column]), *ids, *reading.starts]
 
 
 def _no_column(path: str, name: str, found: Sequence[str], reading: InputSettings) -> str:
@@ -93,6 +99,8 @@ def _no_column(path: str, name: str, found: Sequence[str], reading: InputSetting
     option = "--prompt-column" if name == reading.prompt_column else "--id-column"
     what = "prompts" if name == reading.prompt_column else "ids"
     hint = f"{option} names the one with the {what}"
+    if name in reading.starts:
+        hint = "the model starts its texts from what is in it"
     if len(found) == 1 and re.search(r"[;\t|,]", found[0]):
         hint = "--delimiter says what stands between cells"
     return f"{path}: no column named '{name}'. Found: {shown}; {hint}"

@@ -318,13 +318,16 @@ def _scan(
             names = own_columns(path, parquet.columns, reading)
             columns = tuple(names.values())
             for column, kind in parquet.kinds().items():
-                kinds.declare(names[column], kind)
+                if column not in reading.context:
+                    kinds.declare(names[column], kind)
             asked = [column for column in names if names[column] in _SIZES]
             if asked:
                 rows = parquet.records(0, parquet.rows, asked)
                 marks.add_all((i, *_asks(row, settings)) for i, (row, _) in enumerate(rows))
             else:
-                for count in parquet.counts(reading.prompt_column):
+                known = (reading.prompt_column, *reading.starts)
+                column = next(name for name in known if name in names)
+                for count in parquet.counts(column):
                     starts = np.arange(marks.rows, marks.rows + count)
                     marks.add(starts, *_asks({}, settings))
             size = marks.rows
@@ -333,6 +336,12 @@ def _scan(
         form = replace(form, encoding=encoding_of(path, reading.encoding))
         with Input(path, encoding=form.encoding) as file:
             if form.kind == "text":
+                if reading.starts:
+                    raise TextmillError(
+                        f"{path} holds lines of text, and the model starts its texts from "
+                        f"{', '.join(reading.starts)}; give rows with that in a .jsonl, .csv, .tsv "
+                        "or .parquet"
+                    )
                 for starts in line_starts(file):
                     marks.add(starts, *_asks({}, settings))
             else:
@@ -340,7 +349,8 @@ def _scan(
                     found, form = table_header(path, file, form)
                     columns = tuple(own_columns(path, found, reading).values()) if found else ()
                     for column in columns:
-                        kinds.declare(column, "text")
+                        if column not in reading.context:
+                            kinds.declare(column, "text")
                 marks.add_all(_asked(path, file, form, columns, settings, reading, kinds))
             size = file.position
     return _Scan(
@@ -382,7 +392,7 @@ def _asked(
                     if row.get("id") is not None:
                         kinds.declare("id", "text")
                 else:
-                    row = table_row(raw, form=form, columns=columns)
+                    row = table_row(raw, form=form, columns=columns, context=reading.context)
         asks = any(name in row for name in _SIZES)
         yield start, *(_asks(row, settings) if asks else usual)
     lacking.refuse(path)
@@ -472,7 +482,7 @@ def _prompt(
     if kind == "jsonl":
         row = with_own_names(json_row(raw, encoding=shard.form.encoding), reading)
     elif kind == "table":
-        row = table_row(raw, form=shard.form, columns=shard.columns)
+        row = table_row(raw, form=shard.form, columns=shard.columns, context=reading.context)
     else:
         row = value_row(with_own_names(raw, reading))
     return prompt_of(row, row_id=row_id, settings=settings, reading=reading)

@@ -12,16 +12,19 @@ import io
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
+from textmill.model.network.directory import SavedModel
 from textmill.model.text.decoding import check_encoding
 from textmill.model.text.labelled_tables import check_parquet_rows, separator_of
 from textmill.pipeline.files.filesystem import open_read
 from textmill.pipeline.prompts.opening import BLOCK, COMPRESSIONS, Input
+
+SOURCE = "source"  # the field that holds what texts are written from
 
 # A longer record is rejected; the longest paragraph of a book has a tenth of this.
 MOST_BYTES = 65_536
@@ -38,6 +41,9 @@ class InputSettings:
         encoding: the files' encoding; None means UTF-8, or what a byte-order mark says.
         prompt_column: the field or column that holds the prompts.
         id_column: the field or column that holds the ids, which need not be there if it is `id`.
+        context: the fields or columns that hold the numbers that texts start from. The model says
+            which, see `of_model`; the user does not.
+        source: whether the field `source` holds what texts are written from; the model says it.
 
     Raises:
         SettingError: a value is not allowed.
@@ -48,6 +54,8 @@ class InputSettings:
     encoding: str | None = None
     prompt_column: str = "prompt"
     id_column: str = "id"
+    context: tuple[str, ...] = ()
+    source: bool = False
 
     def __post_init__(self) -> None:
         if self.encoding is not None:
@@ -58,6 +66,21 @@ class InputSettings:
             raise SettingError("delimiter", "one character, no quote or line end", self.delimiter)
         if ord(self.delimiter) > 127:
             raise SettingError("delimiter", "an ASCII character", self.delimiter)
+
+    def of_model(self, model: SavedModel) -> InputSettings:
+        """Gives these settings for prompts of a model."""
+        return replace(self, context=model.columns, source=model.source is not None)
+
+    def record(self) -> dict[str, Any]:
+        """Gives what a manifest says of them, beside the model."""
+        fields = asdict(self)
+        del fields["context"], fields["source"]
+        return fields
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The fields that texts start from, beside the prompt."""
+        return (*self.context, *([SOURCE] if self.source else []))
 
 
 AS_USUAL = InputSettings()

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -15,8 +16,9 @@ from typing import Any, NoReturn
 from textmill.model.errors import SettingError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.model.text.row_numbers import numbers_of
 from textmill.pipeline.output.columns import plain
-from textmill.pipeline.prompts.reading import MOST_BYTES, Form, InputSettings, csv_fields
+from textmill.pipeline.prompts.reading import MOST_BYTES, SOURCE, Form, InputSettings, csv_fields
 
 # Fields of a JSON object or columns of a table that override the command's settings.
 NUMBERS = {
@@ -71,8 +73,16 @@ def json_row(raw: bytes, *, encoding: str | None = None) -> dict[str, Any]:
     return row
 
 
-def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, Any]:
+def table_row(
+    raw: bytes, *, form: Form, columns: Sequence[str], context: Sequence[str] = ()
+) -> dict[str, Any]:
     """Reads a record of a table into a row; a blank cell of a setting counts as missing.
+
+    Args:
+        raw: the record.
+        form: of the table.
+        columns: their names.
+        context: those that hold the numbers that texts start from.
 
     Raises:
         BadRow: the record does not fit the columns, or a setting is not a number.
@@ -85,9 +95,12 @@ def table_row(raw: bytes, *, form: Form, columns: Sequence[str]) -> dict[str, An
         raise BadRow(f"wrong number of columns: {len(cells)} instead of {len(columns)}")
     row: dict[str, Any] = {}
     for name, cell in zip(columns, cells, strict=True):
-        if name in (*SETTINGS, "id") and not cell.strip():
+        if name in (*SETTINGS, "id", *context) and not cell.strip():
             continue
-        row[name] = _number(name, cell.strip()) if name in NUMBERS else cell
+        if name in context:
+            row[name] = _numbers([cell.strip()], name, texts=True)[0]
+        else:
+            row[name] = _number(name, cell.strip()) if name in NUMBERS else cell
     return row
 
 
@@ -124,12 +137,13 @@ def carried(row: Mapping[str, Any], reading: InputSettings | None = None) -> dic
     Raises:
         BadRow: a field cannot be copied, or is not allowed because of `strict`.
     """
-    extra = {name: value for name, value in row.items() if name not in FIELDS}
+    left = FIELDS if reading is None else (*FIELDS, *reading.context)
+    extra = {name: value for name, value in row.items() if name not in left}
     if reading is not None and reading.strict:
         for name, value in extra.items():
-            if value is not None:
+            if value is not None and name not in reading.starts:
                 raise BadRow(f"unknown field: {_shown(name)}")
-        return {}
+        extra = {name: value for name, value in extra.items() if name in reading.starts}
     # Most rows need no closer check, and planning reads all rows.
     if all(_is_simple(value) for value in extra.values()) and "".join(extra).isascii():
         return extra
@@ -162,6 +176,11 @@ def prompt_of(
     """
     row = {name: value for name, value in row.items() if value is not None}
     extra = carried(row, reading)
+    numbers = source = None
+    if reading is not None and reading.starts:
+        numbers = _numbers_taken(row, reading.context)
+        source = _source(row) if reading.source else None
+        row.setdefault("prompt", "")
     if "prompt" not in row:
         found = f". Found: {_shown(', '.join(map(str, row)))}" if row else ""
         wanted = "prompt" if reading is None else reading.prompt_column
@@ -182,7 +201,7 @@ def prompt_of(
     name = row.get("id", row_id)
     if isinstance(name, int) and not isinstance(name, bool) and abs(name) < 2**64:
         name = str(name)
-    return checked(Prompt(name, row["prompt"], merged, extra, row_id))
+    return checked(Prompt(name, row["prompt"], merged, extra, row_id, numbers, source))
 
 
 def checked(prompt: Prompt) -> Prompt:
@@ -201,8 +220,51 @@ def checked(prompt: Prompt) -> Prompt:
     _whole_unicode(prompt.text)
     if len(prompt.text.encode()) > MOST_BYTES:
         raise BadRow(f"longer than {MOST_BYTES:,} bytes")
-    _written(prompt.text)
+    if prompt.text.strip(_BLANK) or (prompt.context is None and prompt.source is None):
+        _written(prompt.text)
     return prompt
+
+
+def _source(row: dict[str, Any]) -> str:
+    """Gives what texts are written from.
+
+    Raises:
+        BadRow: it is missing, or no text.
+    """
+    if SOURCE not in row:
+        found = f". Found: {_shown(', '.join(map(str, row)))}" if row else ""
+        raise BadRow(f"no field '{SOURCE}', which the model writes from{found}")
+    source = row[SOURCE]
+    if not isinstance(source, str):
+        raise BadRow(f"{SOURCE} must be a text. Received: {_shown(source)}")
+    _whole_unicode(source)
+    if not source.strip(_BLANK):
+        raise BadRow(f"{SOURCE} is empty")
+    if "\0" in source:
+        raise BadRow(f"a NUL character in {SOURCE}")
+    return source
+
+
+def _numbers_taken(row: dict[str, Any], context: Sequence[str]) -> array[float] | None:
+    """Takes the numbers that texts start from out of a row's fields; None if there are none.
+
+    Raises:
+        BadRow: a field is missing, or holds no numbers.
+    """
+    if not context:
+        return None
+    missing = next((name for name in context if name not in row), None)
+    if missing is not None:
+        found = f". Found: {_shown(', '.join(map(str, row)))}" if row else ""
+        raise BadRow(f"no field '{missing}', which holds what texts start from{found}")
+    return _numbers([row.pop(name) for name in context], " ".join(context))
+
+
+def _numbers(cells: list[Any], named: str, *, texts: bool = False) -> array[float]:
+    try:
+        return array("f", numbers_of(cells, texts=texts).tobytes())
+    except ValueError as error:
+        raise BadRow(f"{named} {error}") from None
 
 
 def setting_reason(error: SettingError) -> str:

@@ -124,6 +124,18 @@ def test_settings_outside_their_range_are_refused(small, setting, value):
         texts(small[1], ["a"], **numbers(**{setting: value}))
 
 
+def test_greedy_texts_from_numbers(make_model):
+    model = make_model(list("abcdefgh"), labels=("x", "y"), columns=("f",), numbers=2, scale=1.0)
+    own = np.array([[1, -2], [30, 4], [-5, 6]], np.float32)
+    found = texts(
+        Exported(model), ["a b", "", "c"], labels=tf.constant(["y"] * 3), numbers=tf.constant(own),
+        **numbers(temperature=0.0),
+    )  # fmt: skip
+    prompts = [Prompt(p, p, context=row) for p, row in zip(["a b", "", "c"], own, strict=True)]
+    asked = GenerationSettings(temperatures=(0,), label="y", max_words=12)
+    assert found == [g.text for g in generator_of(model).generate(prompts, asked)]
+
+
 def test_steps_give_the_logits(make_model):
     model = make_model(list("abcdefgh"), labels=("x", "y"), layers=2, hidden=6)
     made = Exported(model)

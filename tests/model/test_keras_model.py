@@ -22,6 +22,8 @@ KINDS = [
     {"labels": ("x", "y", "z"), "hidden": 5, "layers": 2},
     {"cutoffs": (10, 20), "tail_widths": (4, 2)},
     {"cutoffs": (12,), "tail_widths": (3,), "hidden": 5, "labels": ("x", "y")},
+    {"columns": ("f",), "numbers": 3},
+    {"columns": ("p", "q"), "numbers": 2, "labels": ("x", "y"), "hidden": 5, "layers": 2},
 ]
 
 
@@ -35,23 +37,32 @@ def made(request, make_model, tmp_path_factory):
 
 
 def inputs(model, rows=3, steps=7):
-    ids = np.random.default_rng(1).integers(0, 33, (rows, steps)).astype(np.int32)
-    context = np.eye(len(model.labels), dtype=np.float32)[[0, 1, 0]] if model.labels else None
-    return ids, context
+    """Ids, what the Keras model takes beside them, and the network's context."""
+    random = np.random.default_rng(1)
+    ids = random.integers(0, 33, (rows, steps)).astype(np.int32)
+    given, numbers = [], None
+    if model.labels:
+        given.append(np.eye(len(model.labels), dtype=np.float32)[[0, 1, 0]])
+    if model.columns:
+        numbers = random.normal(2, 3, (rows, model.network.numbers)).astype(np.float32)
+        given.append(numbers)
+    labels = [model.labels[i] for i in (0, 1, 0)] if model.labels else None
+    context = model.context.vectors(labels, numbers, rows=rows) if given else None
+    return ids, given, context
 
 
 def test_logits_are_the_network_s(made):
     model, network = made
-    ids, context = inputs(model)
+    ids, given, context = inputs(model)
     own = restored(model)
     expected, _ = own(ids, own.initial_state(3, context), context)
-    found = network([ids] if context is None else [ids, context])
+    found = network([ids, *given])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_logits_against_numpy(make_model):
     model = make_model(WORDS, hidden=6, layers=2)
-    ids, _ = inputs(model)
+    ids, *_ = inputs(model)
     found = np.asarray(keras_model(model)([ids]))
     for row in range(3):
         state = reference.zeros(model.network)
@@ -62,10 +73,9 @@ def test_logits_against_numpy(make_model):
 
 def test_with_states_it_goes_on_where_it_was(made):
     model, network = made
-    ids, context = inputs(model)
+    ids, more, context = inputs(model)
     own = restored(model)
     state = [np.asarray(x) for pair in own.initial_state(3, context) for x in pair]
-    more = [] if context is None else [context]
     step = keras_model(model, states=True)
     parts = []
     for part in (ids[:, :3], ids[:, 3:]):
@@ -86,7 +96,7 @@ def test_a_tuned_network_is_another_model(make_model, tmp_path):
     model = make_model(WORDS, labels=("x", "y"))
     network = keras_model(model)
     network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    ids, context = inputs(model)
+    ids, _, context = inputs(model)
     network.fit([ids[:, :-1], context], ids[:, 1:], verbose=0)
     saved = save_from_keras(network, vocabulary=model, out=tmp_path / "tuned")
     again = load_model(tmp_path / "tuned")
@@ -205,6 +215,33 @@ def test_other_labels_are_refused(make_model, tmp_path, labels, said):
     words = ["<pad>", "<unk>", "<eos>", *WORDS]
     with pytest.raises(TextmillError, match=said):
         save_from_keras(network, vocabulary=words, labels=labels, out=tmp_path / "m")
+
+
+def test_numbers_that_are_not_used_stay_so(make_model, tmp_path):
+    model = make_model(WORDS, columns=("f",), numbers=3)
+    model.arrays["context_deviation"][1] = 0
+    ids, (numbers,), context = inputs(model)
+    own, network = restored(model), keras_model(model)
+    expected, _ = own(ids, own.initial_state(3, context), context)
+    numbers[:, 1] = 1e4
+    np.testing.assert_allclose(network([ids, numbers]), expected, atol=1e-5)
+    saved = save_from_keras(network, vocabulary=model, out=tmp_path / "m")
+    assert saved.columns == ("f",)
+    vectors = saved.context.vectors(None, numbers, rows=3)
+    own = restored(saved)
+    again, _ = own(ids, own.initial_state(3, vectors), vectors)
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def test_numbers_need_the_names_of_their_columns(make_model, tmp_path):
+    model = make_model(WORDS, columns=("f",), numbers=3)
+    with pytest.raises(TextmillError, match="starts its texts from numbers; give the model"):
+        save_from_keras(keras_model(model), vocabulary=model.vocabulary.words, out=tmp_path / "m")
+
+
+def test_a_source_cannot_be_had(make_model):
+    with pytest.raises(TextmillError, match="cannot be had as a Keras model yet"):
+        keras_model(make_model(WORDS, source=("s",)))
 
 
 def test_files_that_keras_would_run_code_of_are_refused(tmp_path):

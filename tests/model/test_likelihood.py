@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 
-from textmill.model.network.likelihood import Evaluator, one_hot
+from textmill.model.network.likelihood import Evaluator
 from textmill.model.network.lstm import LanguageModel
 from textmill.model.text.split import Part
 from textmill.model.text.vocabulary import EOS
@@ -61,7 +61,7 @@ def test_perplexity_of_labelled_lines(make_model):
     rows = np.split(part.encode(model.vocabulary), np.cumsum(lengths)[:-1])
     lines = [[*row.tolist(), EOS] for row in rows]
     nats = reference_nats(model, None, lines, labels=[1, 0, 1])
-    found = Evaluator(network, model.vocabulary, model.labels)(part)
+    found = Evaluator(network, model.vocabulary, model.context)(part)
     assert found.nats == pytest.approx(nats, rel=1e-5)
 
 
@@ -76,7 +76,3 @@ def test_long_texts_run_as_streams_side_by_side(make_model):
     expected = sum(reference_nats(model, half) for half in (encoded[:2050], encoded[2050:]))
     found = Evaluator(network, model.vocabulary)(part)
     assert (found.nats, found.tokens) == (pytest.approx(expected, rel=1e-5), 4100)
-
-
-def test_one_hot():
-    assert one_hot(["b", "a"], ["a", "b"]).tolist() == [[0, 1], [1, 0]]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from textmill.model.errors import TextmillError, UsageError
+from textmill.model.network.context import Context
 from textmill.model.network.directory import SavedModel, load_model, weight_shapes
 from textmill.model.settings import NetworkSettings, TrainSettings, VocabularySettings
 from textmill.model.text.corpus import CorpusSettings
@@ -42,11 +43,11 @@ def untrained(*, labels=(), adaptive=False):
 def test_old_words_stay_and_new_ones_follow(adaptive):
     old = untrained(labels=("a", "b"), adaptive=adaptive)
     learned = vocabulary(["new", "w3", "newer"], [9, 4, 2])
-    start = transfer(old, learned, ("b", "c"), seed=1)
+    start = transfer(old, learned, Context(("b", "c")), seed=1)
     assert start.vocabulary.words == (*old.vocabulary.words, "new", "newer")
     counts = dict(zip(start.vocabulary.words, start.vocabulary.counts, strict=True))
     assert (counts["w3"], counts["new"], counts["newer"], counts["<eos>"]) == (34 + 4, 9, 2, 14)
-    assert start.labels == ("a", "b", "c")
+    assert start.context.labels == ("a", "b", "c")
     assert {name: array.shape for name, array in start.arrays.items()} == weight_shapes(
         start.network
     )
@@ -60,7 +61,7 @@ def test_old_words_stay_and_new_ones_follow(adaptive):
 
 def test_a_new_word_is_as_likely_as_it_is_frequent():
     old = untrained()
-    start = transfer(old, vocabulary(["new", "newer"], [9, 2]), (), seed=0)
+    start = transfer(old, vocabulary(["new", "newer"], [9, 2]), Context(), seed=0)
     # Biases of the old words are their log shares, so those of the new ones are theirs.
     shares = (np.array([9, 2]) + 1) / (9 + 2 + 12 + 5)
     np.testing.assert_allclose(start.arrays["output_bias"][20:], np.log(shares), rtol=1e-5)
@@ -68,17 +69,17 @@ def test_a_new_word_is_as_likely_as_it_is_frequent():
     spread = np.abs(start.arrays["embedding"][20:] - rows.mean(0))
     assert (spread < rows.std(0)).all()
     assert spread.max() > 0
-    again = transfer(old, vocabulary(["new", "newer"], [9, 2]), (), seed=0)
+    again = transfer(old, vocabulary(["new", "newer"], [9, 2]), Context(), seed=0)
     np.testing.assert_array_equal(again.arrays["embedding"], start.arrays["embedding"])
 
 
 def test_labels_come_and_go():
     with_labels = untrained(labels=("a",))
-    plain = transfer(with_labels, vocabulary([], []), (), seed=0)
-    assert (plain.labels, plain.network.context) == ((), 0)
+    plain = transfer(with_labels, vocabulary([], []), Context(), seed=0)
+    assert (plain.context.labels, plain.network.context) == ((), 0)
     assert not any(name.startswith("context") for name in plain.arrays)
-    new = transfer(untrained(), vocabulary([], []), ("x", "y"), seed=0)
-    assert (new.labels, new.network.context) == (("x", "y"), 2)
+    new = transfer(untrained(), vocabulary([], []), Context(("x", "y")), seed=0)
+    assert (new.context.labels, new.network.context) == (("x", "y"), 2)
     assert new.arrays["context_kernel"].shape == (2, 16)
     assert new.arrays["context_kernel"].any()
     assert new.arrays["context_input"].shape == (2, 6)

@@ -53,7 +53,7 @@ def test_equal_prompts_are_read_once(model_dir, monkeypatch):
     graph, seen = generator._graph("float32"), []
     read = graph.read
     monkeypatch.setattr(
-        graph, "read", lambda ids, labels: seen.append(len(ids)) or read(ids, labels)
+        graph, "read", lambda ids, *starts: seen.append(len(ids)) or read(ids, *starts)
     )
     prompts = [Prompt(str(i), ["the", "a dog"][i % 2]) for i in range(300)]
     found = list(generator.generate(prompts, GenerationSettings(max_words=4, samples=2)))

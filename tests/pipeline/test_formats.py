@@ -40,8 +40,8 @@ COLUMNS = (
 def row(text="a", *, label="l", n=1, x=0.5, yes=True, more=None):
     return {
         "id": f"p:{text}#1", "row": "p:1", "prompt": text, "text": text, "label": label,
-        "temperature": 0.5, "words": 3, "finish": "eos", "logprob": -1.25, "note": text, "n": n,
-        "x": x, "yes": yes, "more": more,
+        "temperature": 0.5, "words": 3, "finish": "eos", "logprob": -1.25, "score": -2.5,
+        "note": text, "n": n, "x": x, "yes": yes, "more": more,
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -287,13 +288,12 @@ class FakeModel:
     """Gives hostile texts."""
 
     labels = ()
+    saved = SimpleNamespace(labels=(), columns=(), source=None)
 
     def each(self, prompts, settings):
         yield Generation(Prompt(TEXT, TEXT), 1, f"{TEXT}\tc", None, 1.0, 1, "eos", -1.0)
 
-    def score(self, texts, *, label, tokens=False):
-        if isinstance(texts, str):
-            return None
+    def score(self, texts, *, label, tokens=False, context=None, source=None):
         word = TEXT.split()[0]
         return [Score(t, None, 1, 0, -1.0, 2.0, ((word, -1.0),) if tokens else None) for t in texts]
 

@@ -16,6 +16,12 @@ def model_card(model: SavedModel, *, name: str, recipe: str) -> str:
     s = model.network
     output = "adaptive" if s.tails else "dense"
     labels = f", labels: {', '.join(map(markdown_text, model.labels))}" if model.labels else ""
+    if model.columns:
+        labels += f"; texts start from {s.numbers:,} numbers of a row: "
+        labels += ", ".join(map(markdown_text, model.columns))
+    if model.source is not None:
+        labels += f"; texts are written from a source of up to {model.longest_source:,} words"
+        labels += " in training, with attention to it" if s.attention else " in training"
     return f"""{_header(model, name)}
 # {markdown_text(name)}
 

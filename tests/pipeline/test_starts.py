@@ -174,7 +174,9 @@ def test_strict_knows_what_texts_start_from(models, tmp_path):
         assert {name.split("#")[0] for name in texts(tmp_path / model)} == {"1"}
 
 
-@pytest.mark.parametrize(("model", "beams"), [("list", 0), ("source", 3)])
+@pytest.mark.parametrize(
+    ("model", "beams"), [("source", 3), pytest.param("list", 0, marks=pytest.mark.walk)]
+)
 def test_workers_and_resume_change_no_byte(models, tmp_path, model, beams):
     random = np.random.default_rng(0)
     sources = [" ".join(random.choice(["s1", "s2"], 1 + i % 5)) for i in range(200)]

@@ -11,6 +11,7 @@ import pytest
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
 
+pytestmark = pytest.mark.walk
 COLOURS = ["red", "green", "blue", "white"]
 
 

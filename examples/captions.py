@@ -124,7 +124,8 @@ def main() -> None:
 
     keras.utils.set_random_seed(0)
     looking = eye()
-    looking.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["acc"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    looking.compile("adam", loss, metrics=["accuracy"])
     looking.fit(images, places, epochs=4, batch_size=64, verbose=2)
 
     def features(some: np.ndarray) -> list[np.ndarray]:

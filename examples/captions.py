@@ -137,10 +137,11 @@ def main() -> None:
     table = pyarrow.table({"id": names, "features": features(unseen)})
     pyarrow.parquet.write_table(table, folder / "test.parquet")
 
-    textmill.train(
+    model = textmill.train(
         folder / "train.parquet", text="caption", context="features", out=folder / "model",
         minutes=args.minutes, min_count=1,
     )  # fmt: skip
+    print(f"perplexity of captions it never saw: {model.metrics['test_perplexity']:.2f}")
     textmill.generate(
         folder / "model", prompts=folder / "test.parquet", out=folder / "captions", temperature=0,
         max_words=20,

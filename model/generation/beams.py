@@ -110,10 +110,12 @@ class BeamSearch:
         graph: the compiled network.
         settings: the run's settings.
         places: of the sources in the graph's bank.
+        call: its name there.
     """
 
-    def __init__(self, graph: Graph, settings: GenerationSettings, places: Places):
-        self._graph, self._settings, self._places = graph, settings, places
+    def __init__(self, graph: Graph, settings: GenerationSettings, places: Places, call: int):
+        self._graph, self._settings = graph, settings
+        self._places, self._call = places, call
         self._beams = settings.beams
         self._groups: list[_Search | None] = [None] * (graph.slots // self._beams)
         size = graph.slots
@@ -160,7 +162,7 @@ class BeamSearch:
         if text.reading.added is not None:
             self._added[slots] = text.reading.added
         if text.reading.source is not None:
-            self._source[0, slots] = self._places.take(number, text.reading)
+            self._source[0, slots] = self._places.take((self._call, number), text.reading)
             self._source[1, slots] = len(text.reading.source)
 
     def _load(self, fresh: list[int]) -> None:
@@ -202,7 +204,7 @@ class BeamSearch:
                 done[search.number] = search.text, search.found
                 self._groups[group] = None
                 self._source[1, slots] = 0
-                self._places.give_back(search.number)
+                self._places.give_back((self._call, search.number))
                 continue
             for i, (parent, beginning) in enumerate(zip(kept, search.live, strict=True)):
                 slot = slots.start + i

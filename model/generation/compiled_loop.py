@@ -91,8 +91,10 @@ class Graph:
             self._attention = tf.constant(w["attention_score"]), tf.constant(w["attention_combine"])
             # The encoder's outputs of the texts that are drawn or wait, `bank_steps` for each.
             self.bank_steps = -(-self.most_source // LOOK) * LOOK
-            rows = places * self.bank_steps
-            self.bank = tf.Variable(tf.zeros([rows, self.hidden]), trainable=False)
+            self._places, rows = places, places * self.bank_steps
+            self.bank = tf.Variable(
+                tf.zeros([rows, self.hidden]), trainable=False, shape=[None, self.hidden]
+            )
         self._projection = None
         if "projection" in w:
             self._projection = tf.cast(w["projection"], precision)
@@ -197,6 +199,13 @@ class Graph:
             outputs.append(found.numpy())
         states = np.stack([np.stack([h, c]) for h, c in zip(h, c, strict=True)])
         return states.transpose(2, 0, 1, 3), np.concatenate(outputs)[: int(lengths.max())]
+
+    def grow_bank(self, places: int) -> None:
+        """Makes the bank large enough for a number of places."""
+        if places > self._places:
+            more = tf.zeros([(places - self._places) * self.bank_steps, self.hidden])
+            self.bank.assign(tf.concat([self.bank.value(), more], axis=0))
+            self._places = places
 
     def _encode_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
         longest = tf.minimum(tf.reduce_max(lengths), READ)

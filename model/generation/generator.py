@@ -170,6 +170,7 @@ class Generator:
         self.model, self.slots, self.times = model, slots, Times()
         self.context = model.context
         self._graphs: dict[str, Graph] = {}
+        self._places: dict[str, Places] = {}
         self._known: dict[str, np.ndarray] = {}  # ids of sources that are not read yet
 
     def _graph(self, precision: str) -> Graph:
@@ -179,6 +180,7 @@ class Generator:
 
             places = (_QUEUE + 1) * self.slots
             self._graphs[precision] = Graph(self.model, self.slots, precision, places=places)
+            self._places[precision] = Places(places)
         return self._graphs[precision]
 
     def generate(
@@ -193,10 +195,15 @@ class Generator:
         """
         graph = self._graph(settings.precision)
         waiting = self._texts(graph, prompts, settings)
-        if settings.beams:
-            yield from self._searched(graph, waiting, settings)
-            return
-        loop = _Loop(graph, settings)
+        with self._places[settings.precision].of_a_call() as call:
+            if settings.beams:
+                yield from self._searched(graph, waiting, settings, call)
+            else:
+                loop = _Loop(graph, settings, self._places[settings.precision], call)
+                yield from self._drawn(loop, waiting)
+
+    def _drawn(self, loop: _Loop, waiting: Iterator[Text]) -> Iterator[Generation]:
+        """Draws the texts that wait, and gives them in their order."""
         drawing: dict[int, Text] = {}  # by number, which is the position among all texts
         done: dict[int, Generation] = {}
         asked = next_out = 0
@@ -227,12 +234,12 @@ class Generator:
                 next_out += 1
 
     def _searched(
-        self, graph: Graph, waiting: Iterator[Text], settings: GenerationSettings
+        self, graph: Graph, waiting: Iterator[Text], settings: GenerationSettings, call: int
     ) -> Iterator[Generation]:
         """Gives the best texts of each prompt, by beam search."""
         from textmill.model.generation.beams import BeamSearch
 
-        search = BeamSearch(graph, settings, Places(graph.slots))
+        search = BeamSearch(graph, settings, self._places[settings.precision], call)
         first = (text for text in waiting if text.sample == 1)
         for text, found in search.run(first):
             for sample, each in enumerate(found[: text.settings.samples], start=1):
@@ -253,17 +260,20 @@ class Generator:
             allowed = "0 for a stream, as a beam search has no text before its end"
             raise SettingError("beams", allowed, settings.beams)
         graph = self._graph(settings.precision)
-        loop, text = _Loop(graph, settings), next(self._texts(graph, [prompt], settings))
-        loop.add(0, text)
-        if text.settings.echo:
-            yield prompt.text
-        ended = None
-        while ended is None:
-            numbers, tokens, nats = loop.draw(more=False)
-            for place in zip(*np.nonzero(numbers == 0), strict=True):
-                ended = self._take(text, int(tokens[place]), float(nats[place]))
-                if ended is None or ended.finish == "length":
-                    yield self._last_word(text)
+        places = self._places[settings.precision]
+        with places.of_a_call() as call:
+            loop = _Loop(graph, settings, places, call)
+            text = next(self._texts(graph, [prompt], settings))
+            loop.add(0, text)
+            if text.settings.echo:
+                yield prompt.text
+            ended = None
+            while ended is None:
+                numbers, tokens, nats = loop.draw(more=False)
+                for place in zip(*np.nonzero(numbers == 0), strict=True):
+                    ended = self._take(text, int(tokens[place]), float(nats[place]))
+                    if ended is None or ended.finish == "length":
+                        yield self._last_word(text)
 
     def _last_word(self, text: Text) -> str:
         """The newest word of a text with the space before it."""
@@ -401,33 +411,56 @@ class Generator:
 
 
 class Places:
-    """Which place of the graph's bank holds the source of which text.
+    """Which place of a graph's bank holds the source of which text.
 
-    Texts of one reading share a place. There are as many as texts that are drawn or wait.
+    Texts of one reading share a place. Several calls of a generator may be under way at a time, so
+    each has a name, and its texts have numbers.
+
+    Args:
+        count: of places at first; there are more if they are needed.
     """
 
     def __init__(self, count: int):
-        self._free = list(range(count))
-        self._of: dict[int, tuple[int, int]] = {}  # place and reading's id, by number of the text
+        self._count, self._free = count, list(range(count))
+        self._of: dict[tuple[int, int], tuple[int, int]] = {}  # place and reading's id, by text
         self._shared: dict[int, list[int]] = {}  # place and number of texts, by reading's id
         self._new: list[tuple[int, np.ndarray]] = []
+        self._calls = itertools.count()
 
-    def take(self, number: int, reading: Reading) -> int:
-        """Gives the place of a text's source, which is free again after `give_back`."""
+    @contextlib.contextmanager
+    def of_a_call(self) -> Iterator[int]:
+        """Gives a call its name, and frees its places in the end."""
+        call = next(self._calls)
+        try:
+            yield call
+        finally:
+            for text in [text for text in self._of if text[0] == call]:
+                self.give_back(text)
+
+    def take(self, text: tuple[int, int], reading: Reading) -> int:
+        """Gives the place of a text's source, which is free again after `give_back`.
+
+        Args:
+            text: the name of the call and the number of the text.
+            reading: what was read of its prompt.
+        """
         assert reading.source is not None
         shared = self._shared.get(id(reading))
         if shared is None:
+            if not self._free:
+                self._free = list(range(self._count, 2 * self._count))
+                self._count *= 2
             shared = self._shared[id(reading)] = [self._free.pop(), 0]
             self._new.append((shared[0], reading.source))
         shared[1] += 1
-        self._of[number] = shared[0], id(reading)
+        self._of[text] = shared[0], id(reading)
         return shared[0]
 
-    def give_back(self, number: int) -> None:
+    def give_back(self, text: tuple[int, int]) -> None:
         """Says that a text has ended."""
-        if number not in self._of:
+        if text not in self._of:
             return
-        place, reading = self._of.pop(number)
+        place, reading = self._of.pop(text)
         self._shared[reading][1] -= 1
         if not self._shared[reading][1]:
             del self._shared[reading]
@@ -437,6 +470,7 @@ class Places:
         """Writes the sources that are new into the graph's bank."""
         if not self._new:
             return
+        graph.grow_bank(self._count)
         rows = [np.arange(len(s)) + place * graph.bank_steps for place, s in self._new]
         outputs = np.concatenate([source for _, source in self._new])
         graph.bank.scatter_nd_update(np.concatenate(rows)[:, None], outputs)
@@ -458,8 +492,9 @@ class _Loop:
     slots. Only the rules that look back at the text (penalty, n-grams) have programs of their own.
     """
 
-    def __init__(self, graph: Graph, settings: GenerationSettings):
+    def __init__(self, graph: Graph, settings: GenerationSettings, places: Places, call: int):
         self._graph, self._seed = graph, settings.seed
+        self._sources, self._call = places, call
         size = self._size = _QUEUE * graph.slots
         self._queue: dict[str, np.ndarray] = {
             "number": np.zeros(size, np.int32),
@@ -479,7 +514,6 @@ class _Loop:
         if graph.bank is not None:
             self._queue["place"] = np.zeros(size, np.int32)
             self._queue["length"] = np.zeros(size, np.int32)
-        self._sources = Places((_QUEUE + 1) * graph.slots)
         self._states = np.zeros((graph.layers, 2, size, graph.hidden), np.float32)
         self._head = self._waiting = 0
         # Added to the logits.
@@ -524,7 +558,7 @@ class _Loop:
         queue["top_p"][place] = settings.top_p
         queue["min_p"][place] = settings.min_p
         if text.reading.source is not None:
-            queue["place"][place] = self._sources.take(number, text.reading)
+            queue["place"][place] = self._sources.take((self._call, number), text.reading)
             queue["length"][place] = len(text.reading.source)
         if text.reading.added is not None:
             queue["added"][place] = text.reading.added
@@ -567,7 +601,7 @@ class _Loop:
     def forget(self, number: int) -> None:
         """Drops a text that has ended."""
         self._longest.pop(number, None)
-        self._sources.give_back(number)
+        self._sources.give_back((self._call, number))
 
     def _fit(self, words: int) -> None:
         """Makes all histories wide enough for `words` words.

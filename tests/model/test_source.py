@@ -113,6 +113,26 @@ def test_many_texts_share_and_give_back_places(make_model, prompts):
     assert one == {key: value for key, value in plain(few).items() if key[0] == "1"}
 
 
+def test_calls_that_are_under_way_at_a_time(make_model, prompts):
+    """More streams than the bank has places at first, in turns, and some that are left."""
+    model = make_model(
+        WORDS, source=SOURCE, attention=True, mode="lines", scale=0.7, longest_source=10
+    )
+    generator = generator_of(model, slots=8)
+    settings = GenerationSettings(max_words=40, min_words=40, seed=3)
+    alone = {p.id: "".join(generator.stream(p, settings)) for p in prompts[::10]}
+    streams = {p.id: generator.stream(p, settings) for p in prompts}
+    found = {name: next(stream) for name, stream in streams.items()}
+    assert len(streams) > 5 * 8
+    for name, stream in streams.items():
+        if name in alone:
+            found[name] += "".join(stream)
+        else:
+            stream.close()
+    assert {name: found[name] for name in alone} == alone
+    assert not generator._places["float32"]._of
+
+
 def test_another_source_gives_another_text(model):
     texts = [
         [g.text for g in drawn(model, [Prompt("a", "", source=source)], samples=20)]

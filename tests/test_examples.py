@@ -88,7 +88,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     assert "'rejected': 1, 'records': 6" in printed
 
 
-@pytest.mark.walk
+@pytest.mark.long
 def test_captions(tmp_path):
     printed = output("captions.py", tmp_path, "--minutes", "0.4", "--pictures", "2500")
     assert len(re.findall(r"^picture-\d: a \w+ ", printed, re.M)) == 8
@@ -100,7 +100,7 @@ def test_captions(tmp_path):
     assert float(perplexity) < 8  # of 19 words
 
 
-@pytest.mark.walk
+@pytest.mark.long
 def test_dates(tmp_path):
     printed = output("dates.py", tmp_path, "--minutes", "0.2", "--rows", "3000", "--tests", "100")
     assert len(re.findall(r"^[a-z ,-]+ -> \S+", printed, re.M)) == 8

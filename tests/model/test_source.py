@@ -275,7 +275,7 @@ def test_padding_of_a_source_changes_nothing(attention):
     assert np.allclose(*found, atol=1e-6)
 
 
-@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("attention", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_fast_kernels_and_those_of_keras_train_alike(attention):
     random = np.random.default_rng(0)
     inputs = {
@@ -308,7 +308,7 @@ def test_fast_kernels_and_those_of_keras_train_alike(attention):
         assert not np.array_equal(3 * array, arrays[0][name]), name
 
 
-@pytest.mark.walk
+@pytest.mark.long
 def test_it_learns_to_copy(tmp_path, silent):
     """A text that follows from its source word by word; attention has to look at each."""
     from textmill.model.settings import VocabularySettings

@@ -78,7 +78,7 @@ def test_as_much_noise_as_leaves_the_label(monkeypatch, make_model, lost, level)
     assert measured_noise(model, rows, judges, 0) == level
 
 
-@pytest.mark.walk
+@pytest.mark.long
 def test_rows_are_written_anew(tmp_path, capsys):
     data = tmp_path / "d.jsonl"
     kinds = {"cats": "the cat sat on the {} mat", "dogs": "a dog ran in the {} park"}

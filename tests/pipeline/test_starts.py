@@ -175,7 +175,7 @@ def test_strict_knows_what_texts_start_from(models, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "beams"), [("source", 3), pytest.param("list", 0, marks=pytest.mark.walk)]
+    ("model", "beams"), [("source", 3), pytest.param("list", 0, marks=pytest.mark.long)]
 )
 def test_workers_and_resume_change_no_byte(models, tmp_path, model, beams):
     random = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.long  # it trains models
 COLOURS = ["red", "green", "blue", "white"]
 
 

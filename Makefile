@@ -70,12 +70,11 @@ $(VENV)/.installed: setup.py constraints.txt
 lab-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m lab
 
-# The same job on all engines that can be had here, with a table of them at the end. Its tests wait for servers half of
-# the time, so three run side by side. CLUSTER_TESTS="cluster and not
+# The same job on all engines that can be had here, with a table of them at the end. CLUSTER_TESTS="cluster and not
 # trial" leaves those out that kill parts of clusters of their own.
 CLUSTER_TESTS ?= cluster
 test-cluster: $(VENV)/.cluster
-	$(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" -rs --numprocesses 3 --dist loadgroup
+	$(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" -rs --numprocesses 2 --dist loadfile
 
 # Prism, built with Go, and Spark, from PyPI and Maven, into a folder outside the repository. What cannot be had here is
 # named, and its tests skip.

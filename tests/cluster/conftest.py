@@ -13,15 +13,6 @@ from runs import Job, contents, run
 from textmill.model.network.directory import save_model
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps tests in one process that share a cluster, and trials of Spark, which need memory."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            kind = item.callspec.params.get("kind") if hasattr(item, "callspec") else None
-            trials = "" if kind is None else " of Spark" if kind.engine == "Spark" else " of others"
-            item.add_marker(pytest.mark.xdist_group(item.path.stem + trials))
-
-
 @pytest.fixture(scope="session")
 def job(make_model, tmp_path_factory) -> Job:
     """A model of random weights and 2,000 prompts, which make 40 shards."""

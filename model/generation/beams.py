@@ -24,7 +24,8 @@ from textmill.model.text.vocabulary import EOS, PAD
 
 if TYPE_CHECKING:
     from textmill.model.generation.compiled_loop import Graph
-    from textmill.model.generation.generator import Places, Text
+    from textmill.model.generation.generator import Text
+    from textmill.model.generation.places import Places
 
 _LEAST_HISTORY = 64
 

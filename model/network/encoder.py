@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from textmill.model.network.recurrence import State, fast_kernels, run
+from textmill.model.network.recurrence import State, drop_words, fast_kernels, lstm_layer, run
 from textmill.model.settings import NetworkSettings
 from textmill.model.text.vocabulary import PAD
 
@@ -61,14 +61,7 @@ class SourceEncoder(layers.Layer):
             settings.source, settings.embedding, embeddings_initializer=uniform
         )
         self.lstms = [
-            layers.LSTM(
-                settings.hidden,
-                return_sequences=True,
-                return_state=True,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
-                dtype="float32" if precision == "float32" else f"mixed_{precision}",
-            )
+            lstm_layer(settings.hidden, seeds=seeds, precision=precision)
             for _ in range(settings.layers)
         ]
         self.dropouts = [
@@ -105,9 +98,7 @@ class SourceEncoder(layers.Layer):
         x = self.embedding(source) if self.fast is None else self.fast.take(table, source)
         if not (training and self.word_dropout):
             return x
-        ones = ops.ones((self.settings.source, 1))
-        kept = keras.random.dropout(ones, self.word_dropout, seed=self.masks)
-        return x * ops.take(kept, source, axis=0)
+        return drop_words(x, source, self.settings.source, self.word_dropout, masks=self.masks)
 
     def named(self) -> dict[str, Any]:
         """Gives the weights by the names of `weight_shapes`."""

@@ -17,7 +17,7 @@ from keras import layers, ops
 
 from textmill.model.network.directory import SavedModel
 from textmill.model.network.encoder import Encoded, GlobalAttention, SourceEncoder
-from textmill.model.network.recurrence import State, fast_kernels, run
+from textmill.model.network.recurrence import State, drop_words, fast_kernels, lstm_layer, run
 from textmill.model.settings import NetworkSettings
 
 _PARTS = (16, 8, 4, 2, 1)  # a tail is computed for up to (all rows / part) of its rows
@@ -174,14 +174,7 @@ class LanguageModel(layers.Layer):
             settings.vocabulary, settings.embedding, embeddings_initializer=uniform
         )
         self.lstms = [
-            layers.LSTM(
-                settings.hidden,
-                return_sequences=True,
-                return_state=True,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
-                dtype="float32" if precision == "float32" else f"mixed_{precision}",
-            )
+            lstm_layer(settings.hidden, seeds=seeds, precision=precision)
             for _ in range(settings.layers)
         ]
         # Drops the same features at every time step: locked dropout (Gal and Ghahramani 2016).
@@ -345,9 +338,7 @@ class LanguageModel(layers.Layer):
             x = self.fast.take_some(self.embedding.embeddings, ids)
         if not (training and self.word_dropout):
             return x
-        ones = ops.ones((self.settings.vocabulary, 1))
-        kept = keras.random.dropout(ones, self.word_dropout, seed=self.masks)
-        return x * ops.take(kept, ids, axis=0)
+        return drop_words(x, ids, self.settings.vocabulary, self.word_dropout, masks=self.masks)
 
     def logits(self, features: Any) -> Any:
         """Gives logits [B, T, V]; those of an adaptive output are log-probabilities."""

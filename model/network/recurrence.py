@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -21,6 +22,24 @@ def fast_kernels() -> Any:
     from textmill.model.network import cpu_kernels as fast
 
     return fast if fast.available() else None
+
+
+def lstm_layer(units: int, *, seeds: Iterator[int], precision: str) -> Any:
+    """Makes a layer for `run`, with two of the seeds for its first weights."""
+    return keras.layers.LSTM(
+        units,
+        return_sequences=True,
+        return_state=True,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        dtype="float32" if precision == "float32" else f"mixed_{precision}",
+    )
+
+
+def drop_words(x: Any, ids: Any, vocabulary: int, share: float, *, masks: Any) -> Any:
+    """Zeroes the vectors x [B, T, D] of a share of the vocabulary, drawn once for the batch."""
+    kept = keras.random.dropout(ops.ones((vocabulary, 1)), share, seed=masks)
+    return x * ops.take(kept, ids, axis=0)
 
 
 def run(

@@ -189,7 +189,7 @@ class BeamSearch:
         self._state, nats, parents, words = graph.beam_step(
             self._state, self._parent, self._token, self._nats, on, early, self._stops,
             self._added if graph.model.network.context else None,
-            tuple(self._source) if graph.bank is not None else None,
+            tuple(self._source) if graph.attention is not None else None,
             self._never, self._history(), self._settings.no_repeat_ngram, self._beams,
         )  # fmt: skip
         ranked = [array.numpy().tolist() for array in (nats, parents, words)]

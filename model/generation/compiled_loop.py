@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from textmill.model.generation.adaptive_softmax import AdaptiveSampler
 from textmill.model.generation.check_settings import most_source
-from textmill.model.generation.dense_softmax import LANES, DenseSampler
+from textmill.model.generation.dense_softmax import DenseSampler
+from textmill.model.generation.encoded_sources import Attention, Encoder
+from textmill.model.generation.lstm_step import READ, aligned, lstm_layers, through
 from textmill.model.generation.sampling import (
     block_ends,
     block_repeats,
@@ -37,9 +39,7 @@ from textmill.model.network.directory import SavedModel
 from textmill.model.text.vocabulary import EOS, PAD
 
 NO_TEXT = -1  # the number of the text in an empty slot
-READ = 64  # most prompt words that are read in one call
 CHUNK = 32  # most words that are drawn in one call; slots are refilled at each word
-LOOK = 8  # words of the sources that attention takes up at a time
 # Added to the counter for a draw after all proposals were rejected; it is above the counters of
 # all rounds of `generation.dense_softmax`.
 _OF_LOST = 63 << 24
@@ -61,7 +61,7 @@ class Graph:
     ):
         self.model, self.slots = model, slots
         self.layers = model.network.layers
-        w = {name: _aligned(name, array) for name, array in model.arrays.items()}
+        w = {name: aligned(name, array) for name, array in model.arrays.items()}
         self.hidden = len(w["lstm_0_recurrent"])
         self.width = w["embedding"].shape[1]  # D
         self.sampler: AdaptiveSampler | DenseSampler
@@ -79,27 +79,14 @@ class Graph:
         if model.network.context:
             kernels = w["context_kernel"], w["context_input"]
             self._context = [tf.constant(kernel) for kernel in kernels]
-        self.most_source = 0
-        self._source: Any = None
-        if model.network.source:
-            self.most_source = most_source(model)
-            self._source = tf.constant(w["source_embedding"])
-            self._source_layers = self._layers(w, "source", "float32")
-        self.bank: Any = None
-        self._attention: Any = None
+        self.encoder = Encoder(model, w, slots) if model.network.source else None
+        self.attention = None
         if model.network.attention:
-            self._attention = tf.constant(w["attention_score"]), tf.constant(w["attention_combine"])
-            # The encoder's outputs of the texts that are drawn or wait, `bank_steps` for each.
-            self.bank_steps = -(-self.most_source // LOOK) * LOOK
-            self._places, rows = places, places * self.bank_steps
-            self.bank = tf.Variable(
-                tf.zeros([rows, self.hidden]), trainable=False, shape=[None, self.hidden]
-            )
+            self.attention = Attention(w, slots, steps=most_source(model), places=places)
         self._projection = None
         if "projection" in w:
             self._projection = tf.cast(w["projection"], precision)
-        self._lstms = self._layers(w, "lstm", precision)
-        self._encode = tf.function(self._encode_chunk, autograph=False)
+        self._lstms = lstm_layers(w, "lstm", self.layers, precision)
         self._start = tf.function(self._products_of, autograph=False)
         self.read_chunk = tf.function(self._read_chunk, autograph=False)
         self.draw_chunk = tf.function(self._draw_chunk, autograph=False)
@@ -108,19 +95,6 @@ class Graph:
         # resets it, so there are at most two programs.
         self.looks = False
         self._settled = 0  # programs that had run when memory was last given back
-
-    def _layers(self, w: dict[str, np.ndarray], name: str, precision: str) -> list[Any]:
-        """Gives kernels and biases of LSTM layers.
-
-        Each layer's two kernels are one, cut by gate, because narrower products are faster.
-        """
-        found = []
-        for i in range(self.layers):
-            both = np.concatenate([w[f"{name}_{i}_kernel"], w[f"{name}_{i}_recurrent"]])
-            gates = np.ascontiguousarray(np.split(both, 4, axis=1))
-            kernels = [tf.cast(gate, precision) for gate in gates]
-            found.append((kernels, tf.constant(np.stack(np.split(w[f"{name}_{i}_bias"], 4)))))
-        return found
 
     def settle(self) -> None:
         """Gives back, after a new program has run, the memory that it took to compile it."""
@@ -150,75 +124,13 @@ class Graph:
         x = tf.gather(self._embedding, tokens)
         if added is not None:
             x += added
-        x, new_h, new_c = _through(self._lstms, x, h, c, on)
+        x, new_h, new_c = through(self._lstms, x, h, c, on)
         if source is not None:
-            x = self._attended(x, *source)
+            assert self.attention is not None
+            x = self.attention(x, *source)
         if self._projection is not None:
             x = tf.cast(product(x, self._projection), tf.float32)
         return x, new_h, new_c
-
-    def _attended(self, h: Any, places: Any, lengths: Any) -> Any:
-        """Gives what stands in for h, see `GlobalAttention`; [S, H].
-
-        The softmax over a source is summed up word by word, so padding does not change a bit.
-        """
-        score, combine = self._attention
-        query, longest = product(h, score), tf.reduce_max(lengths)
-        first = places[None] * self.bank_steps + tf.range(LOOK)[:, None]
-
-        def body(t: Any, top: Any, total: Any, seen: Any) -> tuple[Any, ...]:
-            # A variable of which single rows were written is copied unless it is read by rows.
-            outputs = tf.gather(self.bank, first + t)
-            return t + LOOK, *_looked(query, outputs, lengths - t, top, total, seen)
-
-        start = tf.fill([self.slots], -np.inf), tf.zeros([self.slots]), tf.zeros_like(h)
-        _, _, total, seen = tf.while_loop(lambda t, *_: t < longest, body, (0, *start))
-        both = tf.concat([tf.math.divide_no_nan(seen, total[:, None]), h], axis=1)
-        return tf.tanh(product(both, combine))
-
-    def encode(self, sources: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Reads up to S sources, each at least a word long.
-
-        Args:
-            sources: their words, last word first.
-
-        Returns:
-            The states [S, layers, 2, H] after them, and the outputs [longest, S, H] at each word,
-            which mean nothing behind a source's end.
-        """
-        lengths = np.zeros(self.slots, np.int32)
-        lengths[: len(sources)] = [len(row) for row in sources]
-        h = c = [np.zeros((self.slots, self.hidden), np.float32)] * self.layers
-        outputs = []
-        for begin in range(0, int(lengths.max()), READ):
-            words = np.full((READ, self.slots), PAD, np.int32)
-            for row, source in enumerate(sources):
-                piece = source[begin : begin + READ]
-                words[: len(piece), row] = piece
-            h, c, found = self._encode(words, lengths - begin, h, c)
-            outputs.append(found.numpy())
-        states = np.stack([np.stack([h, c]) for h, c in zip(h, c, strict=True)])
-        return states.transpose(2, 0, 1, 3), np.concatenate(outputs)[: int(lengths.max())]
-
-    def grow_bank(self, places: int) -> None:
-        """Makes the bank large enough for a number of places."""
-        if places > self._places:
-            more = tf.zeros([(places - self._places) * self.bank_steps, self.hidden])
-            self.bank.assign(tf.concat([self.bank.value(), more], axis=0))
-            self._places = places
-
-    def _encode_chunk(self, words: Any, lengths: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-        longest = tf.minimum(tf.reduce_max(lengths), READ)
-
-        def body(t: Any, h: list[Any], c: list[Any], out: Any) -> tuple[Any, ...]:
-            x = tf.gather(self._source, words[t])
-            x, h, c = _through(self._source_layers, x, h, c, t < lengths)
-            return t + 1, h, c, out.write(t, x)
-
-        out = tf.TensorArray(tf.float32, READ, element_shape=[self.slots, self.hidden])
-        start = 0, list(h), list(c), out
-        _, h, c, out = tf.while_loop(lambda t, *_: t < longest, body, start)
-        return h, c, out.stack()
 
     def start(
         self, contexts: np.ndarray | None, encoded: np.ndarray | None = None
@@ -227,7 +139,7 @@ class Graph:
 
         Args:
             contexts: float32 [texts, C], up to S of them; None for a model without a context.
-            encoded: states [texts, layers, 2, H] from `encode`, if there are sources.
+            encoded: states [texts, layers, 2, H] from `Encoder`, if there are sources.
 
         Returns:
             The states [S, layers, 2, H] before the first word, and what is added to every word's
@@ -529,7 +441,7 @@ class Graph:
             s, took = self._refilled(s, queue, states, head + taken, waiting - taken)
             on = s["number"] != NO_TEXT
             source = None
-            if self.bank is not None:
+            if self.attention is not None:
                 source = s["place"], tf.where(on, s["length"], 0)
             features, h, c = self.step(s["token"], s["h"], s["c"], on, s.get("added"), source)
             token, own = word_of(features, s)
@@ -564,18 +476,6 @@ def _taken(s: Any, queue: Any, states: Any, takes: Any, source: Any) -> dict[str
     return after
 
 
-def _through(layers: list[Any], x: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any, Any]:
-    """Makes a time step of LSTM layers; gives h of the last one, and h and c of all."""
-    new_h, new_c = [], []
-    for (kernels, bias), before, cell in zip(layers, h, c, strict=True):
-        both = tf.cast(tf.concat([x, before], axis=1), kernels[0].dtype)
-        gates = [product(both, kernel) for kernel in kernels]
-        x, after = _gates(gates, bias, before, cell, on)
-        new_h.append(x)
-        new_c.append(after)
-    return x, new_h, new_c
-
-
 @compiled
 def _continued(
     logits: Any, nats: Any, never: Any, stops: Any, early: Any, history: Any, ngram: int
@@ -586,63 +486,3 @@ def _continued(
     if ngram:
         allowed = block_repeats(allowed, history, ngram)
     return allowed + nats[:, None]
-
-
-@compiled
-def _looked(
-    query: Any, outputs: Any, lengths: Any, top: Any, total: Any, seen: Any
-) -> tuple[Any, Any, Any]:
-    """Adds words of the sources, outputs [LOOK, S, H], to the sums of a softmax.
-
-    Args:
-        lengths: how many of these words each source has.
-        top: the largest score so far, [S]; the sums are relative to its exponential.
-        total: sum of the exponentials of the scores.
-        seen: sum of the outputs, times these, [S, H].
-    """
-    for t in range(LOOK):
-        score = tf.reduce_sum(query * outputs[t], axis=1)
-        higher = tf.maximum(top, score)
-        old, new = tf.exp(top - higher), tf.exp(score - higher)
-        here = t < lengths
-        total = tf.where(here, total * old + new, total)
-        sums = seen * old[:, None] + outputs[t] * new[:, None]
-        seen = tf.where(here[:, None], sums, seen)
-        top = tf.where(here, higher, top)
-    return top, total, seen
-
-
-@compiled
-def _gates(gates: list[Any], bias: Any, h: Any, c: Any, on: Any) -> tuple[Any, Any]:
-    """Computes h and c [S, H] from the gates' inputs i, f, c, o [S, H], for slots that are on."""
-    i, f, new, o = (tf.cast(gate, tf.float32) + bias[n] for n, gate in enumerate(gates))
-    cell = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
-    out = tf.sigmoid(o) * tf.tanh(cell)
-    return tf.where(on[:, None], out, h), tf.where(on[:, None], cell, c)
-
-
-def _aligned(name: str, array: np.ndarray) -> np.ndarray:
-    """Pads weights with zeros to multiples of `LANES` features, which are read faster.
-
-    An added unit stays at 0, because its cell adds tanh(0).
-    """
-    if name.endswith("_bias") and not name.startswith(("lstm", "source_")):
-        return array
-    if name in ("context_kernel", "context_mean", "context_deviation"):
-        return array
-
-    def padded(array: np.ndarray, axis: int) -> np.ndarray:
-        sizes = [(0, 0)] * array.ndim
-        sizes[axis] = (0, -array.shape[axis] % LANES)
-        return np.pad(array, sizes) if sizes[axis][1] else array
-
-    if name == "attention_combine":
-        return padded(np.concatenate([padded(half, 0) for half in np.split(array, 2)]), 1)
-    if name == "attention_score":
-        return padded(padded(array, 0), 1)
-    if name.startswith(("lstm", "source_")) and name != "source_embedding":
-        array = np.concatenate([padded(gate, -1) for gate in np.split(array, 4, axis=-1)], axis=-1)
-        return array if name.endswith("bias") else padded(array, 0)
-    if name.startswith("tail"):  # in: [D, d], out: [k, d]
-        return padded(array, 0) if name.endswith("in") else array
-    return padded(padded(array, 0) if name == "projection" else array, 1)

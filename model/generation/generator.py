@@ -311,6 +311,7 @@ class Generator:
         order = sorted(range(len(keys)), key=lambda i: len(ids[i]))
         encoded_sources = self._sources(graph, [source for *_, source in keys])
         readings = {}
+        assert graph.encoder is not None
         with self.times.of("read"):
             for start in range(0, len(order), self.slots):
                 batch = order[start : start + self.slots]
@@ -357,13 +358,14 @@ class Generator:
             words[source] = self._known.pop(source)[::-1]
         found: dict[str | None, tuple[np.ndarray, np.ndarray | None]] = {}
         order = sorted(given, key=lambda source: len(words[source]))
+        assert graph.encoder is not None
         with self.times.of("read"):
             for start in range(0, len(order), self.slots):
                 batch = order[start : start + self.slots]
-                states, outputs = graph.encode([words[source] for source in batch])
+                states, outputs = graph.encoder([words[source] for source in batch])
                 for row, source in enumerate(batch):
                     kept = None
-                    if graph.bank is not None:
+                    if graph.attention is not None:
                         kept = outputs[: len(words[source]), row].copy()
                     found[source] = states[row], kept
         return found
@@ -445,7 +447,7 @@ class _Loop:
         }
         if graph.model.network.context:
             self._queue["added"] = np.zeros((size, graph.width), np.float32)
-        if graph.bank is not None:
+        if graph.attention is not None:
             self._queue["place"] = np.zeros(size, np.int32)
             self._queue["length"] = np.zeros(size, np.int32)
         self._states = np.zeros((graph.layers, 2, size, graph.hidden), np.float32)

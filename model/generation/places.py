@@ -74,8 +74,6 @@ class Places:
         """Writes the sources that are new into the graph's bank."""
         if not self._new:
             return
-        graph.grow_bank(self._count)
-        rows = [np.arange(len(s)) + place * graph.bank_steps for place, s in self._new]
-        outputs = np.concatenate([source for _, source in self._new])
-        graph.bank.scatter_nd_update(np.concatenate(rows)[:, None], outputs)
+        assert graph.attention is not None
+        graph.attention.write(self._new, places=self._count)
         self._new = []

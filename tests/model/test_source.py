@@ -11,7 +11,7 @@ from scipy import stats
 from sharing import generator_of
 
 from textmill.model.errors import SettingError, TextmillError
-from textmill.model.generation.compiled_loop import LOOK
+from textmill.model.generation.encoded_sources import LOOK
 from textmill.model.generation.generator import state_noise
 from textmill.model.generation.next_word import NextWord
 from textmill.model.network.context import Context

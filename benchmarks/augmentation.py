@@ -1,7 +1,7 @@
 """What augmentation gains: none, swap + delete (EDA), AEDA and textmill, for two classifiers.
 
     python benchmarks/augmentation.py FOLDER --cache DIR [--sets trec ...] [--sizes 5 20 100 500]
-        [--seeds 0 1 2 3 4] [--methods none eda aeda textmill pseudo textmill+unlabelled]
+        [--seeds 0 1 2 3 4] [--methods none eda aeda textmill rewritten pseudo textmill+unlabelled]
         [--classifiers tfidf lstm judge] [--minutes N]
 
 FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
@@ -10,7 +10,7 @@ the test rows (`TEST_SEED`); a seed draws the labelled rows from the others: 5, 
 label (all there are, where they are fewer) or 500 in all. What is left over is text without labels
 for the methods that take it: `pseudo` adds it with the labels that a classifier of the labelled
 rows gives it (augment --unlabelled F --with pseudo); with `textmill+unlabelled` the language model
-learns from it first (augment --unlabelled F).
+learns from it first (augment --unlabelled F). `rewritten` is augment --with rewritten.
 
 Every classifier makes the same number of steps at most and stops early by held-out real rows, see
 `lstm_classifier.py`. An interval is Student's over the seeds, for gains over paired differences;
@@ -46,8 +46,9 @@ from table import machine
 SETS = ("trec", "sst2", "ag_news", "snips")
 SIZES = (5, 20, 100, 500)  # of each label, but the last is in all
 IN_ALL = 500
-EDITS, MADE = ("eda", "aeda"), ("textmill", "pseudo", "textmill+unlabelled")
-METHODS = ("none", *EDITS, *MADE)  # the last, which takes minutes more each, only when asked for
+EDITS, MADE = ("eda", "aeda"), ("textmill", "pseudo", "rewritten", "textmill+unlabelled")
+METHODS = ("none", *EDITS, *MADE)
+ASKED_FOR = 2  # the last ones, which take minutes more each, only when asked for
 CLASSIFIERS = ("tfidf", "lstm", "judge")  # the last, that of the filters, only when asked for
 MINUTES = 2  # of a language model's training, at most
 TEST_ROWS, TEST_SEED = 1000, 20
@@ -201,9 +202,9 @@ def _textmill(
     for option in options.augment:  # of an option that is there twice argparse takes the last
         name, _, value = option.partition("=")
         command += [f"--{name}", value]
-    if cell.method == "pseudo":
-        command += ["--with", "pseudo"]
-    if cell.method != "textmill":
+    if cell.method in ("pseudo", "rewritten"):
+        command += ["--with", cell.method]
+    if cell.method in ("pseudo", "textmill+unlabelled"):
         (place / "left.txt").write_text("\n".join(text for text, _ in left) + "\n", "utf-8")
         command += ["--unlabelled", str(place / "left.txt")]
     if Path(f"{out}.augment").exists():
@@ -390,7 +391,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=SIZES)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:-1])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:-ASKED_FOR])
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS,
         default=CLASSIFIERS[:-1])  # fmt: skip
     parser.add_argument("--minutes", type=float, help="start no cell after so many")

@@ -125,18 +125,25 @@ class Text:
     nats: float = 0.0
 
 
-def slots_for(network: NetworkSettings, *, texts: int) -> int:
+def slots_for(network: NetworkSettings, *, texts: int, source_words: int = 0) -> int:
     """Chooses how many texts to draw side by side if `texts` are asked for at a time.
 
     On a CPU: `MANY_SLOTS` if they are filled several times, which is 10 to 25 % faster
-    (docs/benchmarks.md), otherwise `SLOTS`. On a GPU: the largest power of two whose logits and
-    states take at most a quarter of its memory, and not more than there are texts.
+    (docs/benchmarks.md), otherwise `SLOTS`. On a GPU: the largest power of two whose logits, states
+    and encoded sources take at most a quarter of its memory, and not more than there are texts.
+
+    Args:
+        network: the sizes.
+        texts: number of texts at a time.
+        source_words: words of the longest source, if there is attention.
     """
     memory = _gpu_memory()
     if not memory:
         return MANY_SLOTS if texts >= _REFILLS * MANY_SLOTS else SLOTS
     # Logits, their weights and those of filters; states and gates of each layer.
     bytes_of_slot = 4 * (4 * network.vocabulary + 16 * network.layers * network.hidden)
+    if network.attention:  # encoded sources of the texts that are drawn or wait
+        bytes_of_slot += 4 * (_QUEUE + 1) * network.hidden * source_words
     most = min(memory // (4 * bytes_of_slot), max(texts, SLOTS), _MOST_SLOTS)
     return max(SLOTS, 1 << max(most.bit_length() - 1, 0))
 

@@ -68,6 +68,8 @@ def choose(
     epochs: int | None,
     cores: int,
     gpus: int,
+    source_words: int = 0,
+    attention: bool = False,
 ) -> Recipe:
     """Chooses a recipe.
 
@@ -79,12 +81,16 @@ def choose(
         epochs: the budget in passes, if any; with both, the smaller one counts.
         cores: number of the machine's cores.
         gpus: number of the machine's GPUs.
+        source_words: number of words in the training part's sources, if there are some.
+        attention: whether each step looks at all of the source.
     """
 
     def passes(size: Preset) -> float:
         output = (vocabulary if vocabulary < AUTO_WORDS else _FREQUENT) * size.embedding
         speed = _GPU if gpus else _CORE * min(cores, _MOST_CORES)
-        speed /= _OPERATIONS * (_weights(size) + output)
+        encoder = _lstm_weights(size) * source_words / max(words, 1)
+        looking = 3 * size.hidden**2 if attention else 0
+        speed /= _OPERATIONS * (_weights(size) + output + encoder + looking)
         by_time = (_MINUTES if minutes is None else minutes) * 60 * speed / max(words, 1)
         return by_time if epochs is None else min(by_time, epochs)
 
@@ -115,6 +121,10 @@ def choose(
 
 def _weights(size: Preset) -> int:
     """Counts the weights of the LSTM layers and the projection."""
+    projection = size.hidden * size.embedding if size.hidden != size.embedding else 0
+    return _lstm_weights(size) + projection
+
+
+def _lstm_weights(size: Preset) -> int:
     inputs = [size.embedding] + [size.hidden] * (size.layers - 1)
-    lstms = sum(4 * size.hidden * (width + size.hidden) for width in inputs)
-    return lstms + (size.hidden * size.embedding if size.hidden != size.embedding else 0)
+    return sum(4 * size.hidden * (width + size.hidden) for width in inputs)

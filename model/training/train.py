@@ -118,7 +118,7 @@ def train_model(
     material = _read(corpus, vocabulary, train, old, report, name=init_from)
     # Keras and its backend are needed only from here on.
     report.message(device_line())
-    recipe = _recipe(material, train, preset, unfinished if resume else None)
+    recipe = _recipe(material, train, preset, unfinished if resume else None, attention=attention)
     report.message(recipe_line(recipe))
     network = _network(material, recipe, train, output, attention, report)
     checkpoint = Checkpoint(
@@ -248,7 +248,12 @@ def _standard(context: Context) -> dict[str, np.ndarray]:
 
 
 def _recipe(
-    material: _Material, train: TrainSettings, preset: str, checkpoint: Path | None
+    material: _Material,
+    train: TrainSettings,
+    preset: str,
+    checkpoint: Path | None,
+    *,
+    attention: bool,
 ) -> Recipe:
     """Chooses sizes and rates; a resumed run keeps those of its checkpoint.
 
@@ -259,7 +264,7 @@ def _recipe(
             return Recipe(**about(checkpoint)["recipe"])
         except (KeyError, TypeError) as error:
             raise damaged(checkpoint, error) from None
-    old = material.old
+    old, source = material.old, material.parts["train"].source
     recipe = choose(
         preset if old is None else sizes(old),
         words=material.parts["train"].tokens,
@@ -268,6 +273,8 @@ def _recipe(
         epochs=train.epochs,
         cores=cores(),
         gpus=gpus(),
+        source_words=0 if source is None else source.tokens,
+        attention=attention,
     )
     return (recipe if old is None else gentler(recipe)).given(train)
 

@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.ml.inference.base import ModelHandler
 
 from textmill.model.errors import SettingError, TextmillError
-from textmill.model.generation.check_settings import check_settings, check_source
+from textmill.model.generation.check_settings import check_settings, check_source, most_source
 from textmill.model.generation.generator import Generator, slots_for
 from textmill.model.machine import cpu_kind
 from textmill.model.network.directory import SavedModel, load_model
@@ -97,7 +97,8 @@ class TextModelHandler(ModelHandler[Asked, Made, Generator | NotLoaded]):
                 raise TextmillError(
                     f"{self._model_dir} is another model than the one the run began with"
                 )
-            generator = Generator(model, slots=slots_for(model.network, texts=self._texts))
+            slots = slots_for(model.network, texts=self._texts, source_words=most_source(model))
+            generator = Generator(model, slots=slots)
         if self._out is not None:
             note_loaded(self._out)
         return generator

@@ -22,6 +22,8 @@ SPARK = ROOT / "scripts" / "spark_cluster.sh"
 FLINK = ROOT / "scripts" / "flink_cluster.sh"
 PROVIDES = "pip install -c constraints.txt -e '.[cluster]'"
 BEAM = "apache_beam.runners"
+# Dask gives a silent host 30 seconds: a test waits less.
+_DASK_SOON = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "8s"}
 # Spark gives a silent host 60 seconds, and what is read from there 120: a test waits less.
 _SOON = (
     "-Dspark.worker.timeout=20 -Dspark.network.timeout=20s -Dspark.network.timeoutInterval=20s "
@@ -54,7 +56,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def started(
-    host: AnyHost, folder: Path, name: str, *arguments: str, port: int | None = None
+    host: AnyHost,
+    folder: Path,
+    name: str,
+    *arguments: str,
+    port: int | None = None,
+    env: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen]:
     """A part of a cluster, ended with all that it has started.
 
@@ -64,10 +71,12 @@ def started(
         name: of the log.
         arguments: the command.
         port: it is ready when this port answers, if any.
+        env: added to the environment.
     """
     log = folder / f"{name}.log"
     with open(log, "w") as file:
-        process = host.popen(*arguments, cwd=ROOT, env=FINDS, stdout=file, stderr=file)
+        variables = {**FINDS, **(env or {})}
+        process = host.popen(*arguments, cwd=ROOT, env=variables, stdout=file, stderr=file)
 
     def answers() -> bool:
         assert process.poll() is None, f"{arguments} ended: {log.read_text()}"
@@ -99,7 +108,9 @@ def dask(
     with contextlib.ExitStack() as stack:
 
         def start(host: AnyHost, name: str, *words: str, port: int | None) -> subprocess.Popen:
-            return stack.enter_context(started(host, folder, name, *command, *words, port=port))
+            return stack.enter_context(
+                started(host, folder, name, *command, *words, port=port, env=_DASK_SOON)
+            )
 
         scheduler = start(
             launcher, "scheduler", "scheduler", f"--host={launcher.address}", f"--port={port}",

@@ -6,13 +6,14 @@ bytes of an undisturbed run have to be there at the end.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from clusters import Engine, dask, job_service, prism, spark
+from clusters import Cluster, Engine, dask, job_service, prism, spark
 from runs import Job, contents, end, run, start
 from waiting import until
 from watch import Watch
@@ -39,18 +40,23 @@ class Kind:
 ENGINES: dict[str, Engine] = {
     "Dask": dask, "Spark": spark, "Prism": prism, "job service": job_service,
 }  # fmt: skip
+# Those of a line can lose their parts in one cluster, one after the other.
 KINDS = [
-    Kind("Dask", "worker", survives=True, workers=1),
-    Kind("Dask", "worker and nanny", survives=True, workers=1),
-    Kind("Dask", "scheduler", workers=2),
-    Kind("Dask", LAUNCHER, workers=2),
-    Kind("Spark", "executor", survives=True, workers=1),
-    Kind("Spark", "worker", survives=True, workers=1),
-    Kind("Spark", "master", workers=2),
-    Kind("Spark", "job server", workers=2),
-    Kind("Spark", LAUNCHER, workers=2),
-    Kind("Prism", "server", workers=1),
-    Kind("job service", "service", workers=1),
+    [
+        Kind("Dask", "worker", survives=True, workers=1),
+        Kind("Dask", LAUNCHER, workers=2),
+        Kind("Dask", "worker and nanny", survives=True, workers=1),
+        Kind("Dask", "scheduler", workers=2),
+    ],
+    [
+        Kind("Spark", "executor", survives=True, workers=1),
+        Kind("Spark", LAUNCHER, workers=2),
+        Kind("Spark", "worker", survives=True, workers=1),
+        Kind("Spark", "master", workers=2),
+    ],
+    [Kind("Spark", "job server", workers=2)],
+    [Kind("Prism", "server", workers=1)],
+    [Kind("job service", "service", workers=1)],
 ]
 
 
@@ -76,7 +82,14 @@ class Trial:
 
 
 def trial(
-    kind: Kind, job: Job, wanted: dict[str, bytes], folder: Path, *, words: int, number: int
+    kind: Kind,
+    job: Job,
+    wanted: dict[str, bytes],
+    folder: Path,
+    *,
+    words: int,
+    number: int,
+    shared: Cluster | None = None,
 ) -> Trial:
     """Runs a job and kills a part of its cluster.
 
@@ -87,6 +100,7 @@ def trial(
         folder: for output and logs; must be there.
         words: words a text.
         number: of the trial; seeds its chance.
+        shared: the cluster to use; None for one of its own.
     """
     chance = random.Random(f"{kind} {number}")
     shards = sum(name.startswith("shard-") for name in wanted)
@@ -96,7 +110,8 @@ def trial(
     seconds, survived, said = 0.0, False, ""
     with Watch(out) as watch:
         (folder / "first").mkdir()
-        with engine(folder / "first") as cluster:
+        own = contextlib.nullcontext(shared) if shared else engine(folder / "first")
+        with own as cluster:
             began = time.monotonic()
             launcher = start(job, out, *cluster.flags, words=words)
             _await(launcher, watch, after, chance)

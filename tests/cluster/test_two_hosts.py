@@ -190,9 +190,9 @@ def test_the_same_bytes_from_a_bucket(
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_host_lost_in_mid_run(engine, net, job, undisturbed, told_of_engine):
-    wanted, there, out = undisturbed(150), moved(job, net.shared), net.shared / "out"
+    wanted, there, out = undisturbed(75), moved(job, net.shared), net.shared / "out"
     with ENGINES[engine](net.shared, **at(net)) as cluster, Watch(out) as watch:
-        launcher = start(there, out, *cluster.flags, words=150)
+        launcher = start(there, out, *cluster.flags, words=75)
 
         def under_way() -> bool:
             assert launcher.poll() is None, launcher.communicate()[1]

@@ -59,13 +59,17 @@ class Models(Kind):
         kinds: list[dict[str, Any]] = [
             {}, {"labels": ("x", "y"), "layers": 2, "mode": "lines"},
             {"cutoffs": (5,), "tail_widths": (2,), "embedding": 5},
+            {"columns": ("x", "y"), "numbers": 2, "labels": ("a",), "mode": "lines"},
+            {"source": ["der", "Hund", "ß"], "attention": True, "mode": "lines"},
         ]  # fmt: skip
         for number, sizes in enumerate(kinds):
             path = folder / str(number)
             save_model(path, self._make_model(words, **sizes), card="# card\n", page="<p>\n")
-            shutil.copytree(path, folder / f"{number}-old")
-            as_format_1(folder / f"{number}-old")
-            self._models += [path, folder / f"{number}-old"]
+            self._models.append(path)
+            if not {"columns", "source"} & set(sizes):  # which format 1 did not know
+                shutil.copytree(path, folder / f"{number}-old")
+                as_format_1(folder / f"{number}-old")
+                self._models.append(folder / f"{number}-old")
 
     def make(self, random: Random, folder: Path) -> Case:
         place = folder / "model"
@@ -134,14 +138,18 @@ def _renewed_bytes(random: Random, place: Path) -> None:
 
 def _odd_index(random: Random, place: Path) -> None:
     index = _index(place)
-    part = random.choice(("network", "network", "labels", "files", "all"))
+    part = random.choice(
+        ("network", "network", "labels", "files", "columns", "longest_source", "all")
+    )
     odd = [value for value in ODD if value != "\ud800"]  # which no file of UTF-8 can hold
     if part == "all":
         index = mutated_json(random, index, odd=odd)
     else:
-        index[part] = mutated_json(random, index[part], odd=odd)
+        index[part] = mutated_json(random, index.get(part, random.choice(odd)), odd=odd)
     if random.random() < 0.5:  # sizes that fit one another
-        name = random.choice(("vocabulary", "embedding", "hidden", "layers", "context"))
+        name = random.choice(
+            ("vocabulary", "embedding", "hidden", "layers", "context", "numbers", "source")
+        )
         if isinstance(index, dict) and isinstance(index.get("network"), dict):
             index["network"][name] = random.choice((1, 2, 3, 10, 10**9, 10**18, 2**70))
     _write_index(place, index)
@@ -150,7 +158,7 @@ def _odd_index(random: Random, place: Path) -> None:
 
 
 def _vocabulary(random: Random, place: Path) -> None:
-    path = place / "vocabulary.txt"
+    path = place / random.choice([name for name in _checked(place) if "vocabulary" in name])
     lines = path.read_text("utf-8").split("\n")
     at = random.randrange(len(lines))
     word, _, count = lines[at].partition("\t")
@@ -305,10 +313,13 @@ def _fingerprint(place: Path, index: dict[str, Any]) -> str:
         text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return text.encode()
 
-    named = ("network", "level", "mode", "labels")
+    named = ["network", "level", "mode", "labels"]
+    named += [name for name in ("columns", "longest_source") if name in index]
     identity = {"format": 1, **{name: index[name] for name in named}}
     digest = hashlib.sha256(canonical(identity))
-    digest.update((place / "vocabulary.txt").read_bytes())
+    for name in _checked(place):
+        if "vocabulary" in name:
+            digest.update((place / name).read_bytes())
     with np.errstate(all="ignore"):
         for name, given in sorted(_arrays(place).items()):
             array = np.ascontiguousarray(given, "<f4")
@@ -327,7 +338,8 @@ def _weights(place: Path) -> Path:
 
 def _checked(place: Path) -> tuple[str, ...]:
     """The files whose checksums are kept, after the file that keeps them."""
-    return ("model.json", "training.json", "vocabulary.txt", _weights(place).name)
+    source = ["source_vocabulary.txt"] if (place / "source_vocabulary.txt").exists() else []
+    return ("model.json", "training.json", "vocabulary.txt", *source, _weights(place).name)
 
 
 def _arrays(place: Path) -> dict[str, np.ndarray]:

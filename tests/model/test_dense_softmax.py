@@ -1,6 +1,7 @@
 """Draws from a dense output in tiles, against float64 brute force."""
 
 import functools
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -195,6 +196,10 @@ def test_slots_by_texts_and_by_memory(monkeypatch):
     assert generator.slots_for(sizes, texts=1000) == 512
     monkeypatch.setattr(generator, "_gpu_memory", lambda: 4 << 30)
     assert generator.slots_for(sizes, texts=10**6) == 1024
+    attends = replace(sizes, source=5_000, attention=True)
+    assert generator.slots_for(attends, texts=10**6, source_words=0) == 1024
+    assert generator.slots_for(attends, texts=10**6, source_words=256) == 256
+    assert generator.slots_for(sizes, texts=10**6, source_words=256) == 1024
     monkeypatch.setattr(generator, "_gpu_memory", lambda: 1 << 20)
     assert generator.slots_for(sizes, texts=10**6) == 64
 

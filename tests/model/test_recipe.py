@@ -49,6 +49,13 @@ def test_more_passes_mean_more_regularisation():
     assert chosen(epochs=2, minutes=100.0) == chosen(epochs=2, minutes=1000.0)
 
 
+def test_a_source_costs_passes():
+    plain = chosen(words=400_000, minutes=20.0)
+    source = chosen(words=400_000, minutes=20.0, source_words=400_000)
+    attention = chosen(words=400_000, minutes=20.0, source_words=400_000, attention=True)
+    assert plain.dropout > source.dropout > attention.dropout
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_named_preset_keeps_its_sizes(name):
     assert size(chosen(name, words=10, minutes=1000.0)) == preset(name)

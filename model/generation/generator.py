@@ -318,7 +318,6 @@ class Generator:
         order = sorted(range(len(keys)), key=lambda i: len(ids[i]))
         encoded_sources = self._sources(graph, [source for *_, source in keys])
         readings = {}
-        assert graph.encoder is not None
         with self.times.of("read"):
             for start in range(0, len(order), self.slots):
                 batch = order[start : start + self.slots]

@@ -83,6 +83,19 @@ def digest_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def mark_of(path: str) -> str:
+    """Gives what changes with a file, without reading it: size, times and inode, or a checksum.
+
+    Raises:
+        TextmillError: it is gone, or cannot be looked at.
+    """
+    with _telling("read", path):
+        if is_remote(path):
+            return str(_beam().checksum(path))
+        found = os.stat(path)
+        return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+
+
 def exists(path: str) -> bool:
     """Tells whether there is a file of that name."""
     if is_remote(path):

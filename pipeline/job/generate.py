@@ -31,6 +31,7 @@ from textmill.pipeline.output.columns import columns_of
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Plan, plan
 from textmill.pipeline.prompts.reading import AS_USUAL, InputSettings
+from textmill.pipeline.prompts.unchanged import NEW_DIRECTORY, check_unchanged
 
 if TYPE_CHECKING:
     from textmill.pipeline.engines.engine import Engine
@@ -150,6 +151,8 @@ def generate(
     except KeyboardInterrupt:
         raise Interrupted(_interrupted(directory, job, sent)) from None
     except TextmillError as error:
+        if NEW_DIRECTORY in str(error):
+            raise
         raise TextmillError(f"{error}. {_GO_ON}") from error
     finally:
         directory.release(finished=directory.finished)
@@ -270,8 +273,11 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
     numbers = {summary.number for summary in kept}
     missing = [shard for shard in job.plan.shards if shard.number not in numbers]
     output, header, rows = job.output, job.header(), job.plan.rows
+    inputs = {(shard.path, shard.mark, shard.sha256) for shard in job.plan.shards}
 
     def finish(summaries: list[ShardSummary]) -> None:
+        for path, mark, digest in sorted(inputs):
+            check_unchanged(path, mark=mark, sha256=digest)
         write_manifest([*kept, *summaries], output=output, header=header, rows=rows)
 
     _ = (

@@ -34,7 +34,8 @@ STATS = "stats.json"
 CARD = "README.md"
 REPORT = ("report.html", "report.json")  # `textmill report` may add them after the run
 DONE = ".done"  # folder of notes on shards, during the run
-FORMAT = 1
+FORMAT = 2  # manifests and statistics of format 1 have no checksum of themselves
+_SUM = "sha256"  # the field that holds the checksum of a file in itself
 FEW = 256  # summaries whose figures are held at a time
 
 
@@ -72,14 +73,22 @@ class ShardSummary:
     tensorflow: str
     statistics: Statistics
 
+    def note(self) -> bytes:
+        """Gives the text of a finished shard's note: a line of JSON, and a line of its checksum."""
+        line = json.dumps(asdict(self)).encode() + b"\n"
+        return line + sha256(line).encode() + b"\n"
+
     @classmethod
-    def from_json(cls, text: str) -> ShardSummary:
-        """Reads what `json.dumps(asdict(summary))` gave.
+    def of_note(cls, note: bytes) -> ShardSummary:
+        """Reads what `note` gave.
 
         Raises:
             ValueError, TypeError, KeyError, RecursionError: it is something else.
         """
-        fields = loads(text)
+        line, _, rest = note.partition(b"\n")
+        if rest != sha256(line + b"\n").encode() + b"\n":
+            raise ValueError("the note is not as it was written")
+        fields = loads(line.decode())
         summary = cls(**{**fields, "statistics": Statistics.from_json(fields["statistics"])})
         for name in ("number", "rows", "prompts", "rejected", "records", "words"):
             if type(getattr(summary, name)) is not int:
@@ -216,9 +225,9 @@ def write_manifest(
     # Checksums of the files that are the same in every equal run.
     manifest["files"] = {CARD: sha256(card.encode()), RUN: sha256(read(join(out, RUN)))}
     files = {
-        STATS: _json(statistics.as_json(counts)),
+        STATS: _signed(statistics.as_json(counts)),
         CARD: card,
-        MANIFEST: _json(manifest),
+        MANIFEST: _signed(manifest),
     }
     for name, text in files.items():
         path = join(out, name)
@@ -232,6 +241,11 @@ def write_manifest(
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _signed(value: Mapping[str, Any]) -> str:
+    """Gives JSON whose last field is the SHA-256 of the JSON without that field."""
+    return _json({**value, _SUM: sha256(_json(value).encode())})
 
 
 def _shard_row(summary: ShardSummary) -> dict[str, Any]:
@@ -251,4 +265,29 @@ def read_manifest(out: str | os.PathLike[str]) -> dict[str, Any]:
     path = join(out, MANIFEST)
     if not exists(path):
         raise TextmillError(f"{out} holds no finished run: it has no {MANIFEST}")
-    return json_object(read(path), name=path)
+    return _read_signed(path, cure="remove it, and --resume makes the run again")
+
+
+def read_statistics(out: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads the statistics of a finished run with this manifest.
+
+    Raises:
+        TextmillError: they cannot be read, or are damaged.
+    """
+    unsigned = manifest["format"] == 1
+    return _read_signed(join(out, STATS), unsigned=unsigned, cure="--resume makes it again")
+
+
+def _read_signed(path: str, *, cure: str, unsigned: bool = False) -> dict[str, Any]:
+    data = read(path)
+    value = json_object(data, name=path, cure=cure)
+    if _SUM not in value and (unsigned or value.get("format") == 1):
+        return value
+    value.pop(_SUM, None)
+    try:
+        whole = data == _signed(value).encode()
+    except ValueError:  # half a surrogate pair
+        whole = False
+    if not whole:
+        raise TextmillError(f"{path} is damaged: it is not as it was written; {cure}")
+    return value

@@ -64,15 +64,10 @@ def note_working(shard: Shard, out: str, counts: Counts = NOTHING) -> None:
 
 def note_done(summary: ShardSummary, shard: Shard, out: str) -> None:
     """Notes that a shard is finished, so that a resume need not make it again."""
-    write_once(join(out, DONE, f"{shard.file_name}.json"), note_of(summary))
+    write_once(join(out, DONE, f"{shard.file_name}.json"), summary.note())
     if not is_remote(out):
         with contextlib.suppress(TextmillError):
             remove(join(out, DONE, f"{shard.file_name}.started"))
-
-
-def note_of(summary: ShardSummary) -> bytes:
-    """Gives the text of a finished shard's note."""
-    return (json.dumps(asdict(summary)) + "\n").encode()
 
 
 def note_loaded(out: str) -> None:
@@ -116,7 +111,7 @@ def standing(shard: Shard, output: Output) -> ShardSummary | None:
     paths = (output.path(shard), output.rejected_path(shard))
     try:
         note = read(join(output.directory, DONE, f"{shard.file_name}.json"))
-        summary = ShardSummary.from_json(note.decode())
+        summary = ShardSummary.of_note(note)
         wanted = (shard.number, os.path.basename(paths[0]), shard.rows)
         if (summary.number, summary.name, summary.rows) != wanted:
             return None

@@ -95,10 +95,10 @@ class NotedProgress:
     def _read(self, name: str) -> Counts | None:
         """Gives what a note counts; None if it is gone or damaged."""
         with contextlib.suppress(*DAMAGE):
-            text = read(join(self._notes, name)).decode()
+            note = read(join(self._notes, name))
             if name.endswith(".json"):
-                return Counts.of(ShardSummary.from_json(text))
-            return Counts(**loads(text)["counts"]).most(NOTHING)
+                return Counts.of(ShardSummary.of_note(note))
+            return Counts(**loads(note.decode())["counts"]).most(NOTHING)
         return None
 
 

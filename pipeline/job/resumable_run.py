@@ -39,6 +39,7 @@ from textmill.pipeline.files.filesystem import (
     read,
     remove,
     remove_attempts,
+    sha256,
     write_once,
 )
 from textmill.pipeline.files.parallel import parallel
@@ -53,8 +54,9 @@ from textmill.pipeline.job.manifest import (
     ShardSummary,
     folded,
     read_manifest,
+    read_statistics,
 )
-from textmill.pipeline.job.notes import OF_WORKERS, note_of, standing
+from textmill.pipeline.job.notes import OF_WORKERS, standing
 from textmill.pipeline.job.progress import (
     DAMAGE,
     MISSHAPEN,
@@ -295,8 +297,11 @@ class RunDirectory:
                             **row,
                         )
                     )
-        inside = names(self.out)
-        broken += [name for name in (STATS, CARD) if name not in inside]
+        run = read(join(self.out, RUN))
+        agrees = all(manifest.get(key) == value for key, value in loads(run.decode()).items())
+        if sha256(run) != manifest["files"][RUN] or not agrees:
+            raise ValueError(f"it does not fit {RUN}")
+        broken += [name for name in (STATS, CARD) if not self._is_right(name, manifest)]
         if not broken:
             return
         self._warn(f"{', '.join(broken[:5])} of the finished run is damaged and is made again")
@@ -304,8 +309,17 @@ class RunDirectory:
         for summary in whole:
             with contextlib.suppress(TextmillError):  # without a note it is made again, too
                 note = join(self._notes, f"{summary.name.partition('.')[0]}.json")
-                write_once(note, note_of(self._with_figures(summary)))
+                write_once(note, self._with_figures(summary).note())
         remove(join(self.out, MANIFEST))
+
+    def _is_right(self, name: str, manifest: dict[str, Any]) -> bool:
+        """Tells whether the statistics or the card are as they were written."""
+        try:
+            if name == CARD:
+                return digest_of(join(self.out, CARD)) == manifest["files"][CARD]
+            return bool(read_statistics(self.out, manifest))
+        except TextmillError:
+            return False
 
     def _is_whole(self, row: dict[str, Any]) -> bool:
         """Compares a shard's files with what the manifest says of them."""

@@ -25,6 +25,7 @@ from textmill.pipeline.job.manifest import (
     RUN,
     STATS,
     read_manifest,
+    read_statistics,
 )
 from textmill.pipeline.output.columns import REJECTED as REJECTED_COLUMNS
 from textmill.pipeline.output.columns import Column
@@ -174,11 +175,11 @@ def _strangers(out: str, manifest: dict[str, Any]) -> Iterator[str]:
 def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
     """Finds differences between run.json or stats.json and the manifest."""
     for name, says in (
-        (RUN, lambda found: all(manifest.get(key) == value for key, value in found.items())),
-        (STATS, lambda found: found["samples"] == manifest["counts"]["records"]),
+        (RUN, lambda: all(manifest.get(k) == v for k, v in _run_of(out).items())),
+        (STATS, lambda: _agrees(read_statistics(out, manifest), manifest["counts"])),
     ):
         try:
-            agrees = says(loads(read(join(out, name)).decode()))
+            agrees = says()
         except TextmillError as error:
             if name in names(out):  # otherwise it is told of above
                 yield str(error)
@@ -187,6 +188,20 @@ def _contradictions(out: str, manifest: dict[str, Any]) -> Iterator[str]:
             agrees = False
         if not agrees:
             yield f"{name} disagrees with {MANIFEST}"
+
+
+def _run_of(out: str) -> dict[str, Any]:
+    return loads(read(join(out, RUN)).decode())
+
+
+def _agrees(statistics: dict[str, Any], counts: dict[str, int]) -> bool:
+    told = {
+        "prompts": statistics["prompts"],
+        "records": statistics["samples"],
+        "words": statistics["words"],
+        "rejected": statistics["rejected"]["rows"],
+    }
+    return told == {name: counts[name] for name in told}
 
 
 class _Ids:

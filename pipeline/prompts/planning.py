@@ -16,7 +16,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.text.labelled_tables import refuse_one_json_value
-from textmill.pipeline.files.filesystem import absolute, digest_of, find
+from textmill.pipeline.files.filesystem import absolute, digest_of, find, mark_of
 from textmill.pipeline.output.columns import Kinds
 from textmill.pipeline.prompts.column_names import Lacking, own_columns, with_own_names
 from textmill.pipeline.prompts.opening import Input, encoding_of
@@ -40,6 +40,7 @@ from textmill.pipeline.prompts.rows import (
     text_prompt,
     value_row,
 )
+from textmill.pipeline.prompts.unchanged import NEW_DIRECTORY, check_unchanged
 
 RAW_KEPT = 1_000  # characters of a rejected row that its record keeps
 # Row offsets kept: most for all files together, least for each. Memory must not grow with the job.
@@ -83,6 +84,8 @@ class Shard:
         end: offset after the last byte; after the last row for Parquet.
         first: number of the first row, from 1.
         rows: number of rows.
+        mark: of the input when it was planned, see `check_unchanged`.
+        sha256: of the input; empty if it is no file that could change.
     """
 
     number: int
@@ -95,6 +98,8 @@ class Shard:
     end: int
     first: int
     rows: int
+    mark: str = ""
+    sha256: str = ""
 
     @property
     def file_name(self) -> str:
@@ -231,6 +236,7 @@ class _Scan:
         every: rows between two marks.
         words: the most words that all rows ask for.
         texts: number of texts that all rows ask for.
+        mark: of the file, see `mark_of`.
     """
 
     path: str
@@ -242,6 +248,7 @@ class _Scan:
     every: int
     words: int
     texts: int
+    mark: str = ""
 
     def ranges(self, words: int) -> Iterator[dict[str, Any]]:
         """Gives byte ranges that ask for at most `words` words, if the marks allow it.
@@ -266,6 +273,8 @@ class _Scan:
                 "end": self.file.bytes if is_last else int(self.marks[end]),
                 "first": first + 1,
                 "rows": last - first,
+                "mark": self.mark,
+                "sha256": self.file.sha256,
                 "words": int(after[end - 1] - self.ahead[start]),
             }
 
@@ -311,7 +320,7 @@ def _scan(
     reading: InputSettings,
     kinds: Kinds,
 ) -> _Scan:
-    form, marks = form_of(path, reading), _Marks(most)
+    form, marks, mark = form_of(path, reading), _Marks(most), mark_of(path)
     columns: tuple[str, ...] = ()
     if form.kind == "parquet":
         with ParquetInput(path) as parquet:
@@ -353,9 +362,12 @@ def _scan(
                             kinds.declare(column, "text")
                 marks.add_all(_asked(path, file, form, columns, settings, reading, kinds))
             size = file.position
+    file_of = PromptFile(name, size, marks.rows, digest_of(path))
+    if mark_of(path) != mark:
+        raise TextmillError(f"{path} changed while it was planned; {NEW_DIRECTORY}")
     return _Scan(
-        path, PromptFile(name, size, marks.rows, digest_of(path)), form, columns, marks.offsets,
-        marks.ahead, marks.every, marks.words, marks.texts,
+        path, file_of, form, columns, marks.offsets, marks.ahead, marks.every, marks.words,
+        marks.texts, mark,
     )  # fmt: skip
 
 
@@ -429,7 +441,7 @@ def read_shard(
         reading: how prompt files are read.
 
     Raises:
-        TextmillError: the file is gone or has other rows than were planned.
+        TextmillError: the file is gone, or is not the one that was planned.
     """
     prompts: list[Prompt] = []
     places: list[tuple[str, int]] = []
@@ -445,8 +457,10 @@ def read_shard(
     if len(prompts) + len(rejected) != shard.rows:
         raise TextmillError(
             f"{shard.path} changed while it was read: {len(prompts) + len(rejected)} rows instead "
-            f"of {shard.rows} from line {shard.first}; start the run again in a new directory"
+            f"of {shard.rows} from line {shard.first}; {NEW_DIRECTORY}"
         )
+    if shard.sha256:  # after the reading, so that what was read is what was planned
+        check_unchanged(shard.path, mark=shard.mark, sha256=shard.sha256)
     return LoadedShard(shard, prompts, places, rejected)
 
 

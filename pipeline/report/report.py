@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from textmill.model.errors import SettingError, TextmillError
-from textmill.model.small_files import json_object
 from textmill.model.text.corpus import CorpusSettings
 from textmill.pipeline.augment.folder import AUGMENT, NOT_NEEDED, Augmented
 from textmill.pipeline.augment.gain import Gain
@@ -18,11 +17,10 @@ from textmill.pipeline.files.filesystem import (
     join,
     make_directory,
     names,
-    read,
     remove,
     write_once,
 )
-from textmill.pipeline.job.manifest import MANIFEST, REPORT, STATS, read_manifest
+from textmill.pipeline.job.manifest import MANIFEST, REPORT, read_manifest, read_statistics
 from textmill.pipeline.job.verify import Verdict, read_rows
 from textmill.pipeline.output.columns import Column
 from textmill.pipeline.output.formats import Format
@@ -111,8 +109,7 @@ def _of_generate(directory: str) -> _Told:
     manifest = read_manifest(directory)
     stream = _streamed(directory, manifest)
     with _damage_of(directory, cure=_verify(directory)):
-        stats = join(directory, STATS)
-        rejected = json_object(read(stats), name=stats)["rejected"]["by_reason"]
+        rejected = read_statistics(directory, manifest)["rejected"]["by_reason"]
         asked = {n: manifest[n] for n in ("model", "settings", "input", "output", "versions")}
         asked["prompts"] = [file["name"] for file in manifest["prompts"]]
         reasons = {str(name): int(n) for name, n in rejected.items()}

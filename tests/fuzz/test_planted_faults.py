@@ -248,7 +248,7 @@ def test_outputs_whose_damage_verify_does_not_see(prepared, monkeypatch):
 def test_outputs_whose_damage_a_resume_does_not_see(prepared, monkeypatch):
     def trusting(self, shard):
         note = resumable_run.join(self._notes, f"{shard.file_name}.json")
-        return resumable_run.ShardSummary.from_json(resumable_run.read(note).decode())
+        return resumable_run.ShardSummary.of_note(resumable_run.read(note))
 
     monkeypatch.setattr(resumable_run.RunDirectory, "_check", trusting)
     assert finds(prepared, "outputs", "an altered shard is trusted")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,10 +21,11 @@ from textmill.model.settings import GenerationSettings
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.job.generate import Interrupted, generate
-from textmill.pipeline.job.manifest import Output
+from textmill.pipeline.job.manifest import Output, _signed
 from textmill.pipeline.job.resumable_run import RunDirectory
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.formats import Format
+from textmill.pipeline.prompts.planning import plan, read_shard
 
 SETTINGS = GenerationSettings(temperatures=(0.5, 1.0), max_words=30)
 
@@ -156,12 +159,118 @@ def test_a_shard_without_a_note_is_not_trusted(stopped, whole, model_dir, prompt
     ids=str,
 )  # fmt: skip
 def test_damaged_notes_cost_their_shard(stopped, whole, model_dir, prompt_file, change):
-    note = sorted((stopped / ".done").glob("*.json"))[2]
-    note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
+    rewrite_note(sorted((stopped / ".done").glob("*.json"))[2], **change)
     said = []
     run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
     assert contents(stopped) == whole
     assert len(said) == 1
+
+
+def rewrite_note(note: Path, **change) -> None:
+    """A note that says something else, with the checksum of what it says."""
+    fields = json.loads(note.read_bytes().split(b"\n")[0])
+    line = json.dumps({**fields, **change}).encode() + b"\n"
+    note.write_bytes(line + hashlib.sha256(line).hexdigest().encode() + b"\n")
+
+
+def test_a_note_that_somebody_changed_is_no_note(stopped, whole, model_dir, prompt_file):
+    notes = sorted((stopped / ".done").glob("*.json"))
+    for note, change in zip(notes, ("words", "records", "machine", "tensorflow"), strict=False):
+        line, digest, _ = note.read_bytes().split(b"\n")
+        fields = json.loads(line)
+        fields[change] = fields[change] + 1 if isinstance(fields[change], int) else -1
+        note.write_bytes(json.dumps(fields).encode() + b"\n" + digest + b"\n")
+    notes[4].write_bytes(notes[4].read_bytes().split(b"\n")[0] + b"\n")  # without a checksum
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert len([text for text in said if "is damaged and is made again" in text]) == 5
+
+
+def _other_number(out: Path, name: str, field: str) -> None:
+    found = json.loads((out / name).read_text("utf-8"))
+    found[field] = found[field] + 1
+    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    (out / name).write_text(text, "utf-8")
+
+
+def test_what_was_changed_in_a_finished_run(stopped, whole, model_dir, prompt_file):
+    run(model_dir, prompt_file, stopped, resume=True)
+    (stopped / "README.md").write_text("# mine\n")
+    _other_number(stopped, "stats.json", "words")
+    assert any("README.md" in problem for problem in verify(str(stopped)).problems)
+    assert any("stats.json is damaged" in problem for problem in verify(str(stopped)).problems)
+    said = []
+    run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
+    assert contents(stopped) == whole
+    assert verify(str(stopped)).problems == []
+    assert said == ["stats.json, README.md of the finished run is damaged and is made again"]
+    _other_number(stopped, "manifest.json", "shard_count")
+    for call in (verify, lambda out: run(model_dir, prompt_file, out, resume=True)):
+        with pytest.raises(TextmillError, match=r"manifest\.json is damaged.*remove it") as found:
+            call(str(stopped))
+        assert "\n" not in str(found.value)
+    (stopped / "manifest.json").unlink()
+    run(model_dir, prompt_file, stopped, resume=True)
+    assert contents(stopped) == whole
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["same rows", "fewer rows"])
+def test_prompts_that_change_during_a_run(model_dir, tmp_path, monkeypatch, kept):
+    import textmill.pipeline.job.beam_steps
+
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("the old\na dog\n" * 400)
+    real, calls = textmill.pipeline.job.beam_steps.write_shard, []
+
+    def write(done, output):
+        calls.append(done)
+        if len(calls) == 4:
+            prompts.write_text("the dog\n" * (800 if kept else 700))
+        return real(done, output)
+
+    monkeypatch.setattr(textmill.pipeline.job.beam_steps, "write_shard", write)
+    with pytest.raises(TextmillError, match=r"p\.txt changed") as found:
+        run(model_dir, prompts, tmp_path / "o")
+    said = str(found.value)
+    assert "start the run again in a new directory" in said
+    assert "--resume" not in said
+    assert "\n" not in said
+    assert not (tmp_path / "o" / "manifest.json").exists()
+    for shard in (tmp_path / "o").glob("shard-*"):
+        assert {row["prompt"] for row in map(json.loads, shard.open())} == {"the old", "a dog"}
+    with pytest.raises(TextmillError, match=r"prompts\.p\.txt|other content|changed"):
+        run(model_dir, prompts, tmp_path / "o", resume=True)
+
+
+def test_prompts_that_change_after_the_last_shard(model_dir, tmp_path, monkeypatch):
+    import textmill.pipeline.job.generate as module
+
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("the old\n" * 20)
+    real = module.check_unchanged
+    monkeypatch.setattr(
+        module, "check_unchanged",
+        lambda path, **known: (prompts.write_text("a dog\n" * 20), real(path, **known)),
+    )  # fmt: skip
+    with pytest.raises(TextmillError, match=r"p\.txt changed during the run"):
+        run(model_dir, prompts, tmp_path / "o")
+    assert not (tmp_path / "o" / "manifest.json").exists()
+
+
+def test_prompts_that_are_touched_or_copied_are_the_same(whole, model_dir, prompt_file, tmp_path):
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(prompt_file.read_bytes())
+    planned = plan([str(copy)], SETTINGS)
+    os.utime(copy, (1, 1))
+    for shard in planned.shards[:2]:
+        read_shard(shard, SETTINGS)
+    copy.unlink()
+    copy.write_bytes(prompt_file.read_bytes())  # another inode
+    read_shard(planned.shards[2], SETTINGS)
+    copy.write_bytes(prompt_file.read_bytes().replace(b"dog", b"cat", 1))
+    with pytest.raises(TextmillError, match="changed during the run"):
+        read_shard(planned.shards[3], SETTINGS)
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '{"versions": []}', "[" * 90_000])
@@ -228,8 +337,7 @@ def test_other_prompts_models_and_versions_are_refused(
 
 
 def test_another_cpu_is_told(stopped, model_dir, prompt_file):
-    note = sorted((stopped / ".done").glob("*.json"))[0]
-    note.write_text(json.dumps({**json.loads(note.read_text()), "machine": "abacus"}))
+    rewrite_note(sorted((stopped / ".done").glob("*.json"))[0], machine="abacus")
     said = []
     run(model_dir, prompt_file, stopped, resume=True, warn=said.append)
     assert any("another CPU (abacus)" in text for text in said)
@@ -292,7 +400,7 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
         "README.md: the checksum",
         "run.json: the checksum",
         "run.json disagrees with manifest.json",
-        "stats.json disagrees with manifest.json",
+        "stats.json is damaged",
         f"{shards[4].name}: not readable as jsonl",
     ):
         assert problem in problems
@@ -300,7 +408,8 @@ def test_verify_finds_what_is_wrong(model_dir, prompt_file, tmp_path, capsys):
         verify(str(tmp_path))
     for damaged in ("{}", '{"counts": {}, "shards": [{}]}', '{"counts": 3, "shards": 4}'):
         (out / "manifest.json").write_text(damaged)
-        assert any("manifest.json is damaged" in problem for problem in verify(str(out)).problems)
+        with pytest.raises(TextmillError, match=r"manifest\.json is damaged"):
+            verify(str(out))
     (out / "manifest.json").write_text("[]")
     with pytest.raises(TextmillError, match="no JSON object"):
         verify(str(out))
@@ -388,8 +497,9 @@ def test_a_manifest_of_another_form(model_dir, prompt_file, tmp_path):
     text = path.read_text()
     for change in MANIFESTS:
         told = json.loads(text)
+        del told["sha256"]
         change(told)
-        path.write_text(json.dumps(told))
+        path.write_text(_signed(told))
         with pytest.raises(TextmillError, match=r"manifest\.json is damaged .*; remove it"):
             run(model_dir, prompt_file, tmp_path / "o", resume=True)
     path.unlink()

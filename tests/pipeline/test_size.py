@@ -438,7 +438,10 @@ class Ill:
 
 
 def test_a_look_that_fails_does_not_end_the_progress(finished, monkeypatch):
-    manifest_of = {"counts": {"prompts": 120, "records": 240, "words": 540, "rejected": 60}}
+    manifest_of = {
+        "format": 1,
+        "counts": {"prompts": 120, "records": 240, "words": 540, "rejected": 60},
+    }
     Path(finished.output.directory, "manifest.json").write_text(json.dumps(manifest_of))
     for number in range(60):
         finished.note(number).unlink()

@@ -14,6 +14,8 @@ from textmill.model.settings import GenerationSettings
 from textmill.model.text.dataset import reversed_padded
 from textmill.model.text.vocabulary import EOS
 
+_AT_A_TIME = 64  # words that are read in one call
+
 
 class NextWord:
     """Reads texts with a saved model's network, and gives what may follow.
@@ -25,8 +27,8 @@ class NextWord:
     def __init__(self, model: SavedModel):
         self.model = model
         self._network = restored(model)
-        # Words, context and state.
-        self._last: tuple[list[int], Any, Any] = ([], None, None)
+        # Words, context, state and logits.
+        self._last: tuple[list[int], Any, Any, Any] = ([], None, None, None)
 
     def logits(
         self,
@@ -37,12 +39,11 @@ class NextWord:
     ) -> np.ndarray:
         """Gives the logits of the word after a text, float64 [V].
 
-        Words go through the network one by one, and the state is kept. If a text continues the one
-        before it, only the new words are read.
+        The state is kept: if a text continues the one before it, only the new words are read.
         """
         (words, _), *_ = self.model.vocabulary.encode_prompts([text])
         ids = [EOS, *map(int, words)]
-        before, old, state = self._last
+        before, old, state, logits = self._last
         own = self.model.context
         given = None if numbers is None else np.array([numbers], np.float32)
         context = own.vectors([label], given, rows=1) if own.width else None
@@ -54,14 +55,15 @@ class NextWord:
             encoded = self._network.encode(
                 reversed_padded([ids_of_source], max(len(ids_of_source), 2))
             )
-        goes_on = before and old == kind and ids[: len(before)] == before != ids
+        goes_on = before and old == kind and ids[: len(before)] == before
         if not goes_on:
             before, state = [], self._network.initial_state(1, context, encoded)
-        for word in ids[len(before) :]:
-            given = np.array([[word]], np.int32)
+        for start in range(len(before), len(ids), _AT_A_TIME):
+            given = np.array([ids[start : start + _AT_A_TIME]], np.int32)
             logits, state = self._network(given, state, context, source=encoded)
-        self._last = ids, kind, state
-        return np.array(logits, np.float64)[0, 0]
+            logits = logits[:, -1]
+        self._last = ids, kind, state, logits
+        return np.array(logits, np.float64)[0]
 
     def probabilities(
         self,

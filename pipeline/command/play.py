@@ -2,7 +2,8 @@
 
 The server is for one person at their own machine: it listens on 127.0.0.1, answers only to that
 name (a page elsewhere could else reach it under a name of its own, DNS rebinding), and its page
-loads nothing from anywhere.
+loads nothing from anywhere. Each connection has a thread, as browsers open some that they do not
+use; one answer is computed at a time.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -33,6 +36,8 @@ from textmill.pipeline.prompts.reading import AS_USUAL
 HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("play.html")
 _MOST_BYTES = 100_000  # of a request
+_MOST_CONNECTIONS = 64  # at a time
+_WAIT_SECONDS = 10.0  # for the next bytes of a request
 _MOST_PROMPT = 20_000  # characters
 _MOST_WORDS = 400  # of a text
 _SHOWN = 20  # bars
@@ -174,6 +179,7 @@ def app(player: Player, port: int) -> Any:
 
     web = bottle.Bottle()
     body, policy = page(player.name)
+    computing = threading.Lock()
     names = {f"{name}:{port}" for name in (HOST, "localhost")}
     if port == 80:
         names |= {HOST, "localhost"}
@@ -207,7 +213,9 @@ def app(player: Player, port: int) -> Any:
     @web.post("/<what:re:next|text|compare>")
     def ask(what: str) -> Any:
         try:
-            return answer(player, what, _request(bottle.request))
+            asked = _request(bottle.request)
+            with computing:
+                return answer(player, what, asked)
         except SettingError as error:
             said = error.said(error.field.replace("_", "-"))
         except TextmillError as error:
@@ -232,12 +240,17 @@ def _request(request: Any) -> dict[str, Any]:
     Raises:
         UsageError: it holds something else, or too much.
     """
-    if request.content_length > _MOST_BYTES:
+    length = request.environ.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
+        raise UsageError("the Content-Length of a request is a number")
+    if int(length) > _MOST_BYTES:
         raise UsageError(f"a request has at most {_MOST_BYTES:,} bytes")
     if not (request.content_type or "").startswith("application/json"):
         raise UsageError("a request is of type application/json")
     try:
-        found = json.loads(request.environ["wsgi.input"].read(max(request.content_length, 0)))
+        found = json.loads(request.environ["wsgi.input"].read(int(length)))
+    except OSError:
+        raise UsageError("the request did not come whole") from None
     except (ValueError, RecursionError):
         raise UsageError("a request is JSON") from None
     if not isinstance(found, dict):
@@ -273,11 +286,35 @@ def answer(player: Player, what: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Silent(WSGIRequestHandler):
+    timeout = _WAIT_SECONDS
+
     def log_message(self, format: str, *args: Any) -> None:
         pass  # prompts are nobody's business
 
 
-class _Server(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = _MOST_CONNECTIONS
+
+    def __init__(self, *arguments: Any):
+        self._free = threading.Semaphore(_MOST_CONNECTIONS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a connection that was closed, or waited too long
+
     # wsgiref looks its own name up in the DNS, which may take long.
     def server_bind(self) -> None:
         socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

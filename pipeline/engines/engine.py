@@ -122,7 +122,13 @@ class _Pipeline(beam.Pipeline):
 
     In a notebook Beam puts the number of the cell before the label of each step. For that it loads
     its interactive runner, which needs a pandas before version 3.
+
+    Beam makes a temporary folder for steps in other languages, which are not used here.
     """
+
+    def __init__(self, **more: Any):
+        super().__init__(**more)
+        os.rmdir(self.local_tempdir)
 
     def apply(self, transform: Any, pvalueish: Any = None, label: str | None = None) -> Any:
         """See `beam.Pipeline`."""

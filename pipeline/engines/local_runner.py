@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,8 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from textmill.model.machine import cores
+from textmill.pipeline.engines.local_worker import LEASH
+from textmill.pipeline.engines.own_folder import own_folder
 
 _END_SECONDS = 15.0  # time for worker processes to end after the run
 
@@ -57,10 +58,15 @@ class LocalRunner(fn_runner.FnApiRunner):
         Raises:
             WorkerDied: a worker process ended by itself; the others are ended too.
         """
-        descriptor, leash = tempfile.mkstemp(prefix="textmill-leash-")
-        os.close(descriptor)
+        with own_folder() as folder:
+            return self._run_in(folder, pipeline, options)
+
+    def _run_in(self, folder: Path, pipeline: Any, options: PipelineOptions) -> Any:
+        leash = folder / LEASH
+        leash.touch()
         # A shell reads the command; with exec the worker is this process's child.
-        worker = [sys.executable, "-P", "-m", "textmill.pipeline.engines.local_worker", leash]
+        module = "textmill.pipeline.engines.local_worker"
+        worker = [sys.executable, "-P", "-m", module, str(folder), str(os.getpid())]
         command = shlex.join([*worker, "--buckets"] if self.buckets else worker)
         self._default_environment = SubprocessSDKEnvironment.from_command_string(f"exec {command}")
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
@@ -92,7 +98,7 @@ class LocalRunner(fn_runner.FnApiRunner):
             threading.Thread(target=run, daemon=True).start()
             return outcome.result()
         finally:
-            os.unlink(leash)
+            leash.unlink()
             mine = set(threading.enumerate()) - before
             until = time.monotonic() + _END_SECONDS
             for thread in mine:

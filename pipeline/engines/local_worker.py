@@ -1,8 +1,10 @@
 """A local worker process: Beam's SDK harness, which prints nothing and ends with its launcher.
 
-`LocalRunner` starts it as `python -P -m textmill.pipeline.engines.local_worker LEASH`. With -P the
-current folder is not on the path, so that no file of the user replaces a package. `--buckets` after
-the leash says that the job has files in buckets, for which Beam loads what services need.
+`LocalRunner` starts it as `python -P -m textmill.pipeline.engines.local_worker FOLDER LAUNCHER`.
+With -P the current folder is not on the path, so that no file of the user replaces a package.
+FOLDER is the run's own, for temporary files; the worker ends when the file `leash` in it is gone,
+or when its parent is not the process LAUNCHER. `--buckets` says that the job has files in buckets,
+for which Beam loads what services need.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 from textmill.model.lean_imports import hidden, no_collection
 
+LEASH = "leash"
 _LOOK_SECONDS = 0.5
 # Beam loads these, if they are installed, and does without each. Where a step of textmill's needs
 # one, it loads it then.
@@ -38,13 +41,18 @@ def main() -> None:
     The runner reports errors; Beam would print them here, too, once for each worker.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    end_with_parent(leash=sys.argv.pop(1))
+    folder = sys.argv.pop(1)
+    end_with_parent(int(sys.argv.pop(1)), leash=os.path.join(folder, LEASH))
+    os.environ["TMPDIR"] = folder
     run_harness(buckets="--buckets" in sys.argv[1:])
 
 
-def end_with_parent(*, leash: str | None = None) -> None:
-    """Ends the process, from now on, when its parent is gone or has removed the leash file."""
-    threading.Thread(target=_hold, args=(leash, os.getppid()), daemon=True).start()
+def end_with_parent(parent: int, *, leash: str | None = None) -> None:
+    """Ends the process, from now on, when its parent is gone or has removed the leash file.
+
+    The parent's number is told, as the parent may be gone before this process asks for it.
+    """
+    threading.Thread(target=_hold, args=(leash, parent), daemon=True).start()
 
 
 def run_harness(*, buckets: bool) -> None:

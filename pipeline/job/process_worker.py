@@ -14,9 +14,12 @@ import argparse
 import json
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from types import FrameType
+
+from textmill.pipeline.engines.own_folder import own_folder
 
 _ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
@@ -28,20 +31,24 @@ def main() -> None:
     parser.add_argument("--id", required=True, help="the worker's name")
     parser.add_argument("--provision_endpoint", required=True, help="who tells the rest")
     asked, _ = parser.parse_known_args()  # newer engines may say more
-    executor = os.getppid()
-    harness = os.fork()  # nothing is loaded yet
-    if harness:
-        _look_after(harness, executor)
-    _become_harness(asked.id, asked.provision_endpoint)
+    executor, own = os.getppid(), os.getpid()
+    with own_folder() as folder:
+        os.environ["TMPDIR"] = str(folder)
+        harness = os.fork()  # little is loaded yet
+        if not harness:
+            tempfile.tempdir = None  # it is looked for anew
+            _become_harness(asked.id, asked.provision_endpoint, parent=own)
+        status = _look_after(harness, executor)
+    os._exit(status)
 
 
-def _become_harness(worker: str, endpoint: str) -> None:
+def _become_harness(worker: str, endpoint: str, *, parent: int) -> None:
     from textmill.pipeline.engines.local_worker import end_with_parent, harness, run_harness
     from textmill.pipeline.engines.spark import OUT, VERSIONS
     from textmill.pipeline.engines.versions import check_worker
     from textmill.pipeline.job.notes import failure_noted
 
-    end_with_parent()
+    end_with_parent(parent)
     with failure_noted(os.environ.get(OUT)):
         if VERSIONS in os.environ:
             check_worker(json.loads(os.environ[VERSIONS]))
@@ -50,12 +57,16 @@ def _become_harness(worker: str, endpoint: str) -> None:
     run_harness(buckets=True)
 
 
-def _look_after(harness: int, executor: int) -> None:
-    """Ends with the harness or the executor, and ends the one with the other."""
+def _look_after(harness: int, executor: int) -> int:
+    """Waits for the end of the harness or the executor, and ends the one with the other.
+
+    Returns:
+        The status to exit with.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         os.kill(harness, signal.SIGKILL)
-        os._exit(0)
+        raise SystemExit
 
     signal.signal(signal.SIGTERM, end)
     while True:
@@ -63,9 +74,10 @@ def _look_after(harness: int, executor: int) -> None:
         if ended:
             if os.WIFSIGNALED(status) and _is_spark(executor):
                 os.kill(executor, signal.SIGKILL)
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+            return os.waitstatus_to_exitcode(status) & 0xFF
         if os.getppid() != executor:
-            end(0, None)
+            os.kill(harness, signal.SIGKILL)
+            return 0
         time.sleep(_LOOK_SECONDS)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -15,9 +17,10 @@ import pytest
 import reference
 from pages import open_browser
 from sharing import generator_of
+from waiting import until
 
 from textmill.model.errors import TextmillError
-from textmill.model.generation.next_word import probabilities
+from textmill.model.generation.next_word import NextWord, probabilities
 from textmill.model.network.directory import load_model
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -239,6 +242,82 @@ def test_the_server_listens_on_this_machine_only(running, model_dir):
         server(load_model(model_dir), port=70_000, name="alice")
     with server(load_model(model_dir), port=0, name="alice") as other:
         assert other.socket.getsockname()[0] == "127.0.0.1"
+
+
+def opened(running, begin: bytes = b"") -> socket.socket:
+    found = socket.create_connection(("127.0.0.1", int(running.rstrip("/").rpartition(":")[2])), 60)
+    found.sendall(begin)
+    return found
+
+
+def head(running, length: object) -> bytes:
+    host = running.removeprefix("http://").rstrip("/")
+    return (
+        f"POST /next HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def test_connections_that_say_nothing_stop_nobody(running):
+    half = head(running, 20)
+    with contextlib.ExitStack() as stack:
+        for begin in (b"", b"", b"GET / HT", half[:-4], half, half + b'{"prompt"'):
+            stack.enter_context(opened(running, begin))
+        asked = urllib.request.Request(
+            running + "next", b'{"prompt": "The"}', {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=60) as got:
+            assert json.loads(got.read())["words"]
+
+
+def test_connections_that_wait_too_long_are_closed(running, monkeypatch, capfd):
+    monkeypatch.setattr(play._Silent, "timeout", 0.3)
+    half = head(running, 20)
+    for begin in (b"", b"GET / HT", half[:-4]):
+        with opened(running, begin) as waiting:
+            assert waiting.recv(100) == b""
+    with opened(running, half + b'{"prompt"') as waiting:
+        answer = b"".join(iter(lambda: waiting.recv(1000), b""))
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b"did not come whole" in answer
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "1e3", "9" * 30, "\u00b2", "1 2"])
+def test_lengths_that_are_no_numbers(running, length, capfd):
+    with opened(running, head(running, length)) as asked:
+        answer = b"".join(iter(lambda: asked.recv(1000), b""))
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert capfd.readouterr().err == ""
+
+
+def test_there_are_no_more_connections_than_threads(running):
+    with contextlib.ExitStack() as stack:
+        some = [stack.enter_context(opened(running)) for _ in range(play._MOST_CONNECTIONS)]
+        with opened(running) as one_more:
+            assert one_more.recv(1) == b""
+        del some
+    until(lambda: _answers(running), "no connection is free again")
+
+
+def _answers(running) -> bool:
+    try:
+        with urllib.request.urlopen(running, timeout=5) as got:
+            return got.status == 200
+    except OSError:
+        return False
+
+
+def test_long_texts_are_read_in_pieces(player):
+    words = ["The", "old", "cat", "sat"] * 40
+    reader = NextWord(player.model)
+    whole = reader.logits(" ".join(words), None)
+    again = reader.logits(" ".join(words), None)  # nothing is new
+    assert whole.tolist() == again.tolist()
+    one_by_one = NextWord(player.model)
+    for count in range(len(words) + 1):
+        found = one_by_one.logits(" ".join(words[:count]), None)
+    np.testing.assert_allclose(found, whole, atol=1e-4)
 
 
 def test_in_a_browser(running):

@@ -412,7 +412,14 @@ def _read_arrays(
     except OSError as error:
         raise TextmillError(f"{path} cannot be read: {error.strerror}") from None
     _check_sum(path, digest, index)
-    return read_npz(path, shapes) if form == 1 else read_weights(path, shapes)
+    arrays = read_npz(path, shapes) if form == 1 else read_weights(path, shapes)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TextmillError(
+                f"{path} cannot be used: {name} holds numbers that are not finite; train the model "
+                "again"
+            )
+    return arrays
 
 
 def _sha256(path: Path) -> str:

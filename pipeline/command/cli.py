@@ -17,6 +17,7 @@ from textmill.pipeline.command.exit_status import FAILED, INTERRUPTED, fail
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
+    _open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     runner_flags: list[str] = []
     if arguments[:1] in (["generate"], ["augment"], ["plan"]) and "--" in arguments:
@@ -32,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser(COMMANDS).parse_args(arguments)
         args.runner_flags = runner_flags
         status = args.run(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk shows here, where it can be told
+        sys.stdout.flush()  # a full disk shows here, where it can be told
         return status
     except SettingError as error:
         return fail(error.said("--" + error.field.replace("_", "-")), error.status)
@@ -56,6 +56,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else FAILED
     except Exception as error:
         return fail(unforeseen(error, arguments), FAILED)
+
+
+def _open_closed_streams() -> None:
+    """Opens standard streams that a caller has closed (`>&-`) to nowhere.
+
+    A file that is opened next would else get their number, and with it what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def unforeseen(error: Exception, arguments: Sequence[str]) -> str:

@@ -99,6 +99,8 @@ class Models(Kind):
             np.dtype(np.float32)
         }:
             raise Broken("weights that are no float32")
+        if not all(np.isfinite(array).all() for array in model.arrays.values()):
+            raise Broken("weights that are not finite")
         return "loaded"
 
 

@@ -564,3 +564,17 @@ def test_changed_weights_are_read_as_they_are_or_refused(small, tmp_path):
             arrays = one_line(read, tmp_path / "w", shapes)
             if arrays is not None:
                 assert {name: array.shape for name, array in arrays.items()} == shapes
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("form", [1, 2])
+def test_weights_that_are_not_finite(small, tmp_path, value, form):
+    for name, array in small.arrays.items():
+        broken = array.copy()
+        broken.flat[-1] = value
+        folder = tmp_path / name
+        save_model(folder, replace(small, arrays={**small.arrays, name: broken}), card="")
+        if form == 1:
+            as_format_1(folder)
+        with refused(rf"weights\.\w+ cannot be used: {name} holds numbers that are not finite"):
+            load_model(folder)

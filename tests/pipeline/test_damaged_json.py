@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from outputs import JSONL, TEXTS, generation, write_output
@@ -103,3 +105,16 @@ def test_the_files_of_an_augmentation(data, tmp_path):
         (tmp_path / "t.augment" / "settings.json").write_bytes(text)
         with pytest.raises(TextmillError, match=r"settings\.json is damaged: [^\n]*$"):
             _begin(folder, {"data": "0", "settings": {}}, resume=True)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_verify_with_closed_streams(output, closed):
+    command = f"exec {sys.executable} -m textmill verify {output} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("records" in done.stdout) == (">&-" not in closed.split())
+    files = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    (output / "stats.json").unlink()
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert all(path.read_bytes() == data for path, data in files.items() if path.exists())

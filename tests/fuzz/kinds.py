@@ -10,6 +10,7 @@ from cases_commands import Commands
 from cases_corpora import Corpora
 from cases_models import Models
 from cases_outputs import Outputs
+from cases_play import Play
 from cases_prompts import Prompts
 from cases_tables import Tables
 from fuzzing import Kind
@@ -35,5 +36,6 @@ KINDS = {
     "tables": Share(lambda _: Tables(), 0.1, 300),
     "models": Share(Models, 0.15, 250),
     "outputs": Share(Outputs, 0.2, 150),
-    "commands": Share(Commands, 0.15, 80),
+    "commands": Share(Commands, 0.1, 80),
+    "play": Share(Play, 0.05, 60),
 }

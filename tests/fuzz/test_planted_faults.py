@@ -21,8 +21,8 @@ from mutate import mutated, mutated_json
 
 from textmill.model.errors import TextmillError, UsageError
 from textmill.model.network import directory
-from textmill.pipeline.command import cli, commands
-from textmill.pipeline.job import resumable_run, verify
+from textmill.pipeline.command import cli, commands, play
+from textmill.pipeline.job import manifest, resumable_run, verify
 from textmill.pipeline.prompts import opening, planning
 
 # -- what the guard sees ---------------------------------------------------------------------------
@@ -246,12 +246,24 @@ def test_outputs_whose_damage_verify_does_not_see(prepared, monkeypatch):
 
 @pytest.mark.fuzz
 def test_outputs_whose_damage_a_resume_does_not_see(prepared, monkeypatch):
-    def trusting(self, shard):
-        note = resumable_run.join(self._notes, f"{shard.file_name}.json")
+    def trusting(shard, output):
+        note = resumable_run.join(output.directory, ".done", f"{shard.file_name}.json")
         return resumable_run.ShardSummary.of_note(resumable_run.read(note))
 
-    monkeypatch.setattr(resumable_run.RunDirectory, "_check", trusting)
+    monkeypatch.setattr(resumable_run, "standing", trusting)
     assert finds(prepared, "outputs", "an altered shard is trusted")
+
+
+@pytest.mark.fuzz
+def test_notes_whose_damage_a_resume_does_not_see(prepared, monkeypatch):
+    real = manifest.ShardSummary.of_note
+
+    def trusting(note):
+        line = note.partition(b"\n")[0] + b"\n"
+        return real(line + manifest.sha256(line).encode() + b"\n")
+
+    monkeypatch.setattr(manifest.ShardSummary, "of_note", trusting)
+    assert finds(prepared, "outputs", "a note is trusted that somebody changed")
 
 
 @pytest.mark.fuzz
@@ -265,6 +277,12 @@ def test_commands_that_end_otherwise(prepared, monkeypatch):
     assert finds(prepared, "commands", "a control character on the standard output")
     monkeypatch.setattr(cli, "fail", lambda message, status: status)
     assert finds(prepared, "commands", "0 lines of errors")
+
+
+@pytest.mark.fuzz
+def test_a_playground_that_breaks(prepared, monkeypatch):
+    monkeypatch.setattr(play, "answer", lambda *asked: 1 / 0)
+    assert finds(prepared, "play", "the playground answered 500")
 
 
 # -- the machinery ---------------------------------------------------------------------------------

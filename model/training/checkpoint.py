@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from textmill.model.errors import TextmillError
+from textmill.model.file_lock import take_lock
 from textmill.model.network.weights import save_arrays
 from textmill.model.small_files import loads, regular_size
 
 State = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, and what JSON can hold
 _RECORD, _SUM = "record", "sha256"  # in the file's metadata
+_ENDING = ".training"
 
 
 class Checkpoint:
@@ -65,9 +70,35 @@ class Checkpoint:
         return arrays, record
 
 
+@contextlib.contextmanager
+def claimed(checkpoint: Path) -> Iterator[None]:
+    """Holds the place of a checkpoint, so that two runs cannot train into one model.
+
+    Raises:
+        TextmillError: another training has it, or its folder cannot be made.
+    """
+    folder = checkpoint.parent
+    out = str(folder).removesuffix(_ENDING)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(folder / "lock")
+    except BlockingIOError:
+        raise TextmillError(
+            f"another training into {out} is under way; wait for it, or name another place"
+        ) from None
+    except OSError as error:
+        raise TextmillError(f"cannot write to {folder.parent}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+        if not checkpoint.exists():  # then there is nothing to go on from
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def checkpoint_of(out: str) -> Path:
     """Gives the place of the checkpoint of a training into `out`."""
-    return Path(f"{out.rstrip('/')}.training") / "checkpoint.safetensors"
+    return Path(f"{out.rstrip('/')}{_ENDING}") / "checkpoint.safetensors"
 
 
 def about(path: Path) -> dict[str, Any]:

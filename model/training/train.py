@@ -34,7 +34,7 @@ from textmill.model.text.corpus import Corpus, CorpusSettings
 from textmill.model.text.dataset import Feeder, LineBatches, StreamBatches
 from textmill.model.text.split import Part, split, tokenized_part
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
-from textmill.model.training.checkpoint import Checkpoint, about, checkpoint_of, damaged
+from textmill.model.training.checkpoint import Checkpoint, about, checkpoint_of, claimed, damaged
 from textmill.model.training.fit import History, fit
 from textmill.model.training.recipe import Recipe, choose
 from textmill.model.training.transfer import Start, check_choices, gentler, sizes, transfer
@@ -108,66 +108,69 @@ def train_model(
         TextmillError: the corpus cannot be read or is too small, or `out` exists or cannot be
             written.
     """
-    started = time.monotonic()
     if attention and corpus.source is None:
         raise UsageError("--attention looks at a source; --source names its column")
-    unfinished = _unfinished(out, resume=resume)
-    old = None if init_from is None else load_model(init_from)
-    if old is not None:
-        check_choices(old, level=vocabulary.level, preset=preset, output=output)
-    material = _read(corpus, vocabulary, train, old, report, name=init_from)
-    # Keras and its backend are needed only from here on.
-    report.message(device_line())
-    recipe = _recipe(material, train, preset, unfinished if resume else None, attention=attention)
-    report.message(recipe_line(recipe))
-    network = _network(material, recipe, train, output, attention, report)
-    checkpoint = Checkpoint(
-        unfinished,
-        _digest(train, recipe, network.settings, material),
-        about={"recipe": asdict(recipe)},
-    )
-    if resume and _is_finished(out):  # it was killed when only the checkpoint was to be removed
-        checkpoint.load()  # refuses another run
-        tidy(out)
-        return load_model(out)
-    history = _fit(
-        network, material, train, recipe, checkpoint,
-        started=started, tensorboard=tensorboard, resume=resume, report=report,
-    )  # fmt: skip
-    model = SavedModel(
-        network=network.settings,
-        vocabulary=material.vocabulary,
-        mode=train.mode,
-        labels=material.context.labels,
-        columns=material.context.columns,
-        source=material.source,
-        longest_source=_longest(material.parts["train"].source),
-        arrays={**network.arrays(), **_standard(material.context)},
-        training={
-            "corpus": _corpus_record(corpus, material.corpus),
-            "init_from": None if old is None else _origin(old),
-            "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
-            "recipe": asdict(recipe),
-            "history": history.validations,
-            "samples": history.samples,
-            "metrics": _metrics(network, material, history),
-            **_made_by(),
-        },
-    )
-    name = os.path.basename(os.path.abspath(out))
-    page = training_page(model.training, f"How {name} was trained")
-    save_model(
-        out,
-        model,
-        card=model_card(
-            model, name=os.path.basename(os.path.abspath(out)), recipe=recipe_line(recipe)
-        ),
-        page=page,
-        instead=resume,  # what the interrupted run left
-    )
-    if history.stopped != "interrupted":
-        tidy(out)
-    return model
+    with claimed(checkpoint_of(out)):
+        started = time.monotonic()
+        unfinished = _unfinished(out, resume=resume)
+        old = None if init_from is None else load_model(init_from)
+        if old is not None:
+            check_choices(old, level=vocabulary.level, preset=preset, output=output)
+        material = _read(corpus, vocabulary, train, old, report, name=init_from)
+        # Keras and its backend are needed only from here on.
+        report.message(device_line())
+        recipe = _recipe(
+            material, train, preset, unfinished if resume else None, attention=attention
+        )
+        report.message(recipe_line(recipe))
+        network = _network(material, recipe, train, output, attention, report)
+        checkpoint = Checkpoint(
+            unfinished,
+            _digest(train, recipe, network.settings, material),
+            about={"recipe": asdict(recipe)},
+        )
+        if resume and _is_finished(out):  # it was killed when only the checkpoint was to be removed
+            checkpoint.load()  # refuses another run
+            tidy(out)
+            return load_model(out)
+        history = _fit(
+            network, material, train, recipe, checkpoint,
+            started=started, tensorboard=tensorboard, resume=resume, report=report,
+        )  # fmt: skip
+        model = SavedModel(
+            network=network.settings,
+            vocabulary=material.vocabulary,
+            mode=train.mode,
+            labels=material.context.labels,
+            columns=material.context.columns,
+            source=material.source,
+            longest_source=_longest(material.parts["train"].source),
+            arrays={**network.arrays(), **_standard(material.context)},
+            training={
+                "corpus": _corpus_record(corpus, material.corpus),
+                "init_from": None if old is None else _origin(old),
+                "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
+                "recipe": asdict(recipe),
+                "history": history.validations,
+                "samples": history.samples,
+                "metrics": _metrics(network, material, history),
+                **_made_by(),
+            },
+        )
+        name = os.path.basename(os.path.abspath(out))
+        page = training_page(model.training, f"How {name} was trained")
+        save_model(
+            out,
+            model,
+            card=model_card(
+                model, name=os.path.basename(os.path.abspath(out)), recipe=recipe_line(recipe)
+            ),
+            page=page,
+            instead=resume,  # what the interrupted run left
+        )
+        if history.stopped != "interrupted":
+            tidy(out)
+        return model
 
 
 # -- the steps -------------------------------------------------------------------------------------

@@ -10,10 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from textmill.model import file_lock
 
 PREFIX = "textmill-run-"
 _LOCK = "lock"
@@ -25,9 +22,8 @@ def own_folder() -> Iterator[Path]:
     """Gives a new folder, held by a lock until it is removed at the end of the block."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    lock = file_lock.take_lock(folder / _LOCK)
     try:
-        _take(lock)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -36,7 +32,7 @@ def own_folder() -> Iterator[Path]:
 
 def _sweep() -> None:
     """Removes the folders of processes that were killed."""
-    if fcntl is None:
+    if not file_lock.WORKS:
         return
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
@@ -47,21 +43,9 @@ def _sweep() -> None:
 
 def _is_left(folder: Path) -> bool:
     try:
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return time.time() - folder.lstat().st_mtime > _YOUNG_SECONDS
-    try:
-        return _take(lock)
-    finally:
-        os.close(lock)
-
-
-def _take(lock: int) -> bool:
-    """Takes a lock, which the system frees when the process ends; False if another has it."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(file_lock.take_lock(folder / _LOCK, create=False))
     except BlockingIOError:
         return False
+    except FileNotFoundError:
+        return time.time() - folder.lstat().st_mtime > _YOUNG_SECONDS
     return True

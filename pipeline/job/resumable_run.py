@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from textmill.model import file_lock
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import check_free
 from textmill.model.small_files import json_object, loads
@@ -71,11 +72,6 @@ from textmill.pipeline.prompts.rows import reason_class
 
 _LOCK = ".lock"
 _SHARD = re.compile(r"shard-\d{5,9}-of-\d{5,9}(?:\.\w+)*")
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 class RunDirectory:
@@ -204,17 +200,12 @@ class RunDirectory:
             self._lock = None
 
     def _acquire(self) -> int | None:
-        if fcntl is None or is_remote(self.out):
+        if is_remote(self.out) or not file_lock.WORKS:
             return None
-        lock = os.open(join(self.out, _LOCK), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file_lock.take_lock(join(self.out, _LOCK))
         except BlockingIOError:
-            os.close(lock)
             raise TextmillError(f"{self.out} is in use by another run; wait for it") from None
-        except OSError:  # a file system without locks
-            pass
-        return lock
 
     def _compare(self) -> None:
         """Refuses to go on with a run that would give other texts."""

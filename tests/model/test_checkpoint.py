@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from textmill.model.errors import TextmillError
-from textmill.model.training.checkpoint import Checkpoint, _checksum, about, checkpoint_of
+from textmill.model.training.checkpoint import Checkpoint, _checksum, about, checkpoint_of, claimed
 
 TYPES = (
     "float32", "float64", "float16", "int8", "int32", "int64", "uint8", "uint32", "uint64", "bool",
@@ -97,3 +97,23 @@ def test_a_second_save_replaces_the_first(path):
     with safe_open(path, "np") as file:
         assert list(file.keys()) == ["a"]
         assert json.loads(file.metadata()["record"]) == {"b": 1, "digest": "x", "about": {}}
+
+
+def test_one_training_at_a_time(tmp_path):
+    place = checkpoint_of(str(tmp_path / "m"))
+    with claimed(place):
+        with pytest.raises(TextmillError, match=r"another training into \S*m is under way"):
+            with claimed(place):
+                pass
+        place.touch()
+    assert place.exists()  # something to go on from
+    place.unlink()
+    with claimed(place):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(TextmillError, match="cannot write to"),
+        claimed(checkpoint_of(str(tmp_path / "file" / "m"))),
+    ):
+        pass

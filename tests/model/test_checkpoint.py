@@ -102,9 +102,11 @@ def test_a_second_save_replaces_the_first(path):
 def test_one_training_at_a_time(tmp_path):
     place = checkpoint_of(str(tmp_path / "m"))
     with claimed(place):
-        with pytest.raises(TextmillError, match=r"another training into \S*m is under way"):
-            with claimed(place):
-                pass
+        with (
+            pytest.raises(TextmillError, match=r"another training into \S*m is under way"),
+            claimed(place),
+        ):
+            pass
         place.touch()
     assert place.exists()  # something to go on from
     place.unlink()

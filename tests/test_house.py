@@ -16,6 +16,7 @@ MODEL = [
     (
         "errors",
         "small_files",
+        "file_lock",
         "settings",
         "lean_imports",
         "machine",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from outputs import generation, write_output
 
 from textmill.pipeline.command.cli import main
 
@@ -167,8 +168,8 @@ def test_arguments_that_are_no_unicode(model_dir, capsys):
 
 def test_a_full_output(tmp_path):
     """`main` flushes the output, so that it can still report a full disk."""
-    (tmp_path / "o").mkdir()
-    (tmp_path / "o" / "manifest.json").write_text("{}")
+    write_output(tmp_path / "o", [generation("p:1", 1, "the cat", 1.0)])
+    (tmp_path / "o" / "stranger").touch()
     command = [sys.executable, "-m", "textmill", "verify", str(tmp_path / "o"), "--json"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -135,7 +135,7 @@ def start_worker(folder: Path, body: str, executor: str = "Executor") -> subproc
             import os, pathlib, signal, sys, time
             from textmill.pipeline.job import process_worker
             pathlib.Path("watcher").write_text(str(os.getpid()))
-            def harness(worker, endpoint):
+            def harness(worker, endpoint, *, parent):
                 pathlib.Path("harness").write_text(str(os.getpid()))
                 BODY
             process_worker._become_harness = harness

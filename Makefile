@@ -52,7 +52,7 @@ examples: $(VENV)/.tested
 	$(BIN)/python examples/dates.py
 	$(BIN)/python examples/captions.py
 
-# A million draws where `make test` takes fewer; trainings of texts that start from rows, the long examples in short.
+# A million draws where `make test` takes fewer; more trainings and more settings; the long examples in short.
 long-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long
 

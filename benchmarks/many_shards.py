@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -189,9 +188,7 @@ def note(shard: Shard, output: Output, data: bytes) -> None:
         Statistics({"eos": 15_000, "length": 5_000}, {}, words, logprobs, 160.0),
     )  # fmt: skip
     Path(output.path(shard)).write_bytes(data)
-    Path(output.directory, ".done", f"{shard.file_name}.json").write_text(
-        json.dumps(asdict(summary)) + "\n"
-    )
+    Path(output.directory, ".done", f"{shard.file_name}.json").write_bytes(summary.note())
 
 
 def launcher(count: int) -> None:

@@ -39,7 +39,7 @@ class Play(Kind):
     def prepare(self, folder: Path) -> None:
         from textmill.pipeline.command import play
 
-        play._Silent.timeout = 0.5
+        play._Silent.timeout = 0.2
         words = ["the", "cat", "dog", "é", "\x1b[2J", "<b>"]
         model = self._make_model(words, labels=("x", "y"), mode="lines")
         server = play.server(model, port=0, name="<fuzz>")

@@ -277,6 +277,7 @@ def test_a_file_that_hangs_when_it_loads(tmp_path, monkeypatch):
     assert len(started) == 1  # it is not loaded again for each exercise
 
 
+@pytest.mark.long
 def test_the_command(capsys):
     assert (
         check.main(["--file", str(SOLUTION), "--seconds", str(_LONG)]) == 0

@@ -221,6 +221,7 @@ def test_neighbours_that_look_at_all_words_change_nothing(generator):
         assert alone == {key: found[key] for key in alone}
 
 
+@pytest.mark.long
 def test_texts_follow_the_ruled_softmax(make_model):
     """With no word vectors the logits are the biases at every step."""
     bias = np.random.default_rng(2).normal(size=40).astype(np.float32)

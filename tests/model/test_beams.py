@@ -186,6 +186,7 @@ def test_no_ngram_comes_twice(make_model):
     assert [g.score for g in one] == pytest.approx([s for s, _ in expected], abs=2e-5)
 
 
+@pytest.mark.long
 def test_with_a_label_numbers_and_a_source(make_model):
     model = make_model(
         WORDS, labels=("x", "y"), columns=("f",), numbers=2, source=["s", "t"], attention=True,

@@ -56,6 +56,7 @@ def test_greedy_texts_are_the_generator_s(made, model_dir):
         assert found == greedy_of(model, PROMPTS, max_words=words)
 
 
+@pytest.mark.long
 def test_greedy_texts_at_other_levels(make_model):
     from dataclasses import replace
 
@@ -70,6 +71,7 @@ def test_greedy_texts_at_other_levels(make_model):
         assert found == greedy_of(model, prompts, max_words=12)
 
 
+@pytest.mark.long
 def test_greedy_texts_with_labels_and_an_adaptive_output(make_model):
     model = make_model(
         list("abcdefghijklmnop"), labels=("x", "y"), cutoffs=(9,), tail_widths=(4,), scale=1.0

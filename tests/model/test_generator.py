@@ -98,7 +98,14 @@ def test_prompts_of_any_length_are_read_once_and_whole(make_model, length):
 
 
 @pytest.mark.parametrize(
-    "filters", [{}, {"top_k": 3}, {"top_p": 0.7}, {"min_p": 0.2}], ids=lambda f: str(f)
+    "filters",
+    [
+        {},
+        pytest.param({"top_k": 3}, marks=pytest.mark.long),
+        pytest.param({"top_p": 0.7}, marks=pytest.mark.long),
+        {"min_p": 0.2},
+    ],
+    ids=str,
 )
 def test_texts_follow_the_filtered_softmax(make_model, filters):
     # With no embedding the logits are the output's bias at every step.
@@ -150,6 +157,7 @@ def test_filters_of_neighbours_do_not_change_a_bit(generator, many):
         assert found == many[:500]
 
 
+@pytest.mark.long
 def test_filters_that_come_late_change_no_other_text(make_model):
     """What filters need is built for the first text that wants one, in the middle of a run."""
     model = make_model([f"w{i}" for i in range(9)], scale=0.8)

@@ -255,6 +255,7 @@ def test_room_for_longer_texts_does_not_change_a_bit(generator, many, monkeypatc
     assert by_id(texts(generator, prompts, **BOTH)) == found
 
 
+@pytest.mark.long
 def test_histories_grow_and_shrink_with_their_texts(random_words, monkeypatch):
     """Texts that outgrow the room they began with, and a slot given to a short text again."""
     monkeypatch.setattr(generator_module, "LEAST_HISTORY", 32)

@@ -159,6 +159,7 @@ def test_a_source_for_a_model_without(make_model):
         drawn(make_model(WORDS), [Prompt("a", "w1", source="s1")])
 
 
+@pytest.mark.long
 def test_with_a_label_and_numbers_too(make_model):
     model = make_model(
         WORDS, labels=("x", "y"), columns=("f",), numbers=2, source=SOURCE, attention=True,

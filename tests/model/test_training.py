@@ -223,7 +223,7 @@ def left_alone(tmp_path_factory):
     return regular_run(Silent(), tmp_path_factory.mktemp("alone") / "a.safetensors")
 
 
-@pytest.mark.parametrize("dies_at", [1, 27])
+@pytest.mark.parametrize("dies_at", [pytest.param(1, marks=pytest.mark.long), 27])
 def test_a_resumed_run_is_bit_equal(left_alone, silent, tmp_path, dies_at):
     expected, whole_history = left_alone
     with pytest.raises(Killed):
@@ -239,6 +239,7 @@ def test_a_resumed_run_is_bit_equal(left_alone, silent, tmp_path, dies_at):
         np.testing.assert_array_equal(found[name], array)
 
 
+@pytest.mark.long
 def test_minutes_are_fixed_before_a_run_is_resumed(silent, tmp_path, monkeypatch):
     path, budget = tmp_path / "a.safetensors", {"minutes": 0.1, "epochs": None, "patience": 10**6}
     clock = Clock(monkeypatch)
@@ -364,6 +365,7 @@ def test_divergence_goes_on_from_the_last_good_point(silent):
     assert history.validations[-1]["train_perplexity"] < 11
 
 
+@pytest.mark.long
 def test_averaged_weights_against_numpy(silent, tmp_path):
     """Running means over about the last tenth of the steps; they are what is judged and kept."""
     net, raw, means, judged = small_network(), {}, {}, []
@@ -412,6 +414,7 @@ def test_a_constant_rate_only_warms_up():
     assert [_rate(share, "constant") for share in (0.0, 0.03, 0.5, 1.0)] == [0.05, 1, 1, 1]
 
 
+@pytest.mark.long
 def test_the_schedule_is_the_one_that_was_asked_for(silent):
     last = {}
     for schedule in ("cosine", "constant"):

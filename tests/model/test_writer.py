@@ -58,6 +58,7 @@ def test_a_stream_is_the_text_word_by_word(writer, text, settings):
         assert len(pieces) == whole.words + asked.echo
 
 
+@pytest.mark.long
 def test_a_stream_at_other_levels(make_model):
     made = make_model(list("abcdefg"))
     for level in ("char", "whitespace"):

@@ -345,6 +345,7 @@ def test_methods_are_mixed(tmp_path, quick, silent):
     assert [call[0] for call in quick] == ["train", "generate"]  # not for the second
 
 
+@pytest.mark.long
 def test_the_check_makes_all_anew_without_the_held_out_rows(tmp_path, quick, silent):
     rows = rows_of({"cats": 10, "dogs": 10})
     data = table(tmp_path / "d.csv", rows)

@@ -22,6 +22,7 @@ def test_flop_of_a_word():
     assert flop_of_a_word(narrow) == 2 * (30 * 80 + 20 * 10 + 100 * 10)
 
 
+@pytest.mark.long
 def test_bench(model_dir, capsys):
     arguments = ["bench", str(model_dir), "--slots", "64", "--texts", "70", "--words", "5"]
     assert main([*arguments, "--json"]) == 0

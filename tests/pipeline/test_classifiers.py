@@ -84,6 +84,7 @@ def test_rows_of_no_use_are_refused(kind):
         kind().fit([" ", ""], ["a", "b"])
 
 
+@pytest.mark.long
 def test_lstm_learns(lstm):
     assert lstm.labels == ANIMALS
     p = lstm.probabilities(["w1 catlike w2", "w3 doglike", "owllike", ""])

@@ -195,6 +195,7 @@ def test_read_only_places(files, capsys):
     )
 
 
+@pytest.mark.long
 def test_the_whole_path(book, tmp_path, capsys):
     model, out = str(tmp_path / "m"), str(tmp_path / "o")
     train = ["train", str(book), "--out", model, "--preset", "tiny", "--epochs", "6", "--json"]

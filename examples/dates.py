@@ -7,7 +7,8 @@
     two hundred and seven thousand and one  -> 207001
 
 An encoder reads the words, and its last state starts the text; attention looks at all of the words
-again for each character. The rows of the test are none of those that were trained on.
+again for each figure. The figures are learned with spaces between them, "1 9 8 4 - 0 3 - 0 3", so
+that each is a word of the model. The rows of the test are none of those that were trained on.
 """
 
 from __future__ import annotations
@@ -93,15 +94,17 @@ def main() -> None:
     pairs = list(rows.items())
     for name, some in (("train", pairs[: args.rows]), ("test", pairs[args.rows :])):
         with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("words", "figures"), *some])
+            spaced = [(words, " ".join(figures)) for words, figures in some]
+            csv.writer(file).writerows([("words", "figures"), *spaced])
 
     model = textmill.train(
-        folder / "train.csv", source="words", text="figures", level="char", attention=True,
+        folder / "train.csv", source="words", text="figures", attention=True,
         minutes=args.minutes, out=folder / "model",
     )  # fmt: skip
     test = pairs[args.rows :]
     prompts = [{"id": str(i), "source": words} for i, (words, _) in enumerate(test)]
-    found = [g.text for g in model.generate(prompts, temperature=0, max_words=20)]
+    written = model.generate(prompts, temperature=0, max_words=20)
+    found = ["".join(g.text.split()) for g in written]
     for (words, figures), text in zip(test[:8], found, strict=False):
         print(f"{words} -> {text}" + ("" if text == figures else f" (should be {figures})"))
     right = sum(text == figures for (_, figures), text in zip(test, found, strict=True))

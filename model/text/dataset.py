@@ -18,6 +18,7 @@ Batch = tuple[dict[str, Any], Any, Any]  # inputs, targets, weights
 
 
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_SIMILAR = 16  # batches whose lines are sorted by the lengths of their sources
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,8 @@ class LineBatches:
         plan = []
         for i, width in enumerate(WIDTHS):
             members = order[column[order] == i]
+            if self.source_lengths is not None and self.shuffle:
+                members = self._by_source(members)
             for start in range(0, len(members), self.batch):
                 lines = np.full(self.batch, -1)
                 chunk = members[start : start + self.batch]
@@ -154,6 +157,16 @@ class LineBatches:
         if self.shuffle:
             random.shuffle(plan)
         return plan
+
+    def _by_source(self, lines: np.ndarray) -> np.ndarray:
+        """Puts lines with sources of similar length beside one another, within parts of a pass."""
+        assert self.source_lengths is not None
+        part = _SIMILAR * self.batch
+        parts = [lines[start : start + part] for start in range(0, len(lines), part)]
+        lengths = self.source_lengths
+        return np.concatenate(
+            [some[np.argsort(lengths[some], kind="stable")] for some in parts] or [lines]
+        )
 
     @property
     def words(self) -> int:

@@ -193,7 +193,7 @@ class _Fit:
             self.place.total = settings.epochs * feeder.words
             self.place.checks = settings.epochs
         self.paces: list[tuple[int, float]] = []  # words and seconds of steps that are measured
-        self.shapes: set[tuple[int, ...]] = set()
+        self.shapes: set[tuple[tuple[int, ...], ...]] = set()
         self.last_end = self.last_saved = time.monotonic()
         self.interrupted = False
 
@@ -296,9 +296,10 @@ class _Fit:
         seconds = time.monotonic() - before
         if place.total is None:
             now = time.monotonic()
-            if tuple(targets.shape) in self.shapes:  # counts the time between two steps as well
+            shapes = tuple(tuple(each.shape) for each in (*inputs.values(), targets))
+            if shapes in self.shapes:  # counts the time between two steps as well
                 self.paces.append((words, now - self.last_end))
-            self.shapes.add(tuple(targets.shape))
+            self.shapes.add(shapes)
             self.last_end = now
         if self.settings.average and place.step % _AVERAGE_EVERY == 0:
             self._add_to_average()

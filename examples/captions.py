@@ -108,7 +108,7 @@ def eye() -> keras.Model:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", default=2.5, type=float, help="of textmill's training")
+    parser.add_argument("--minutes", default=4.0, type=float, help="of textmill's training")
     parser.add_argument("--pictures", default=10_000, type=int, help="to write captions of")
     parser.add_argument("--out", type=Path, help="folder of all files (default: a new one)")
     args = parser.parse_args()

@@ -214,8 +214,11 @@ def test_what_was_changed_in_a_finished_run(stopped, whole, model_dir, prompt_fi
     assert contents(stopped) == whole
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["same rows", "fewer rows"])
-def test_prompts_that_change_during_a_run(model_dir, tmp_path, monkeypatch, kept):
+@pytest.mark.parametrize(
+    "after", ["the dog\n" * 800, "the dog\n" * 700, "the old\na dog\n" * 401],
+    ids=["same rows", "fewer rows", "more rows"],
+)  # fmt: skip
+def test_prompts_that_change_during_a_run(model_dir, tmp_path, monkeypatch, after):
     import textmill.pipeline.job.beam_steps
 
     prompts = tmp_path / "p.txt"
@@ -225,7 +228,7 @@ def test_prompts_that_change_during_a_run(model_dir, tmp_path, monkeypatch, kept
     def write(done, output):
         calls.append(done)
         if len(calls) == 4:
-            prompts.write_text("the dog\n" * (800 if kept else 700))
+            prompts.write_text(after)
         return real(done, output)
 
     monkeypatch.setattr(textmill.pipeline.job.beam_steps, "write_shard", write)

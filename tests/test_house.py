@@ -17,6 +17,7 @@ MODEL = [
         "errors",
         "small_files",
         "file_lock",
+        "own_folder",
         "settings",
         "lean_imports",
         "machine",

@@ -23,6 +23,7 @@ from typing import Any
 
 from textmill.model.errors import TextmillError
 from textmill.model.network.directory import SavedModel
+from textmill.model.own_folder import own_folder
 
 _AT_A_TIME = 256  # results of a call in one answer; those of a stream come one by one
 
@@ -111,6 +112,8 @@ class WriterProcess:
     def _start(self) -> None:
         if self._process is not None and self._pid == os.getpid():
             return  # after a fork, the process belongs to the parent
+        folder = own_folder()
+        temporary = folder.__enter__()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -119,11 +122,18 @@ class WriterProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 # No file of the user replaces a package; only the caller handles Ctrl-C.
-                env={**os.environ, "PYTHONSAFEPATH": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+                env={
+                    **os.environ,
+                    "PYTHONSAFEPATH": "1",
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    "TMPDIR": str(temporary),
+                },
                 start_new_session=True,
             )
         self._pid, self._connection = os.getpid(), Connection(ours.detach())
-        self._finalizer = weakref.finalize(self, _ended, self._process, self._connection, self._pid)
+        self._finalizer = weakref.finalize(
+            self, _ended, self._process, self._connection, folder, self._pid
+        )
         try:
             self._connection.send(self.model)
         except OSError:
@@ -144,12 +154,18 @@ class WriterProcess:
         self._process = None
 
 
-def _ended(process: subprocess.Popen[bytes], connection: Connection, pid: int) -> None:
+def _ended(
+    process: subprocess.Popen[bytes],
+    connection: Connection,
+    folder: contextlib.AbstractContextManager[Any],
+    pid: int,
+) -> None:
     if pid != os.getpid():
         return
     connection.close()
     process.kill()
     process.wait()
+    folder.__exit__(None, None, None)
 
 
 def main() -> None:

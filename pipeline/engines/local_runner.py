@@ -22,8 +22,8 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from textmill.model.machine import cores
+from textmill.model.own_folder import own_folder
 from textmill.pipeline.engines.local_worker import LEASH
-from textmill.pipeline.engines.own_folder import own_folder
 
 _END_SECONDS = 15.0  # time for worker processes to end after the run
 

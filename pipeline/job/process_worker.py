@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from textmill.pipeline.engines.own_folder import own_folder
+from textmill.model.own_folder import own_folder
 
 _ANSWER_SECONDS = 60.0
 _LOOK_SECONDS = 0.2

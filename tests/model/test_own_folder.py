@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from waiting import until
 
-from textmill.pipeline.engines import own_folder as module
+from textmill.model import own_folder as module
+from textmill.model.own_folder import own_folder
 from textmill.pipeline.engines.engine import Engine
 from textmill.pipeline.engines.launch import Launch
-from textmill.pipeline.engines.own_folder import own_folder
 
 HOLDS = """
 import time
-from textmill.pipeline.engines.own_folder import own_folder
+from textmill.model.own_folder import own_folder
 with own_folder() as folder:
     (folder / "file").touch()
     print(folder, flush=True)

@@ -1,6 +1,7 @@
 """Speed and memory of a bulk job: planning, one and two workers, few and many prompts.
 
     python benchmarks/bulk_job.py MODEL --prompts headlines.txt --minutes 5
+        [--parts memory planning speed]
 
 Prints one Markdown table. Each part runs in processes of its own. The bare generator is one process
 with one thread that is given the same prompts with no Beam, files or formats around it.
@@ -26,9 +27,11 @@ from textmill.pipeline.prompts.planning import plan
 COMMAND = [sys.executable, "-m", "textmill"]
 BARE = """
 import json, sys, time
-from textmill.model.generation.generator import Generator, Prompt, use_one_thread
+from textmill.model.generation.generator import Generator
 from textmill.model.network.directory import load_model
+from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
+from textmill.model.tensorflow_setup import use_one_thread
 path, model, samples, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 use_one_thread()
 generator = Generator(load_model(model))
@@ -40,6 +43,17 @@ started = time.monotonic()
 count = sum(g.words for g in generator.generate(prompts, settings))
 print(json.dumps([count, time.monotonic() - started]))
 """
+
+PLANS = """
+import sys, time
+from textmill.model.settings import GenerationSettings
+from textmill.pipeline.prompts.planning import plan
+started = time.monotonic()
+planned = plan([sys.argv[1]], GenerationSettings(max_words=4))
+assert planned.rows == int(sys.argv[2])
+print(len(planned.shards), time.monotonic() - started)
+"""
+PARTS = ("memory", "planning", "speed")
 
 
 class Watched:
@@ -133,6 +147,28 @@ def memory_rows(model: Path, folder: Path) -> list[tuple[str, str]]:
     return rows
 
 
+def parquet_rows(folder: Path) -> list[tuple[str, str]]:
+    """Time and peak memory of planning few and many rows of Parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = []
+    for count in (10**6, 10**8):
+        path, group = folder / f"{count}.parquet", pyarrow.table({"prompt": ["the old"] * 10**6})
+        with pyarrow.parquet.ParquetWriter(path, group.schema) as file:
+            for _ in range(count // 10**6):
+                file.write_table(group)
+        done = Watched([sys.executable, "-c", PLANS, str(path), str(count)], folder)
+        shards, seconds = done.output.split()
+        rows.append(
+            (
+                f"planning {count:,} rows of Parquet, {shards} shards",
+                f"{float(seconds):.1f} s; peak {done.launcher:,.0f} MiB",
+            )
+        )
+    return rows
+
+
 def speed_rows(
     model: Path, prompts: Path, folder: Path, minutes: float, words: int
 ) -> list[tuple[str, str]]:
@@ -178,11 +214,17 @@ def main() -> None:
     parser.add_argument("--prompts", required=True, type=Path)
     parser.add_argument("--minutes", type=float, default=5.0, help="of the bare generator")
     parser.add_argument("--max-words", type=int, default=20)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = memory_rows(args.tiny or args.model, folder)
-        rows += speed_rows(args.model, args.prompts, folder, args.minutes, args.max_words)
+        rows: list[tuple[str, str]] = []
+        if "memory" in args.parts:
+            rows += memory_rows(args.tiny or args.model, folder)
+        if "planning" in args.parts:
+            rows += parquet_rows(folder)
+        if "speed" in args.parts:
+            rows += speed_rows(args.model, args.prompts, folder, args.minutes, args.max_words)
     print_table(rows)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,38 +15,40 @@ from textmill.model import file_lock
 
 PREFIX = "textmill-run-"
 _LOCK = "lock"
-_YOUNG_SECONDS = 60.0  # a folder without a lock may be in the making for so long
 
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
-    """Gives a new folder, held by a lock until it is removed at the end of the block."""
+    """Gives a new folder, held by a lock until it is removed at the end of the block.
+
+    A process that this one forks does not remove it.
+    """
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    lock = file_lock.take_lock(folder / _LOCK)
+    made, owner = Path(tempfile.mkdtemp(prefix="textmill-new-")), os.getpid()
+    lock = file_lock.take_lock(made / _LOCK)
+    # Only now it has the name by which others look for it, so that they find it locked.
+    folder = made.with_name(f"{_prefix()}{made.name.rpartition('-')[2]}")
+    made.rename(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _prefix() -> str:
+    # A temporary folder may be shared by machines, and a lock may hold on one of them only.
+    return f"{PREFIX}{re.sub(r'[^A-Za-z0-9.]', '_', socket.gethostname())}-"
 
 
 def _sweep() -> None:
-    """Removes the folders of processes that were killed."""
+    """Removes the folders of processes that were killed on this machine."""
     if not file_lock.WORKS:
         return
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix()}*"):
         with contextlib.suppress(OSError):
-            found = folder.lstat()
-            if found.st_uid == os.getuid() and not folder.is_symlink() and _is_left(folder):
+            if folder.lstat().st_uid == os.getuid() and not folder.is_symlink():
+                # It is an error if the lock is held, or if there are none on this file system.
+                os.close(file_lock.take_lock(folder / _LOCK, create=False, sure=True))
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_left(folder: Path) -> bool:
-    try:
-        os.close(file_lock.take_lock(folder / _LOCK, create=False))
-    except BlockingIOError:
-        return False
-    except FileNotFoundError:
-        return time.time() - folder.lstat().st_mtime > _YOUNG_SECONDS
-    return True

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from textmill.model.small_files import loads, regular_size
 
 State = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, and what JSON can hold
 _RECORD, _SUM = "record", "sha256"  # in the file's metadata
-_ENDING = ".training"
+_ENDING, _LOCK = ".training", "lock"
 
 
 class Checkpoint:
@@ -80,8 +79,14 @@ def claimed(checkpoint: Path) -> Iterator[None]:
     folder = checkpoint.parent
     out = str(folder).removesuffix(_ENDING)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(folder / "lock")
+        lock = None
+        while lock is None:  # another process may remove the file of the lock at that moment
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                lock = take_lock(folder / _LOCK)
+            if lock is not None and not _stands(folder / _LOCK, lock):
+                os.close(lock)
+                lock = None
     except BlockingIOError:
         raise TextmillError(
             f"another training into {out} is under way; wait for it, or name another place"
@@ -91,9 +96,25 @@ def claimed(checkpoint: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(lock)
         if not checkpoint.exists():  # then there is nothing to go on from
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_own(checkpoint)
+        os.close(lock)
+
+
+def remove_own(checkpoint: Path) -> None:
+    """Removes a checkpoint, what is beside it of ours, and the folder if nothing else is in it."""
+    for path in (checkpoint.with_suffix(".new"), checkpoint, checkpoint.with_name(_LOCK)):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        checkpoint.parent.rmdir()
+
+
+def _stands(path: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(lock))
+    except FileNotFoundError:
+        return False
 
 
 def checkpoint_of(out: str) -> Path:

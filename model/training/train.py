@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +33,14 @@ from textmill.model.text.corpus import Corpus, CorpusSettings
 from textmill.model.text.dataset import Feeder, LineBatches, StreamBatches
 from textmill.model.text.split import Part, split, tokenized_part
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
-from textmill.model.training.checkpoint import Checkpoint, about, checkpoint_of, claimed, damaged
+from textmill.model.training.checkpoint import (
+    Checkpoint,
+    about,
+    checkpoint_of,
+    claimed,
+    damaged,
+    remove_own,
+)
 from textmill.model.training.fit import History, fit
 from textmill.model.training.recipe import Recipe, choose
 from textmill.model.training.transfer import Start, check_choices, gentler, sizes, transfer
@@ -412,7 +418,10 @@ def _unfinished(out: str, *, resume: bool) -> Path:
                 "remove it"
             )
     elif not checkpoint.exists():
-        if checkpoint.parent.exists() and _is_finished(out):  # it was killed in `tidy`
+        finished = False
+        with contextlib.suppress(TextmillError):
+            finished = _is_finished(out)
+        if finished:  # perhaps it was killed in `tidy`
             tidy(out)
             raise TextmillError(f"there is nothing to resume: {out} is finished")
         raise TextmillError(f"there is nothing to resume: {checkpoint} does not exist")
@@ -428,12 +437,8 @@ def _is_finished(out: str) -> bool:
 
 def tidy(out: str) -> None:
     """Removes what a finished training needs no more; last the checkpoint, which a resume reads."""
-    checkpoint = checkpoint_of(out)
     remove_attempts(out)
-    for path in (checkpoint.with_suffix(".new"), checkpoint):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    remove_own(checkpoint_of(out))
 
 
 def _digest(

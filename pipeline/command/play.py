@@ -38,6 +38,7 @@ PAGE = Path(__file__).with_name("play.html")
 _MOST_BYTES = 100_000  # of a request
 _MOST_CONNECTIONS = 64  # at a time
 _WAIT_SECONDS = 10.0  # for the next bytes of a request
+_END_SECONDS = 60.0  # for the answer that is computed when the server ends
 _MOST_PROMPT = 20_000  # characters
 _MOST_WORDS = 400  # of a text
 _SHOWN = 20  # bars
@@ -169,17 +170,18 @@ def page(name: str) -> tuple[bytes, str]:
     return text.encode(), policy
 
 
-def app(player: Player, port: int) -> Any:
+def app(player: Player, port: int, *, computing: threading.Lock | None = None) -> Any:
     """The WSGI application.
 
     Args:
         port: that it is reached at; requests under other names are refused.
+        computing: held while an answer is computed, so that one is at a time.
     """
     import bottle
 
     web = bottle.Bottle()
     body, policy = page(player.name)
-    computing = threading.Lock()
+    one_at_a_time = computing or threading.Lock()
     names = {f"{name}:{port}" for name in (HOST, "localhost")}
     if port == 80:
         names |= {HOST, "localhost"}
@@ -214,7 +216,7 @@ def app(player: Player, port: int) -> Any:
     def ask(what: str) -> Any:
         try:
             asked = _request(bottle.request)
-            with computing:
+            with one_at_a_time:
                 return answer(player, what, asked)
         except SettingError as error:
             said = error.said(error.field.replace("_", "-"))
@@ -298,13 +300,23 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def __init__(self, *arguments: Any):
         self._free = threading.Semaphore(_MOST_CONNECTIONS)
+        self.computing = threading.Lock()
         super().__init__(*arguments)
 
+    def server_close(self) -> None:
+        super().server_close()
+        # TensorFlow would abort a process that ends while it computes.
+        self.computing.acquire(timeout=_END_SECONDS)
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -350,5 +362,5 @@ def server(model: SavedModel, *, port: int, name: str, rows: Sequence[Prompt] = 
         raise TextmillError(
             f"port {port} of {HOST} cannot be had ({error.strerror}); give another --port, or 0"
         ) from None
-    found.set_app(app(player, found.server_port))
+    found.set_app(app(player, found.server_port, computing=found.computing))
     return found

@@ -84,16 +84,35 @@ def digest_of(path: str) -> str:
 
 
 def mark_of(path: str) -> str:
-    """Gives what changes with a file, without reading it: size, times and inode, or a checksum.
+    """Gives what changes with a file, without reading it.
+
+    On a disk size, times and inode; on Beam's file systems size, time and checksum, as far as they
+    are known there.
 
     Raises:
         TextmillError: it is gone, or cannot be looked at.
     """
     with _telling("read", path):
         if is_remote(path):
-            return str(_beam().checksum(path))
+            return _mark_of_remote(path)
         found = os.stat(path)
-        return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+        return f"{found.st_size}-{found.st_mtime_ns}/{found.st_ctime_ns}-{found.st_ino}"
+
+
+def of_content(mark: str) -> str:
+    """Gives the part of a mark that a new name or new rights of the file leave as it is."""
+    return mark.partition("/")[0]
+
+
+def _mark_of_remote(path: str) -> str:
+    found = _beam().match([path])[0].metadata_list
+    known = [f"{each.size_in_bytes}-{each.last_updated_in_seconds}" for each in found]
+    try:
+        known.append(str(_beam().checksum(path)))
+    except Exception:  # each raises its own; some have no checksums
+        if not known:
+            raise
+    return " ".join(known)
 
 
 def exists(path: str) -> bool:

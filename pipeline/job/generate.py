@@ -17,6 +17,7 @@ from textmill.pipeline.engines.dataflow import RemoteJob
 from textmill.pipeline.engines.launch import HERE, Launch
 from textmill.pipeline.engines.versions import versions
 from textmill.pipeline.files.filesystem import absolute, local_copy
+from textmill.pipeline.files.parallel import parallel
 from textmill.pipeline.job.manifest import (
     Output,
     ShardSummary,
@@ -276,8 +277,8 @@ def build(pipeline: Any, job: Job, done: Sequence[ShardSummary] = ()) -> None:
     inputs = {(shard.path, shard.mark, shard.sha256) for shard in job.plan.shards}
 
     def finish(summaries: list[ShardSummary]) -> None:
-        for path, mark, digest in sorted(inputs):
-            check_unchanged(path, mark=mark, sha256=digest)
+        with parallel(lambda each: check_unchanged(*each), sorted(inputs)) as checked:
+            list(checked)
         write_manifest([*kept, *summaries], output=output, header=header, rows=rows)
 
     _ = (

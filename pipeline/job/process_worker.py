@@ -11,6 +11,7 @@ killed too, and Spark starts another one and repeats the tasks.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -65,13 +66,15 @@ def _look_after(harness: int, executor: int) -> int:
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        os.kill(harness, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(harness, signal.SIGKILL)
         raise SystemExit
 
     signal.signal(signal.SIGTERM, end)
     while True:
         ended, status = os.waitpid(harness, os.WNOHANG)
         if ended:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if os.WIFSIGNALED(status) and _is_spark(executor):
                 os.kill(executor, signal.SIGKILL)
             return os.waitstatus_to_exitcode(status) & 0xFF

@@ -40,7 +40,6 @@ from textmill.pipeline.files.filesystem import (
     read,
     remove,
     remove_attempts,
-    sha256,
     write_once,
 )
 from textmill.pipeline.files.parallel import parallel
@@ -261,7 +260,7 @@ class RunDirectory:
         except MISSHAPEN as error:
             raise TextmillError(
                 f"{join(self.out, MANIFEST)} is damaged ({type(error).__name__} {error}); remove "
-                "it, and the run goes on"
+                "it, and --resume makes the run again"
             ) from None
 
     def _reopen(self, manifest: dict[str, Any]) -> None:
@@ -288,10 +287,11 @@ class RunDirectory:
                             **row,
                         )
                     )
-        run = read(join(self.out, RUN))
-        agrees = all(manifest.get(key) == value for key, value in loads(run.decode()).items())
-        if sha256(run) != manifest["files"][RUN] or not agrees:
-            raise ValueError(f"it does not fit {RUN}")
+        if digest_of(join(self.out, RUN)) != manifest["files"][RUN]:
+            raise TextmillError(
+                f"{join(self.out, RUN)} is damaged: it is not the file that {MANIFEST} names; put "
+                "a copy of it back"
+            )
         broken += [name for name in (STATS, CARD) if not self._is_right(name, manifest)]
         if not broken:
             return

@@ -16,7 +16,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.text.labelled_tables import refuse_one_json_value
-from textmill.pipeline.files.filesystem import absolute, digest_of, find, mark_of
+from textmill.pipeline.files.filesystem import absolute, digest_of, find, mark_of, of_content
 from textmill.pipeline.output.columns import Kinds
 from textmill.pipeline.prompts.column_names import Lacking, own_columns, with_own_names
 from textmill.pipeline.prompts.opening import Input, encoding_of
@@ -363,11 +363,12 @@ def _scan(
                 marks.add_all(_asked(path, file, form, columns, settings, reading, kinds))
             size = file.position
     file_of = PromptFile(name, size, marks.rows, digest_of(path))
-    if mark_of(path) != mark:
-        raise TextmillError(f"{path} changed while it was planned; {NEW_DIRECTORY}")
+    now = mark_of(path)
+    if of_content(now) != of_content(mark):
+        raise TextmillError(f"{path} changed while it was planned; give the same command again")
     return _Scan(
         path, file_of, form, columns, marks.offsets, marks.ahead, marks.every, marks.words,
-        marks.texts, mark,
+        marks.texts, now,
     )  # fmt: skip
 
 
@@ -460,7 +461,7 @@ def read_shard(
             f"of {shard.rows} from line {shard.first}; {NEW_DIRECTORY}"
         )
     if shard.sha256:  # after the reading, so that what was read is what was planned
-        check_unchanged(shard.path, mark=shard.mark, sha256=shard.sha256)
+        check_unchanged(shard.path, shard.mark, shard.sha256)
     return LoadedShard(shard, prompts, places, rejected)
 
 

@@ -10,7 +10,7 @@ from textmill.pipeline.files.filesystem import digest_of, mark_of
 NEW_DIRECTORY = "start the run again in a new directory"
 
 
-def check_unchanged(path: str, *, mark: str, sha256: str) -> None:
+def check_unchanged(path: str, mark: str, sha256: str) -> None:
     """Refuses a file that is not the one that was planned.
 
     Equal marks are enough. A copy on another machine has another mark, so there the whole file is

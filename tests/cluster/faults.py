@@ -104,7 +104,7 @@ def trial(
     """
     chance = random.Random(f"{kind} {number}")
     shards = sum(name.startswith("shard-") for name in wanted)
-    after = chance.randint(2, shards - 3)
+    after = chance.randint(2, shards // 2)
     out = folder / "out"
     engine = ENGINES[kind.engine]
     seconds, survived, said = 0.0, False, ""
@@ -148,6 +148,7 @@ def _await(launcher: subprocess.Popen, watch: Watch, after: int, chance: random.
         until(finished, lambda: f"{watch.finished()} shards are finished, not {after}")
         a_shard = (time.monotonic() - moments[0]) / after
         time.sleep(chance.random() * a_shard)
+        assert launcher.poll() is None, "the job ended before its kill"
     except BaseException:
         launcher.kill()
         raise

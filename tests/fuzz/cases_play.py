@@ -22,10 +22,16 @@ _SECONDS = 60.0
 
 @dataclass
 class Case:
-    """What is sent, and whether the sending side is closed behind it."""
+    """A request.
+
+    Attributes:
+        sent: its bytes. ends: whether the sending side is closed behind them.
+        whole: whether it is one that has to be answered.
+    """
 
     sent: bytes
     ends: bool
+    whole: bool
 
 
 class Play(Kind):
@@ -39,10 +45,10 @@ class Play(Kind):
     def prepare(self, folder: Path) -> None:
         from textmill.pipeline.command import play
 
-        play._Silent.timeout = 0.2
         words = ["the", "cat", "dog", "é", "\x1b[2J", "<b>"]
         model = self._make_model(words, labels=("x", "y"), mode="lines")
         server = play.server(model, port=0, name="<fuzz>")
+        server.RequestHandlerClass = type("Quick", (play._Silent,), {"timeout": 1.0})
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._port = server.server_port
         for what in ("next", "text", "compare"):
@@ -62,24 +68,24 @@ class Play(Kind):
             asked = mutated_json(random, asked)
         if isinstance(asked, dict) and random.random() < 0.3:
             asked[random.choice((*asked, "top_p", "min_p", "row"))] = random.choice(ODD)
-        sent = _request(
-            self._port, what, asked,
-            method=random.choice(("POST", "POST", "POST", "GET", "PUT", "X")),
-            length=random.choice((None,) * 6 + ("abc", "-1", "0", "99999999", "\xb2")),
-        )  # fmt: skip
+        method = random.choice(("POST", "POST", "POST", "GET", "PUT", "X"))
+        length = random.choice((None,) * 6 + ("abc", "-1", "0", "99999999", "\xb2"))
+        sent = _request(self._port, what, asked, method=method, length=length)
         how = random.random()
+        # Where a body is not read, closing the connection may lose the answer.
+        read = method == "POST" and length is None and what in ("next", "text", "compare")
         if how < 0.2:
             sent = mutated(random, sent)
         elif how < 0.3:
             sent = sent[: random.randrange(len(sent))]
         elif how < 0.35:
             sent = random.choice(TOKENS) * random.choice((1, 100))
-        return Case(sent, random.random() < 0.5)
+        return Case(sent, random.random() < 0.5, read and how >= 0.35)
 
     def check(self, case: Case) -> str:
         answer = self._ask(case.sent, case.ends)
         status = _status(answer)
-        if status is not None and status not in _ALLOWED:
+        if status not in _ALLOWED and (status is not None or case.whole):
             raise Broken(f"the playground answered {status} | {answer[:300]!r}")
         after = self._ask(_request(self._port, "next", {"prompt": "cat", "label": "y"}), True)
         if _status(after) != 200:

@@ -119,3 +119,12 @@ def test_one_training_at_a_time(tmp_path):
         claimed(checkpoint_of(str(tmp_path / "file" / "m"))),
     ):
         pass
+
+
+def test_what_is_not_of_a_training_stays_in_its_folder(tmp_path):
+    place = checkpoint_of(str(tmp_path / "m"))
+    place.parent.mkdir()
+    (place.parent / "my.txt").write_text("a text")
+    with claimed(place):
+        place.with_suffix(".new").touch()
+    assert [path.name for path in place.parent.iterdir()] == ["my.txt"]

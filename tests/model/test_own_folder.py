@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from waiting import until
 
+from textmill.model import file_lock
 from textmill.model import own_folder as module
 from textmill.model.own_folder import own_folder
 from textmill.pipeline.engines.engine import Engine
@@ -55,18 +55,43 @@ def test_what_a_killed_process_left_is_removed(temporary):
 
 
 def test_other_folders_stay(temporary):
-    (temporary / "elsewhere").mkdir()
+    own = module._prefix()
+    names = {"elsewhere", f"{own}no-lock", f"{module.PREFIX}another.host-x"}
+    for name in names:
+        (temporary / name).mkdir()
     (temporary / "elsewhere" / "lock").touch()
-    (temporary / "textmill-run-link").symlink_to(temporary / "elsewhere")
-    (temporary / "textmill-run-young").mkdir()
-    (temporary / "textmill-run-old").mkdir()
-    hour_ago = time.time() - 3600
-    os.utime(temporary / "textmill-run-old", (hour_ago, hour_ago))
+    (temporary / f"{module.PREFIX}another.host-x" / "lock").touch()
+    (temporary / f"{own}link").symlink_to(temporary / "elsewhere")
     with own_folder():
         pass
-    names = {path.name for path in temporary.iterdir()}
-    assert names == {"elsewhere", "textmill-run-link", "textmill-run-young"}
+    assert {path.name for path in temporary.iterdir()} == {*names, f"{own}link"}
     assert (temporary / "elsewhere" / "lock").exists()
+
+
+def test_where_locks_do_not_work_nothing_is_swept(temporary, monkeypatch):
+    def refuse(*_):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(file_lock.fcntl, "flock", refuse)
+    with own_folder() as one, own_folder() as other:
+        assert one.exists()
+        assert other.exists()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_fork_s_end_leaves_the_folder(temporary):
+    holds = """
+import os, sys
+from textmill.model.own_folder import own_folder
+with own_folder() as folder:
+    if not os.fork():
+        sys.exit()
+    os.wait()
+    assert folder.exists()
+assert not folder.exists()
+"""
+    subprocess.run([sys.executable, "-c", holds], check=True)
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_pipeline_leaves_no_folder(temporary):

@@ -13,9 +13,11 @@ from textmill.model.errors import TextmillError
 from textmill.model.settings import GenerationSettings
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files import filesystem as files
+from textmill.pipeline.files.filesystem import mark_of, sha256
 from textmill.pipeline.job.generate import Interrupted, generate
 from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.formats import Format
+from textmill.pipeline.prompts.planning import plan, read_shard
 
 SETTINGS = GenerationSettings(max_words=30, temperatures=(0.5, 1.0))
 
@@ -215,3 +217,33 @@ def test_a_folder_removed_under_a_run(model_dir, folder, monkeypatch):
     with pytest.raises(TextmillError, match=r"^cannot (write|make) \S+: No such file or dir.*"):
         run(model_dir, folder / "in" / "*", folder / "o")
     assert not (folder / "o").exists()
+
+
+def test_the_mark_of_an_object_changes_with_it(monkeypatch):
+    path = "shelf://b/p.txt"
+    Shelf.objects[path] = b"one"
+    before = mark_of(path)
+    assert mark_of(path) == before
+    Shelf.objects[path] = b"longer"
+    assert mark_of(path) != before  # by its size
+    monkeypatch.setattr(Shelf, "checksum", lambda self, path: sha256(self.objects[path]))
+    before = mark_of(path)
+    Shelf.objects[path] = b"letter"
+    assert mark_of(path) != before  # by its checksum
+    monkeypatch.setattr(Shelf, "checksum", lambda self, path: 1 / 0)
+    assert mark_of(path) == "6-0.0"
+    del Shelf.objects[path]
+    with pytest.raises(TextmillError, match=r"cannot read shelf://b/p\.txt"):
+        mark_of(path)
+
+
+def test_a_changed_object_ends_the_reading_of_a_shard(monkeypatch):
+    monkeypatch.setattr(Shelf, "checksum", lambda self, path: sha256(self.objects[path]))
+    path = "shelf://b/p.txt"
+    Shelf.objects[path] = b"the old\n" * 20
+    settings = GenerationSettings(max_words=3)
+    (shard,) = plan([path], settings).shards
+    assert len(read_shard(shard, settings).prompts) == 20
+    Shelf.objects[path] = b"the new\n" * 20
+    with pytest.raises(TextmillError, match=r"p\.txt changed during the run.*new directory"):
+        read_shard(shard, settings)

@@ -291,7 +291,8 @@ def test_lengths_that_are_no_numbers(running, length, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_there_are_no_more_connections_than_threads(running):
+def test_there_are_no_more_connections_than_threads(running, monkeypatch):
+    monkeypatch.setattr(play._Silent, "timeout", 600)  # so none is closed for its silence
     with contextlib.ExitStack() as stack:
         some = [stack.enter_context(opened(running)) for _ in range(play._MOST_CONNECTIONS)]
         with opened(running) as one_more:

@@ -253,7 +253,7 @@ def test_prompts_that_change_after_the_last_shard(model_dir, tmp_path, monkeypat
     real = module.check_unchanged
     monkeypatch.setattr(
         module, "check_unchanged",
-        lambda path, **known: (prompts.write_text("a dog\n" * 20), real(path, **known)),
+        lambda *known: (prompts.write_text("a dog\n" * 20), real(*known)),
     )  # fmt: skip
     with pytest.raises(TextmillError, match=r"p\.txt changed during the run"):
         run(model_dir, prompts, tmp_path / "o")

@@ -39,7 +39,8 @@ setup(
         "tensorflow-text>=2.21,<2.22; platform_system != 'Windows'",
     ],
     extras_require={
-        "augment": ["datasketch>=2", "scikit-learn>=1.6"],
+        # Of wordllama only the vectors and the pieces of words are read, with tokenizers.
+        "augment": ["datasketch>=2", "scikit-learn>=1.6", "tokenizers>=0.20", "wordllama>=0.4"],
         # What the tests marked `cluster` talk to.
         "cluster": ["apache-beam[gcp,dask]>=2.77,<2.80", "gcp-storage-emulator>=2026.7"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],

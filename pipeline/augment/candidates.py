@@ -35,7 +35,6 @@ from textmill.model.settings import (
 from textmill.model.text.corpus import CorpusSettings, read_corpus
 from textmill.model.training.checkpoint import checkpoint_of
 from textmill.model.training.train import tidy, train_model
-from textmill.pipeline.augment.classifiers import cross_fitted
 from textmill.pipeline.augment.edits import AUGMENTERS, Candidate
 from textmill.pipeline.augment.filters import (
     Choice,
@@ -47,8 +46,10 @@ from textmill.pipeline.augment.filters import (
     score,
 )
 from textmill.pipeline.augment.folder import AugmentFolder
+from textmill.pipeline.augment.judge import judges
 from textmill.pipeline.augment.rewriting import measured_noise, noisy
 from textmill.pipeline.augment.table import Rows
+from textmill.pipeline.augment.word_vectors import LEAST_KNOWN, WordVectors, word_vectors
 from textmill.pipeline.engines.launch import Launch
 from textmill.pipeline.files.filesystem import make_directory, write_once
 from textmill.pipeline.job.generate import Interrupted, Progress, generate
@@ -212,7 +213,11 @@ def make_candidates(
             _learn(folder, rows, run)
         if REWRITTEN in settings.methods:
             _learn_to_rewrite(folder, rows, run)
-    judges = list(cross_fitted(rows.texts, rows.labels, folds=settings.folds, seed=settings.seed))
+    with clock.of("judge"):
+        fitted = judges(
+            rows.texts, rows.labels, folds=settings.folds, seed=settings.seed,
+            vectors=_vectors(rows, run.report), unlabelled=_unlabelled(settings),
+        )  # fmt: skip
     candidates: list[Candidate] = []
     with clock.of("generate"):
         for method, counts in _shares(wanted, settings).items():
@@ -222,20 +227,20 @@ def make_candidates(
                     folder.model, folder.prompts, folder.generated, rows, run, GENERATED, "source"
                 )
             elif method == REWRITTEN:
-                noise = measured_noise(load_model(folder.rewriter), rows, judges, settings.seed)
+                noise = measured_noise(load_model(folder.rewriter), rows, fitted, settings.seed)
                 write_once(folder.drafts, json_lines(_drafts(rows, counts, run)))
                 candidates += _written(
                     folder.rewriter, folder.drafts, folder.rewritten, rows, run, REWRITTEN,
                     "draft_of", state_noise=noise,
                 )  # fmt: skip
             elif method == PSEUDO:
-                candidates += _pseudo(rows, counts, judges, settings)
+                candidates += _pseudo(rows, counts, fitted, settings)
             else:
                 candidates += AUGMENTERS[method](
                     rows.texts, rows.labels, counts, seed=settings.seed, model_dir=folder.model
                 )
     with clock.of("filter"):
-        scores = score(candidates, rows.texts, rows.labels, fitted=judges, level=level, known=known)
+        scores = score(candidates, rows.texts, rows.labels, fitted=fitted, level=level, known=known)
         choice = choose(
             candidates, scores, wanted, lengths=_lengths(rows, level), settings=run.filters,
             level=level, seed=settings.seed,
@@ -243,11 +248,37 @@ def make_candidates(
     return Made(candidates=candidates, scores=scores, choice=choice)
 
 
+def _unlabelled(settings: AugmentSettings) -> list[str]:
+    """Reads the different texts without labels."""
+    if not settings.unlabelled:
+        return []
+    return list(dict.fromkeys(read_corpus(settings.unlabelled, mode="lines").texts))
+
+
+def _vectors(rows: Rows, report: Reporter) -> WordVectors | None:
+    """Gives the word vectors that the judges use, if they know the rows' words."""
+    vectors = word_vectors()
+    if vectors is None:
+        report.message(
+            "labels are judged by the rows' own words: without wordllama there are no vectors of "
+            "words (pip install 'textmill[augment]')"
+        )
+        return None
+    known = vectors.known(rows.texts)
+    if known < LEAST_KNOWN:
+        report.message(
+            f"labels are judged by the rows' own words: the vectors of words know {known:.0%} of "
+            "them, as they are of English first of all"
+        )
+        return None
+    return vectors
+
+
 def _pseudo(
-    rows: Rows, counts: Mapping[str, int], judges: Sequence[Any], settings: AugmentSettings
+    rows: Rows, counts: Mapping[str, int], fitted: Sequence[Any], settings: AugmentSettings
 ) -> list[Candidate]:
     """Takes texts without labels and gives them the classifiers' labels (self-training)."""
-    texts = list(dict.fromkeys(read_corpus(settings.unlabelled, mode="lines").texts))
+    texts = _unlabelled(settings)
     texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
     left, found = Counter(counts), []
     for start in range(0, len(texts), _JUDGED):
@@ -256,7 +287,7 @@ def _pseudo(
         # A candidate needs a label, but any will do, since only the judges' label is used.
         part = texts[start : start + _JUDGED]
         some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in part]
-        for text, label in zip(some, judged(some, judges)[0], strict=True):
+        for text, label in zip(some, judged(some, fitted)[0], strict=True):
             if left[label] > 0:
                 left[label] -= 1
                 found.append(replace(text, label=label))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -102,19 +102,9 @@ class TfidfClassifier(Classifier):
         self.penalty, self.characters = penalty, characters
 
     def _fit(self, texts: Sequence[str], ids: np.ndarray, sources: tuple[int | None, ...]) -> None:
-        from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_union
 
-        words = TfidfVectorizer(
-            analyzer="word", ngram_range=(1, 2), tokenizer=words_and_marks, token_pattern=None,
-            lowercase=False, sublinear_tf=True, dtype=np.float64,
-        )  # fmt: skip
-        parts = [words]
-        if self.characters:
-            runs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-            parts.append(runs)
-        self._vectors = make_union(*parts)
+        self._vectors = tfidf_vectors(characters=self.characters)
         x = self._vectors.fit_transform(texts)
         self._model = LogisticRegression(C=self.penalty / len(texts), max_iter=300, tol=1e-3)
         self._model.fit(x, ids)
@@ -122,6 +112,21 @@ class TfidfClassifier(Classifier):
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """See `Classifier.probabilities`."""
         return np.asarray(self._model.predict_proba(self._vectors.transform(texts)))
+
+
+def tfidf_vectors(*, characters: bool) -> Any:
+    """Makes scikit-learn's TF-IDF of words and pairs of words, and of runs of 2 to 5 characters."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
+
+    words = TfidfVectorizer(
+        analyzer="word", ngram_range=(1, 2), tokenizer=words_and_marks, token_pattern=None,
+        lowercase=False, sublinear_tf=True, dtype=np.float64,
+    )  # fmt: skip
+    parts = [words]
+    if characters:
+        parts.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True))
+    return make_union(*parts)
 
 
 class LstmClassifier(Classifier):
@@ -185,24 +190,3 @@ def folds_of(labels: Sequence[str], *, folds: int, seed: int) -> np.ndarray:
             found[rows] = (dealt + np.arange(len(rows))) % folds
             dealt += len(rows)
     return found
-
-
-def cross_fitted(
-    texts: Sequence[str], labels: Sequence[str], *, folds: int = 5, seed: int = 0
-) -> Iterator[tuple[TfidfClassifier, np.ndarray]]:
-    """Gives, for each fold, a classifier that has not seen it, and the indices of its rows.
-
-    Every row is held out once, except the only row of a label. Empty folds are left out.
-
-    Raises:
-        UsageError: as in `Classifier.fit`.
-    """
-    fold = folds_of(labels, folds=folds, seed=seed)
-    for number in range(folds):
-        held_out = np.flatnonzero(fold == number)
-        if not len(held_out):
-            continue
-        rest = np.flatnonzero(fold != number).tolist()
-        judge = TfidfClassifier(seed=seed, characters=True)
-        fitted = judge.fit([texts[i] for i in rest], [labels[i] for i in rest])
-        yield fitted, held_out

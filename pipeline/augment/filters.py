@@ -209,7 +209,7 @@ def score(
         candidates: the candidates.
         texts: texts of the real rows.
         labels: labels of the real rows.
-        fitted: classifiers and the rows that each has not seen, from `cross_fitted`. The classifier
+        fitted: classifiers and the rows that each has not seen, from `judge.judges`. The classifier
             that has not seen a candidate's source judges it; without a source, all do.
         level: `word` or `char`.
         known: other texts that must not be added.

@@ -57,7 +57,7 @@ def measured_noise(model: SavedModel, rows: Rows, judges: Sequence[Any], seed: i
     Args:
         model: the model that writes rows anew.
         rows: the real rows.
-        judges: classifiers of the rows, from `cross_fitted`.
+        judges: classifiers of the rows, from `judge.judges`.
         seed: of the run.
     """
     chosen = np.random.default_rng(seed).permutation(len(rows.texts))[:_MEASURED]

@@ -89,6 +89,8 @@ setup(
             "scipy>=1.11",
             "selenium>=4.20",
             "tf2onnx>=1.17",
+            "tokenizers>=0.20",
+            "wordllama>=0.4",
         ],
     },
     entry_points={

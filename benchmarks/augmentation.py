@@ -2,7 +2,7 @@
 
     python benchmarks/augmentation.py FOLDER --cache DIR [--sets trec ...] [--sizes 5 20 100 500]
         [--seeds 0 1 2 3 4] [--methods none eda aeda textmill rewritten pseudo textmill+unlabelled]
-        [--classifiers tfidf lstm judge] [--minutes N]
+        [--classifiers tfidf lstm judge judge+unlabelled] [--minutes N]
 
 FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
 ag_news/train.csv (text, label). Of the different texts of a file a thousand, always the same, are
@@ -22,9 +22,11 @@ cell.
 
 Tuning, on seeds from 100 that are not reported: --per-example says how many rows a method adds for
 each real one, --augment gives options to textmill augment, --penalty and --lstm set the classifiers
-(NAME=VALUE each); results of each stand beside the others. `judge` is the classifier of the
-filters. The test rows are those of the report, so what was chosen was chosen by them, too. What was
-chosen, and how, stands in docs/benchmarks.md.
+(NAME=VALUE each); results of each stand beside the others. The test rows are those of the report,
+so what was chosen was chosen by them, too. What was chosen, and how, stands in docs/benchmarks.md.
+
+`judge` are the judges of the filters together, as they judge a text that came from no row; with
+`judge+unlabelled` they have seen the texts without labels, too.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ IN_ALL = 500
 EDITS, MADE = ("eda", "aeda"), ("textmill", "pseudo", "rewritten", "textmill+unlabelled")
 METHODS = ("none", *EDITS, *MADE)
 ASKED_FOR = 2  # the last ones, which take minutes more each, only when asked for
-CLASSIFIERS = ("tfidf", "lstm", "judge")  # the last, that of the filters, only when asked for
+CLASSIFIERS = ("tfidf", "lstm", "judge", "judge+unlabelled")
+USUAL = CLASSIFIERS[:2]  # the judges only when they are asked for
 MINUTES = 2  # of a language model's training, at most
 TEST_ROWS, TEST_SEED = 1000, 20
 # Added for each real row, by size: of the edits what was tuned, of the others the default.
@@ -214,6 +217,26 @@ def _textmill(
     return out
 
 
+class Judges:
+    """The judges of the filters, as one classifier."""
+
+    def __init__(self, cell: Cell, left: Sequence[Row]):
+        self._seed = cell.seed
+        self._left = [text for text, _ in left] if cell.classifier != "judge" else []
+
+    def fit(self, texts: Sequence[str], labels: Sequence[str], **_: Any) -> None:
+        from textmill.pipeline.augment.judge import judges
+        from textmill.pipeline.augment.word_vectors import word_vectors
+
+        self._fitted = judges(
+            texts, labels, vectors=word_vectors(), seed=self._seed, unlabelled=self._left
+        )
+        self.labels = self._fitted[0][0].labels
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        return np.mean([judge.probabilities(texts) for judge, _ in self._fitted], axis=0)
+
+
 def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[str, Any]:
     """Trains and tests; seconds are those of this call, the making of the rows included."""
     from textmill.pipeline.augment.classifiers import LstmClassifier, TfidfClassifier
@@ -223,10 +246,11 @@ def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[
     labelled, left, test = split(rows, cell.size, cell.seed)
     added = added_rows(cell, labelled, left, cache, options)
     classifier: Any
-    if cell.classifier != "lstm":
+    if cell.classifier.startswith("judge"):
+        classifier = Judges(cell, left)
+    elif cell.classifier == "tfidf":
         more: Any = {} if options.penalty is None else {"penalty": options.penalty}
-        judge = cell.classifier == "judge"
-        classifier = TfidfClassifier(seed=cell.seed, characters=judge, **more)
+        classifier = TfidfClassifier(seed=cell.seed, **more)
     else:
         from textmill.pipeline.augment.lstm_classifier import LstmSettings
 
@@ -393,7 +417,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:-ASKED_FOR])
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS,
-        default=CLASSIFIERS[:-1])  # fmt: skip
+        default=USUAL)  # fmt: skip
     parser.add_argument("--minutes", type=float, help="start no cell after so many")
     parser.add_argument("--per-example", type=int)
     parser.add_argument("--penalty", type=float, help="of tfidf")

@@ -132,7 +132,7 @@ def judges(
     fold = folds_of(labels, folds=folds, seed=seed)
     more = list(dict.fromkeys(unlabelled))
     if len(more) > MOST_UNLABELLED:
-        order = np.random.default_rng(seed).permutation(len(more))[:MOST_UNLABELLED]
+        order = np.random.default_rng(seed).permutation(len(more))[:MOST_UNLABELLED].tolist()
         more = [more[i] for i in order]
     first: list[tuple[Judge, np.ndarray]] = []
     for number in range(folds):
@@ -141,7 +141,7 @@ def judges(
             rest = np.flatnonzero(fold != number)
             judge = Judge(seed=seed, vectors=vectors)
             judge.labels = names
-            judge.learn([texts[i] for i in rest], ids[rest])
+            judge.learn([texts[i] for i in rest.tolist()], ids[rest])
             first.append((judge, held_out))
     if not first:  # each label has one row
         judge = Judge(seed=seed, vectors=vectors)
@@ -158,7 +158,7 @@ def judges(
         again = Judge(seed=seed, vectors=vectors)
         again.labels = names
         again.learn(
-            [*(texts[i] for i in rest), *more],
+            [*(texts[i] for i in rest.tolist()), *more],
             np.concatenate([ids[rest], p.argmax(axis=1)]),
             np.concatenate([np.ones(len(rest)), _WEIGHT * p.max(axis=1) ** 2]),
         )
@@ -171,7 +171,7 @@ def _with_exponents(
     fitted: list[tuple[Judge, np.ndarray]], texts: Sequence[str], ids: np.ndarray
 ) -> tuple[list[tuple[Judge, np.ndarray]], float]:
     """Sets the exponents of judges; gives the mean -log p of held-out rows, too."""
-    logs = [judge.logs([texts[i] for i in held_out]) for judge, held_out in fitted]
+    logs = [judge.logs([texts[i] for i in held_out.tolist()]) for judge, held_out in fitted]
     own = np.concatenate([ids[held_out] for _, held_out in fitted])
     exponents, nats = best_exponents(np.concatenate(logs, axis=1), own)
     for judge, _ in fitted:

@@ -188,7 +188,8 @@ def app(player: Player, port: int, *, computing: threading.Lock | None = None) -
 
     @web.hook("before_request")
     def own_name() -> None:
-        if bottle.request.get_header("Host") not in names:
+        # Bottle's own way to read a header fails if it is no UTF-8.
+        if bottle.request.environ.get("HTTP_HOST") not in names:
             bottle.abort(403, f"ask for http://{HOST}:{port}/")
 
     @web.hook("after_request")

@@ -291,6 +291,13 @@ def test_lengths_that_are_no_numbers(running, length, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_name_of_no_text(running, capfd):
+    with opened(running, b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n") as asked:
+        answer = b"".join(iter(lambda: asked.recv(1000), b""))
+    assert b" 403 " in answer.split(b"\r\n")[0]
+    assert capfd.readouterr().err == ""
+
+
 def test_there_are_no_more_connections_than_threads(running, monkeypatch):
     monkeypatch.setattr(play._Silent, "timeout", 600)  # so none is closed for its silence
     with contextlib.ExitStack() as stack:

@@ -293,6 +293,9 @@ def _agreement(found: Made) -> dict[str, Any]:
     return {"labels": names, "matrix": [[pairs[a, b] for b in names] for a in names]}
 
 
+# Of an added row beside a real one. With it a linear classifier, which counts words, does not lose
+# what the real rows tell.
+ADDED_WEIGHT = 0.1
 _COLUMNS = ("source", "confidence", "copied", "similarity", "loops", "perplexity")
 
 
@@ -321,15 +324,15 @@ def _write(
     write_once(folder.about, json_page(about))
     used = zip(table.rows.labels, table.rows.numbers, strict=True)
     cells = {label: table.cells[number - 1][1] for label, number in used}
-    columns = added_columns(table.columns, ["origin", *_COLUMNS])
+    columns = added_columns(table.columns, ["origin", "weight", *_COLUMNS])
     nothing = [None] * len(_COLUMNS)
 
     def rows() -> Iterator[Sequence[Any]]:
         for text, label in table.cells:
-            yield [text, label, REAL, *nothing]
+            yield [text, label, REAL, 1.0, *nothing]
         for i in choice.kept:
             own, scores = candidates[i], (records[i][name] for name in _COLUMNS)
-            yield [own.text, cells[own.label], own.origin, *scores]
+            yield [own.text, cells[own.label], own.origin, ADDED_WEIGHT, *scores]
 
     write_table(out, [*table.columns, *columns], rows(), attempts=folder.path)
 

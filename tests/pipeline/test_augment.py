@@ -198,13 +198,49 @@ def test_labels_that_are_numbers_stay_numbers(tmp_path, quick, silent):
     assert len(lines) > len(rows)
 
 
+def test_weights_in_all_kinds_of_tables(tmp_path, quick, silent):
+    data = table(tmp_path / "d.csv", rows_of({"cats": 12, "dogs": 12}))
+    for ending in ("csv", "tsv", "jsonl", "parquet"):
+        out = tmp_path / f"o.{ending}"
+        augmented(data, out, silent, methods=("swap",), per_example=1)
+        if ending == "parquet":
+            found = pa.parquet.read_table(out).to_pylist()
+        elif ending == "jsonl":
+            found = lines_of(out)
+        else:
+            with open(out, encoding="utf-8", newline="") as file:
+                found = list(
+                    csv.DictReader(file, dialect="excel-tab" if ending == "tsv" else "excel")
+                )
+        weights = {(row["origin"], float(row["weight"])) for row in found}
+        assert weights == {("real", 1.0), ("swap", 0.1)}
+
+
+def test_the_document_s_code_that_uses_the_weights_runs(tmp_path, quick, silent, monkeypatch):
+    data = table(tmp_path / "d.csv", rows_of({"cats": 12, "dogs": 12}))
+    augmented(data, tmp_path / "more.csv", silent, methods=("swap",), per_example=2)
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    (code,) = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", text, re.S)
+        if "sample_weight" in block
+    ]
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(code, names)
+    assert set(names["linear"].predict(names["vectorizer"].transform(["cat kitten"]))) <= {
+        "cats", "dogs",
+    }  # fmt: skip
+    assert names["network"].predict(names["words"], verbose=0).shape[1] == 2
+
+
 def test_columns_by_number_and_tabs(tmp_path, quick, silent):
     rows = rows_of({"cats": 12, "dogs": 12})
     (tmp_path / "d.tsv").write_text("".join(f"{label}\t{text}\n" for text, label in rows))
     augmented(tmp_path / "d.tsv", tmp_path / "o.tsv", silent, text="2", label="1")
     lines = (tmp_path / "o.tsv").read_text().splitlines()
     assert lines[0].split("\t")[:3] == ["text", "label", "origin"]
-    assert lines[1].split("\t") == [*rows[0], "real", "", "", "", "", "", ""]
+    assert lines[1].split("\t") == [*rows[0], "real", "1.0", "", "", "", "", "", ""]
     table(tmp_path / "q.csv", [("a\tb", "cats"), *rows])
     with pytest.raises(TextmillError, match=r"row 1 has a tab.*name the output \.csv"):
         augmented(tmp_path / "q.csv", tmp_path / "q.tsv", silent)

@@ -22,8 +22,8 @@ SPARK = ROOT / "scripts" / "spark_cluster.sh"
 FLINK = ROOT / "scripts" / "flink_cluster.sh"
 PROVIDES = "pip install -c constraints.txt -e '.[cluster]'"
 BEAM = "apache_beam.runners"
-# Dask gives a silent host 30 seconds: a test waits less.
-_DASK_SOON = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "8s"}
+# Dask gives a silent host 30 seconds: a test waits less. Its probes need more than ten seconds.
+_DASK_SOON = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s"}
 # Spark gives a silent host 60 seconds, and what is read from there 120: a test waits less.
 _SOON = (
     "-Dspark.worker.timeout=20 -Dspark.network.timeout=20s -Dspark.network.timeoutInterval=20s "

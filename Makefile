@@ -71,10 +71,11 @@ lab-test: $(VENV)/.tested
 	$(BIN)/python -m pytest -m lab
 
 # The same job on all engines that can be had here, with a table of them at the end. CLUSTER_TESTS="cluster and not
-# trial" leaves those out that kill parts of clusters of their own.
+# trial" leaves those out that kill parts of clusters of their own. The longest file begins, so that the other process
+# takes all else beside it.
 CLUSTER_TESTS ?= cluster
 test-cluster: $(VENV)/.cluster
-	$(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" -rs --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "$(CLUSTER_TESTS)" -rs --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Prism, built with Go, and Spark, from PyPI and Maven, into a folder outside the repository. What cannot be had here is
 # named, and its tests skip.

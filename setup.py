@@ -81,7 +81,7 @@ setup(
             "onnxruntime>=1.20",
             "pandas>=2",
             "pytest>=8",
-            "pytest-xdist>=3",
+            "pytest-xdist>=3.7",
             "pyyaml>=6",
             "ruff>=0.6",
             "sacrebleu>=2.4",

@@ -66,7 +66,7 @@ def test_killed_parts(kinds: Sequence[Kind], job, undisturbed, tmp_path, told_of
         for kind in kinds:
 
             def one(number: int, kind: Kind = kind) -> Trial:
-                folder = tmp_path / f"{kind.part} {number}"
+                folder = tmp_path / f"{kind.part.replace(' ', '-')}-{number}"
                 folder.mkdir()
                 told = trial(
                     kind, job, wanted, folder, words=WORDS, number=number, shared=shared

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textmill.model.errors import TextmillError, UsageError
-from textmill.model.machine import cores, cpu_kind, gpus, uses_cudnn
+from textmill.model.machine import cores, gpus
 from textmill.model.network.adaptive_cuts import choose_output
 from textmill.model.network.context import Context
 from textmill.model.network.directory import (
@@ -33,6 +32,15 @@ from textmill.model.text.corpus import Corpus, CorpusSettings
 from textmill.model.text.dataset import Feeder, LineBatches, StreamBatches
 from textmill.model.text.split import Part, split, tokenized_part
 from textmill.model.text.vocabulary import RESERVED, Vocabulary
+from textmill.model.training.account import (
+    corpus_record,
+    device_line,
+    fused_line,
+    made_by,
+    metrics,
+    origin,
+    recipe_line,
+)
 from textmill.model.training.checkpoint import (
     Checkpoint,
     about,
@@ -153,14 +161,21 @@ def train_model(
             longest_source=_longest(material.parts["train"].source),
             arrays={**network.arrays(), **_standard(material.context)},
             training={
-                "corpus": _corpus_record(corpus, material.corpus),
-                "init_from": None if old is None else _origin(old),
+                "corpus": corpus_record(corpus, material.corpus),
+                "init_from": None if old is None else origin(old),
                 "settings": {**asdict(train), "vocabulary": asdict(vocabulary), "preset": preset},
                 "recipe": asdict(recipe),
                 "history": history.validations,
                 "samples": history.samples,
-                "metrics": _metrics(network, material, history),
-                **_made_by(),
+                "metrics": metrics(
+                    network,
+                    history,
+                    parts=material.parts,
+                    vocabulary=material.vocabulary,
+                    context=material.context,
+                    source=material.source,
+                ),
+                **made_by(),
             },
         )
         name = os.path.basename(os.path.abspath(out))
@@ -168,9 +183,7 @@ def train_model(
         save_model(
             out,
             model,
-            card=model_card(
-                model, name=os.path.basename(os.path.abspath(out)), recipe=recipe_line(recipe)
-            ),
+            card=model_card(model, name=name, recipe=recipe_line(recipe)),
             page=page,
             instead=resume,  # what the interrupted run left
         )
@@ -501,90 +514,3 @@ def make_feeder(
             f"{settings.batch} x {settings.steps} needs at least {least * 8 // 7:,}; add text"
         )
     return feeder
-
-
-def device_line() -> str:
-    """Says in one line what Keras computes on."""
-    import keras
-
-    found = gpus()
-    device = f"{found} GPU" if found else "the CPU (no GPU found)"
-    return f"training on {device} with Keras on {keras.backend.backend()}"
-
-
-def fused_line(network: Any) -> str:
-    """Says in one line whether the LSTM layers run in cuDNN's fused kernel."""
-    if uses_cudnn(lambda ids: network.features(ids, network.initial_state(1), training=True)):
-        return "the LSTM layers run in cuDNN's fused kernel"
-    return "the LSTM layers do not run in cuDNN's fused kernel: training is several times slower"
-
-
-def recipe_line(recipe: Recipe) -> str:
-    """Says in one line what is trained, and with which regularisation."""
-    return (
-        f"LSTM of {recipe.layers} x {recipe.hidden}, embedding {recipe.embedding}; dropout "
-        f"{recipe.dropout:g}, of weights {recipe.weight_drop:g}, of words {recipe.word_dropout:g}; "
-        f"penalties {recipe.activation_penalty:g} and {recipe.slowness_penalty:g}; rate "
-        f"{recipe.learning_rate:g}"
-    )
-
-
-def _metrics(network: LanguageModel, material: _Material, history: History) -> dict[str, Any]:
-    """Measures the test part in float32, the precision of a saved model."""
-    from textmill.model.network.likelihood import Evaluator
-    from textmill.model.network.lstm import LanguageModel
-
-    if network.precision != "float32":
-        judged = LanguageModel(network.settings)
-        judged.build()
-        judged.assign_arrays(network.arrays())
-        network = judged
-    parts, vocabulary = material.parts, material.vocabulary
-    test = Evaluator(network, vocabulary, material.context, material.source)(parts["test"])
-    return {
-        "train_words": parts["train"].tokens,
-        "vocabulary": len(vocabulary),
-        "valid_perplexity": round(history.best_perplexity, 3),
-        "test_perplexity": round(test.perplexity, 3),
-        "test_words": test.tokens,
-        "test_unknown_rate": round(parts["test"].unknown_rate(vocabulary), 5),
-        "test_bits_a_character": round(
-            test.bits_a_character(parts["test"].characters(vocabulary.level)), 4
-        ),
-        "epochs": round(history.epochs, 2),
-        "seconds": round(history.seconds, 1),
-        "words_a_second": round(history.words / max(history.seconds, 1e-9)),
-        "share_of_time_waiting_for_data": round(
-            history.feed_seconds / max(history.seconds, 1e-9), 4
-        ),
-        "stopped": history.stopped,
-    }
-
-
-def _made_by() -> dict[str, Any]:
-    """Gives the versions and the machine."""
-    import keras
-
-    return {
-        "versions": {
-            "textmill": importlib.metadata.version("textmill"),
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-        },
-        "machine": f"{cpu_kind()}, {cores()} cores, {gpus()} GPUs",
-    }
-
-
-def _corpus_record(settings: CorpusSettings, corpus: Corpus) -> dict[str, Any]:
-    record = asdict(settings)
-    del record["paths"]  # names of folders are private
-    for field in ("context", "source"):
-        if not record[field]:
-            del record[field]
-    sources = [asdict(source) for source in corpus.sources]
-    return {**record, "sources": sources, "skipped": corpus.skipped}
-
-
-def _origin(model: SavedModel) -> dict[str, Any]:
-    """Gives what training.json says of the model that a training began from."""
-    return {"fingerprint": model.fingerprint, "corpus": model.training.get("corpus")}

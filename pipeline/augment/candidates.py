@@ -214,9 +214,10 @@ def make_candidates(
         if REWRITTEN in settings.methods:
             _learn_to_rewrite(folder, rows, run)
     with clock.of("judge"):
+        unlabelled = _unlabelled(settings)
         fitted = judges(
             rows.texts, rows.labels, folds=settings.folds, seed=settings.seed,
-            vectors=_vectors(rows, run.report), unlabelled=_unlabelled(settings),
+            vectors=_vectors(rows, run.report), unlabelled=unlabelled,
         )  # fmt: skip
     candidates: list[Candidate] = []
     with clock.of("generate"):
@@ -234,7 +235,7 @@ def make_candidates(
                     "draft_of", state_noise=noise,
                 )  # fmt: skip
             elif method == PSEUDO:
-                candidates += _pseudo(rows, counts, fitted, settings)
+                candidates += _pseudo(rows, counts, fitted, unlabelled, settings.seed)
             else:
                 candidates += AUGMENTERS[method](
                     rows.texts, rows.labels, counts, seed=settings.seed, model_dir=folder.model
@@ -275,11 +276,14 @@ def _vectors(rows: Rows, report: Reporter) -> WordVectors | None:
 
 
 def _pseudo(
-    rows: Rows, counts: Mapping[str, int], fitted: Sequence[Any], settings: AugmentSettings
+    rows: Rows,
+    counts: Mapping[str, int],
+    fitted: Sequence[Any],
+    unlabelled: Sequence[str],
+    seed: int,
 ) -> list[Candidate]:
     """Takes texts without labels and gives them the classifiers' labels (self-training)."""
-    texts = _unlabelled(settings)
-    texts = [texts[i] for i in np.random.default_rng(settings.seed).permutation(len(texts))]
+    texts = [unlabelled[i] for i in np.random.default_rng(seed).permutation(len(unlabelled))]
     left, found = Counter(counts), []
     for start in range(0, len(texts), _JUDGED):
         if not left.total():

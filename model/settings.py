@@ -223,6 +223,7 @@ class TrainSettings:
         clip: gradients are scaled so that their global norm is at most this.
         patience: stop after this number of validations without a better perplexity.
         enough: stop once the validation perplexity is at most this.
+        enough_every: steps between two looks whether it is; None looks at validations only.
         weight_drop: see `network.lstm.LanguageModel`.
         word_dropout: see `network.lstm.LanguageModel`.
         activation_penalty: see `training.trainee.Trainee`.
@@ -244,6 +245,7 @@ class TrainSettings:
     clip: float = 0.5
     patience: int = 10
     enough: float = 0.0
+    enough_every: int | None = None
     dropout: float | None = None
     weight_drop: float | None = None
     word_dropout: float | None = None
@@ -268,6 +270,8 @@ class TrainSettings:
             object.__setattr__(self, "epochs", 40)
         for name in ("batch", "steps", "patience"):
             check_int(name, getattr(self, name), 1)
+        if self.enough_every is not None:
+            check_int("enough_every", self.enough_every, 1)
         check_bool("average", self.average)
         check_int("seed", self.seed, 0, 2**32 - 1)
 

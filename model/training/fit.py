@@ -270,6 +270,8 @@ class _Fit:
             self.history.epochs = place.epoch + place.window / windows
             if place.window == windows:
                 place.epoch, place.window = place.epoch + 1, 0
+            if self._is_enough():
+                self._check()  # which ends the run
             if place.total is None:
                 self._measure()
             elif self.history.words * place.checks >= (place.checked + 1) * place.total:
@@ -373,6 +375,20 @@ class _Fit:
             mean += weight * (now[name] - mean)
 
     # -- validation --------------------------------------------------------------------------------
+
+    def _is_enough(self) -> bool:
+        """Tells, every so many steps, whether the perplexity is low enough to end the run."""
+        every = self.settings.enough_every
+        if not every or self.place.step % every:
+            return False
+        now = self.network.arrays() if self.average else None
+        if now is not None:
+            self.network.assign_arrays(self.average)
+        perplexity = self.validate()
+        if now is not None:
+            self.network.assign_arrays(now)
+        self.last_end = time.monotonic()  # what steps cost is measured without this
+        return perplexity <= self.settings.enough
 
     def _check(self, *, last: bool = False) -> None:
         """Validates, keeps the weights if they are the best, and may end the run."""

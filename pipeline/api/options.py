@@ -87,6 +87,7 @@ class AugmentOptions(TypedDict, total=False):
     unlabelled: Sequence[str]
     init_from: str | None
     folds: int
+    probabilities: bool
     seed: int
     min_confidence: float
     max_copied: int | None

@@ -20,6 +20,8 @@ from textmill.model.network.directory import check_free, load_model
 from textmill.model.reporter import Reporter
 from textmill.model.small_files import json_object
 from textmill.pipeline.augment.candidates import (
+    GENERATED,
+    PSEUDO,
     AugmentRun,
     AugmentSettings,
     Clock,
@@ -108,6 +110,12 @@ def augment(
             data, text=settings.text, label=settings.label, encoding=settings.encoding
         )
         rows = _usable(table, settings, report)
+        if settings.unlabelled and GENERATED in settings.methods:
+            report.message(
+                "the texts of --unlabelled help about three times as much with the classifier's "
+                "labels as rows that a model writes (docs/benchmarks.md): leave --with out to get "
+                "them"
+            )
         asked = _asked(data, settings, filters)
         _begin(folder, asked, resume=resume)
     run = AugmentRun(
@@ -129,7 +137,7 @@ def augment(
     if check:
         with clock.of("check"):
             about["check"] = _checked(folder, rows, run)
-    _write(out, folder, table, rows, found, about)
+    _write(out, folder, table, rows, found, about, probabilities=settings.probabilities)
     _tell(wanted, found, report)
     return about
 
@@ -306,6 +314,8 @@ def _write(
     learned: Rows,
     found: Made,
     about: dict[str, Any],
+    *,
+    probabilities: bool,
 ) -> None:
     """Writes the folder's files and, last, the table; if the table is there, all is there."""
     candidates, choice = found.candidates, found.choice
@@ -322,17 +332,23 @@ def _write(
     ]  # fmt: skip
     write_once(folder.rejected, json_lines(rejected))
     write_once(folder.about, json_page(about))
-    used = zip(table.rows.labels, table.rows.numbers, strict=True)
-    cells = {label: table.cells[number - 1][1] for label, number in used}
-    columns = added_columns(table.columns, ["origin", "weight", *_COLUMNS])
+    used = dict(zip(table.rows.numbers, table.rows.labels, strict=True))
+    cells = {label: table.cells[number - 1][1] for number, label in used.items()}
+    labels = sorted(cells) if probabilities else []
+    columns = added_columns(
+        table.columns, ["origin", "weight", *_COLUMNS, *(f"p_{label}" for label in labels)]
+    )
     nothing = [None] * len(_COLUMNS)
 
     def rows() -> Iterator[Sequence[Any]]:
-        for text, label in table.cells:
-            yield [text, label, REAL, 1.0, *nothing]
+        for number, (text, label) in enumerate(table.cells, start=1):
+            known = used.get(number)
+            sure = [None if known is None else float(name == known) for name in labels]
+            yield [text, label, REAL, 1.0, *nothing, *sure]
         for i in choice.kept:
             own, scores = candidates[i], (records[i][name] for name in _COLUMNS)
-            yield [own.text, cells[own.label], own.origin, ADDED_WEIGHT, *scores]
+            p = (round(found.scores[i].probabilities.get(name, 0.0), 4) for name in labels)
+            yield [own.text, cells[own.label], own.origin, ADDED_WEIGHT, *scores, *p]
 
     write_table(out, [*table.columns, *columns], rows(), attempts=folder.path)
 
@@ -345,6 +361,8 @@ def _tell(wanted: Mapping[str, int], found: Made, report: Reporter) -> None:
         reasons = [(why, n) for why, n in choice.counts().items() if why != NOT_NEEDED]
         why = ", ".join(f"{reason} {n:,}" for reason, n in reasons[:3])
         because = f"; most were rejected for: {why}" if why else ""
+        if any(candidate.origin == PSEUDO for candidate in candidates):
+            because += ". More texts in --unlabelled give more rows"
         report.message(
             f"fewer rows than wanted passed the filters: {', '.join(short[:10])}{because}"
         )

@@ -28,6 +28,7 @@ from textmill.model.settings import (
     GenerationSettings,
     TrainSettings,
     VocabularySettings,
+    check_bool,
     check_choice,
     check_int,
     sequence,
@@ -65,6 +66,7 @@ _PASSES = 30  # passes over the rows
 # For few rows, tuned (docs/benchmarks.md). A model that nearly knows them by heart joins parts of
 # them into sentences; a model that fully does copies them; one that does not writes nonsense.
 _BATCH, _RATE, _ENOUGH = 8, 8e-3, 8.0
+_ENOUGH_EVERY = 20  # steps; a model that begins from another is there within a few passes
 _STEPS, _MOST_PASSES, _LEAST_STEPS = 2_000, 60, 600
 _JUDGED = 10_000  # texts judged at a time; the features of a million would fill the memory
 _BASE_SHARE = 2 / 3  # share of the minutes for the texts without labels
@@ -84,7 +86,8 @@ class AugmentSettings:
         candidates: number of candidates for each wanted row.
         methods: `generated`, `pseudo` (texts of `unlabelled` with the label that classifiers give
             them), `rewritten` (see `augment.rewriting`), or names of `AUGMENTERS`; each makes an
-            equal part of the candidates.
+            equal part of the candidates. None given means `pseudo` with `unlabelled`, else
+            `generated`, which is what gains most (docs/benchmarks.md).
         temperatures: temperatures of the language model.
         level: the language model's level of tokens.
         minutes: longest time of training.
@@ -92,6 +95,7 @@ class AugmentSettings:
         unlabelled: files of texts of the same kind.
         init_from: a model to begin from.
         folds: number of folds of the classifiers that judge.
+        probabilities: whether the table gets the classifiers' probability of each label.
         seed: the run's seed.
     """
 
@@ -102,7 +106,7 @@ class AugmentSettings:
     per_label: int | None = None
     balance: bool = False
     candidates: int = 4
-    methods: tuple[str, ...] = (GENERATED,)
+    methods: tuple[str, ...] = ()
     temperatures: tuple[float, ...] = (0.8,)
     level: str = "word"
     minutes: float = 3.0
@@ -110,6 +114,7 @@ class AugmentSettings:
     unlabelled: tuple[str, ...] = ()
     init_from: str | None = None
     folds: int = 5
+    probabilities: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -117,6 +122,9 @@ class AugmentSettings:
             ("temperatures", TEMPERATURES), ("methods", "a way's name"), ("unlabelled", "a path"),
         ):  # fmt: skip
             object.__setattr__(self, name, sequence(name, getattr(self, name), allowed))
+        if not self.methods:
+            object.__setattr__(self, "methods", (PSEUDO if self.unlabelled else GENERATED,))
+        check_bool("probabilities", self.probabilities)
         for name in ("per_example", "per_label", "candidates", "epochs"):
             if getattr(self, name) is not None:
                 check_int(name, getattr(self, name), 1)
@@ -291,7 +299,9 @@ def _pseudo(
         # A candidate needs a label, but any will do, since only the judges' label is used.
         part = texts[start : start + _JUDGED]
         some = [Candidate(text, rows.labels[0], PSEUDO, None) for text in part]
-        for text, label in zip(some, judged(some, fitted)[0], strict=True):
+        names, p = judged(some, fitted)
+        for text, best in zip(some, p.argmax(axis=1).tolist(), strict=True):
+            label = names[best]
             if left[label] > 0:
                 left[label] -= 1
                 found.append(replace(text, label=label))
@@ -425,6 +435,7 @@ def _training(
         batch=_BATCH if few else 32,
         learning_rate=_RATE if few else None,
         enough=_ENOUGH if few else 0.0,
+        enough_every=_ENOUGH_EVERY if few else None,
         dropout=0.3 if few else None,
         weight_drop=0.1 if few else None,
         word_dropout=0.05 if few else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,7 @@ class Scores:
         words: number of words.
         duplicate: whether it equals a real row.
         perplexity: perplexity of the words that the language model wrote, if any.
+        probabilities: the classifier's probability of each label.
     """
 
     predicted: str
@@ -93,11 +94,12 @@ class Scores:
     loops: float
     unseen: float
     perplexity: float | None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Gives the columns of an augmented table, and of rejected candidates."""
         fields = asdict(self)
-        del fields["duplicate"]
+        del fields["duplicate"], fields["probabilities"]
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in fields.items()}
 
 
@@ -226,15 +228,16 @@ def score(
     # With a million texts, hashes take less memory than words.
     real = {hash(first(text)) for text in (*texts, *known)}
     pairs = {pair for text in texts for pair in _pairs(first(text))}
-    predicted, confidence = judged(candidates, list(fitted))
+    names, p = judged(candidates, list(fitted))
     found = []
     for i, candidate in enumerate(candidates):
         cut_text = first(candidate.text)
         near = _pairs(cut_text)
+        by_label = dict(zip(names, p[i].tolist(), strict=True))
         found.append(
             Scores(
-                predicted=predicted[i],
-                confidence=float(confidence[i]),
+                predicted=names[p[i].argmax()],
+                confidence=by_label[candidate.label],
                 words=len(cut_text),
                 duplicate=hash(cut_text) in real,
                 copied=int(runs[i]),
@@ -243,6 +246,7 @@ def score(
                 loops=loops(cut_text),
                 unseen=sum(pair not in pairs for pair in near) / max(len(near), 1),
                 perplexity=candidate.perplexity,
+                probabilities=by_label,
             )
         )
     return found
@@ -255,7 +259,7 @@ def _pairs(words: Words) -> list[Words]:
 def judged(
     candidates: Sequence[Candidate], fitted: Sequence[tuple[Any, Any]]
 ) -> tuple[list[str], np.ndarray]:
-    """Gives the classifiers' labels, and their probabilities of the labels asked for [N].
+    """Gives the names of the labels, and the classifiers' probabilities of them, float64 [N, L].
 
     A classifier that has never seen the label asked for, which has one row, does not judge.
     """
@@ -277,7 +281,7 @@ def judged(
             total[np.array(mine)[:, None], columns] += found
             judges[mine] += 1
     total /= np.maximum(judges, 1)[:, None]
-    return [names[i] for i in total.argmax(axis=1)], total[np.arange(len(asked)), asked]
+    return names, total
 
 
 # -- choosing --------------------------------------------------------------------------------------

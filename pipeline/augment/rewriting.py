@@ -78,8 +78,9 @@ def measured_noise(model: SavedModel, rows: Rows, judges: Sequence[Any], seed: i
                 Candidate(g.text.strip() or " ", str(g.label), "", int(g.prompt.id))
                 for g in writer.generate(prompts, settings)
             ]
-            predicted = judged(found, judges)[0]
-            agreed = float(np.mean([c.label == p for c, p in zip(found, predicted, strict=True)]))
+            names, p = judged(found, judges)
+            pairs = zip(found, p.argmax(axis=1), strict=True)
+            agreed = float(np.mean([candidate.label == names[best] for candidate, best in pairs]))
             first = agreed if first is None else first
             if agreed < first - LOST:
                 break

@@ -253,8 +253,13 @@ def _augment(add: Adder) -> None:
     many("--balance", None, "fill all labels up to the largest")
     many("--candidates", "N", "write N texts to choose from for each row to add (default: 4)")
     many("--with", WAYS, "ways to make rows, one or several: by the model, by labelling texts of "
-         "--unlabelled, by rewriting real rows, or by edits of them (default: generated)",
+         "--unlabelled, by rewriting real rows, or by edits of them (default: pseudo with "
+         "--unlabelled, else generated)",
          nargs="+", dest="methods", metavar="NAME")  # fmt: skip
+    many("--unlabelled", "TEXT", "files of texts of the same kind without labels, a text a line; "
+         "each gets the label that the classifier gives it, and a model learns from them first "
+         "(default: none)", nargs="+")  # fmt: skip
+    many("--probabilities", None, "add a column p_LABEL for each label, with its probability")
     many("--temperature", "T", "divide the logits by T; 0 is greedy (default: 0.8)", nargs="+",
          short="-t", dest="temperatures")  # fmt: skip
     many("--seed", "N", "do all of it by the random numbers of seed N (default: 0)")
@@ -263,8 +268,6 @@ def _augment(add: Adder) -> None:
           "stands between spaces (default: word)")  # fmt: skip
     model("--minutes", "N", "train for at most N minutes (default: 3)", type=float)
     model("--epochs", "N", "pass over the rows at most N times (default: 30, with few rows more)")
-    model("--unlabelled", "TEXT", "learn first from these files of texts of the same kind, a text "
-          "a line (default: none)", nargs="+")  # fmt: skip
     model("--init-from", "MODEL", "begin with this model (default: begin anew)")
     sieve = add.group("which texts are rejected")
     sieve("--min-confidence", "P", "those in whose label the classifier has less confidence than P "

@@ -79,6 +79,21 @@ def test_it_ends_where_the_perplexity_is_enough(silent):
     assert len(history.validations) == 3
 
 
+def test_a_look_every_so_many_steps_finds_it_sooner(silent):
+    looks = []
+
+    def validate():
+        looks.append(0)
+        return 9.0 if len(looks) < 3 else 4.0
+
+    _, history = run(validate, silent, epochs=4, enough=5.0, enough_every=2)
+    assert history.stopped == "enough"
+    assert [row["step"] for row in history.validations] == [6]
+    assert len(looks) == 4  # after 2, 4 and 6 steps, and the validation that ends it
+    with pytest.raises(SettingError, match="enough_every must be"):
+        TrainSettings(enough_every=0)
+
+
 def test_best_weights_are_kept_and_patience_ends_it(silent):
     results = iter([9.0, 5.0, 7.0, 8.0, 6.0])
     states = []

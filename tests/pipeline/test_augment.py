@@ -18,6 +18,7 @@ import textmill.pipeline.augment.augment
 import textmill.pipeline.augment.candidates
 from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import save_model
+from textmill.model.text.labelled_tables import read_cells
 from textmill.pipeline.augment.augment import augment
 from textmill.pipeline.augment.candidates import AugmentSettings, _training
 from textmill.pipeline.augment.filters import FilterSettings, jaccard
@@ -216,6 +217,30 @@ def test_weights_in_all_kinds_of_tables(tmp_path, quick, silent):
         assert weights == {("real", 1.0), ("swap", 0.1)}
 
 
+def test_probabilities_in_all_kinds_of_tables(tmp_path, quick, silent):
+    """They are those of the judges that have not seen the row an edit came from."""
+    rows = [*rows_of({"cats": 12, "dogs": 12}), ("no label at all", "")]
+    data = table(tmp_path / "d.csv", rows)
+    tables = {}
+    for ending in ("csv", "tsv", "jsonl", "parquet"):
+        out = tmp_path / f"o.{ending}"
+        augmented(data, out, silent, methods=("swap",), per_example=1, probabilities=True)
+        tables[ending] = [
+            [None if cell is None or cell == "" else float(cell) for cell in cells]
+            for cells in read_cells(out.read_bytes(), path=str(out), columns=("p_cats", "p_dogs"))
+        ]
+        confidence = list(
+            read_cells(out.read_bytes(), path=str(out), columns=("label", "confidence"))
+        )
+        for (label, own), (cats, dogs) in zip(confidence[25:], tables[ending][25:], strict=True):
+            assert float(own) == {"cats": cats, "dogs": dogs}[label]
+            assert cats + dogs == pytest.approx(1, abs=2e-4)
+    first = tables["csv"]
+    assert first[:25] == [*[[1, 0]] * 12, *[[0, 1]] * 12, [None, None]]
+    assert len(first) > 40
+    assert first == tables["tsv"] == tables["jsonl"] == tables["parquet"]
+
+
 def test_the_document_s_code_that_uses_the_weights_runs(tmp_path, quick, silent, monkeypatch):
     data = table(tmp_path / "d.csv", rows_of({"cats": 12, "dogs": 12}))
     augmented(data, tmp_path / "more.csv", silent, methods=("swap",), per_example=2)
@@ -403,7 +428,9 @@ def test_the_check_makes_all_anew_without_the_held_out_rows(tmp_path, quick, sil
 def test_unlabelled_texts_are_learned_from_first(tmp_path, quick, silent):
     data = table(tmp_path / "d.csv", rows_of({"cats": 10, "dogs": 10}))
     (tmp_path / "more.txt").write_text("one text\n\nanother text\n")
-    augmented(data, tmp_path / "o.csv", silent, unlabelled=(str(tmp_path / "more.txt"),))
+    more = (str(tmp_path / "more.txt"),)
+    augmented(data, tmp_path / "o.csv", silent, unlabelled=more, methods=("generated",))
+    assert any("leave --with out to get" in message for message in silent.messages)
     assert quick[:2] == [("train", "base", 22), ("train", "model", 100, "base")]
     texts = (tmp_path / "o.csv.augment" / "texts.txt").read_text().splitlines()
     assert texts[:2] == ["one text", "another text"]
@@ -416,8 +443,7 @@ def test_unlabelled_texts_get_the_label_of_the_classifiers(tmp_path, quick, sile
     more = tmp_path / "more.txt"
     more.write_text("\n".join([*truth, rows_of({"cats": 1})[0][0]]) + "\n")
     about = augmented(
-        data, tmp_path / "o.csv", silent, unlabelled=(str(more),), methods=("pseudo",),
-        per_example=2,
+        data, tmp_path / "o.csv", silent, unlabelled=(str(more),), per_example=2,
     )  # fmt: skip
     assert quick == []  # nothing is trained or written
     kept = [row for row in read_csv(tmp_path / "o.csv") if row["origin"] == "pseudo"]
@@ -438,7 +464,10 @@ def test_rows_that_were_not_needed_are_no_reason_for_too_few(tmp_path, quick, si
         per_example=1,
     )  # fmt: skip
     assert list(about["counts"]["rejected"]) == ["not needed"]
-    assert silent.messages[-1] == "fewer rows than wanted passed the filters: dogs 0 of 12"
+    assert silent.messages[-1] == (
+        "fewer rows than wanted passed the filters: dogs 0 of 12. More texts in --unlabelled give "
+        "more rows"
+    )
 
 
 def test_the_command_counts_rows_that_were_not_needed_apart(tmp_path, capsys, monkeypatch):

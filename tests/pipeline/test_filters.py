@@ -262,5 +262,5 @@ def test_thresholds_are_checked(name, value):
 
 def test_scores_become_columns():
     found = Scores(**{**GOOD, "similarity": 0.123456})
-    assert set(found.record()) == set(asdict(found)) - {"duplicate"}
+    assert set(found.record()) == set(asdict(found)) - {"duplicate", "probabilities"}
     assert found.record()["similarity"] == 0.1235

@@ -170,9 +170,10 @@ def test_judges_are_what_the_filters_take(vectors):
         Candidate("my lion here", "animal", "x", None),
         Candidate("a cake .", "animal", "x", 0),
     ]
-    predicted, confidence = judged(asked, fitted)
-    assert predicted == ["animal", "food"]
-    assert confidence[0] > 0.5 > confidence[1]
+    names, p = judged(asked, fitted)
+    assert names == ["animal", "food"]
+    assert p[0, 0] > 0.5 > p[1, 0]
+    assert p.sum(axis=1) == pytest.approx(1)
 
 
 # -- the vectors -----------------------------------------------------------------------------------

@@ -1,20 +1,29 @@
-"""What augmentation gains: none, swap + delete (EDA), AEDA and textmill, for two classifiers.
+"""What augmentation gains: edits, rows of a model, texts with the judges' labels, for classifiers.
 
     python benchmarks/augmentation.py FOLDER --cache DIR [--sets trec ...] [--sizes 5 20 100 500]
-        [--seeds 0 1 2 3 4] [--methods none eda aeda textmill rewritten pseudo textmill+unlabelled]
-        [--classifiers tfidf lstm judge judge+unlabelled] [--minutes N]
+        [--seeds 0 1 2 3 4] [--methods none eda aeda generated pseudo ...]
+        [--classifiers tfidf tfidf+weights vectors lstm judge judge+unlabelled] [--minutes N]
 
 FOLDER holds trec/train.tsv, snips/train.tsv, sst2/train.tsv (label, tab, text) and
 ag_news/train.csv (text, label). Of the different texts of a file a thousand, always the same, are
 the test rows (`TEST_SEED`); a seed draws the labelled rows from the others: 5, 20 or 100 of each
 label (all there are, where they are fewer) or 500 in all. What is left over is text without labels
-for the methods that take it: `pseudo` adds it with the labels that a classifier of the labelled
-rows gives it (augment --unlabelled F --with pseudo); with `textmill+unlabelled` the language model
-learns from it first (augment --unlabelled F). `rewritten` is augment --with rewritten.
+for the methods that take it.
 
-Every classifier makes the same number of steps at most and stops early by held-out real rows, see
-`lstm_classifier.py`. An interval is Student's over the seeds, for gains over paired differences;
-the test rows are the same for all seeds, so it says nothing on other test rows.
+Methods: `eda` is swap + delete. `generated` is augment without --unlabelled, `pseudo` is augment
+with it. `-before` is the same with the judge of before: only TF-IDF of the rows. `rewritten` is
+augment --with rewritten. With `generated+unlabelled` the language model learns from the texts
+without labels first (augment --unlabelled F --with generated).
+
+Classifiers: `tfidf` is a logistic regression on TF-IDF; `+weights` gives added rows a tenth of a
+real row's weight. `vectors` is one on the word vectors that the judges use. `lstm` is the mean of
+three trainings with other seeds, as one alone moves by two points and more. `judge` are the judges
+of the filters together, as they judge a text that came from no row; with `judge+unlabelled` they
+have seen the texts without labels, too. Of the judges a table says how far their confidence is to
+be believed.
+
+An interval is Student's over the seeds, for gains over paired differences; the test rows are the
+same for all seeds, so it says nothing on other test rows.
 
 Each result is a file in DIR, and so is each augmented table: a run that was stopped goes on, and
 two runs with other --sets may share a folder, one on each core. --minutes ends a run at the next
@@ -24,9 +33,6 @@ Tuning, on seeds from 100 that are not reported: --per-example says how many row
 each real one, --augment gives options to textmill augment, --penalty and --lstm set the classifiers
 (NAME=VALUE each); results of each stand beside the others. The test rows are those of the report,
 so what was chosen was chosen by them, too. What was chosen, and how, stands in docs/benchmarks.md.
-
-`judge` are the judges of the filters together, as they judge a text that came from no row; with
-`judge+unlabelled` they have seen the texts without labels, too.
 """
 
 from __future__ import annotations
@@ -34,11 +40,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +56,17 @@ from table import machine
 SETS = ("trec", "sst2", "ag_news", "snips")
 SIZES = (5, 20, 100, 500)  # of each label, but the last is in all
 IN_ALL = 500
-EDITS, MADE = ("eda", "aeda"), ("textmill", "pseudo", "rewritten", "textmill+unlabelled")
+EDITS = "eda", "aeda"
+BEFORE = "-before"
+MADE = (
+    "generated-before", "generated", "pseudo-before", "pseudo", "rewritten", "generated+unlabelled",
+)  # fmt: skip
 METHODS = ("none", *EDITS, *MADE)
 ASKED_FOR = 2  # the last ones, which take minutes more each, only when asked for
-CLASSIFIERS = ("tfidf", "lstm", "judge", "judge+unlabelled")
-USUAL = CLASSIFIERS[:2]  # the judges only when they are asked for
+JUDGES = ("judge", "judge+unlabelled")  # only without added rows
+CLASSIFIERS = ("tfidf", "tfidf+weights", "vectors", "lstm", *JUDGES)
+TRAININGS = 3  # of the LSTM in a cell
+BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)  # of the judges' confidence
 MINUTES = 2  # of a language model's training, at most
 TEST_ROWS, TEST_SEED = 1000, 20
 # Added for each real row, by size: of the edits what was tuned, of the others the default.
@@ -62,6 +76,17 @@ PER_EXAMPLE = {
     **dict.fromkeys(MADE, dict.fromkeys(SIZES, 10)),
 }
 Row = tuple[str, str]  # text, label
+# `textmill` with judges that know the rows' words only, and learn from no other texts.
+WITH_THE_JUDGE_OF_BEFORE = """
+import sys
+from textmill.pipeline.augment import candidates, judge
+candidates.word_vectors = lambda: None
+def judges(*rows, unlabelled=(), **more):
+    return judge.judges(*rows, **more)
+candidates.judges = judges
+from textmill.pipeline.command.cli import main
+sys.exit(main())
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,16 +230,50 @@ def _textmill(
     for option in options.augment:  # of an option that is there twice argparse takes the last
         name, _, value = option.partition("=")
         command += [f"--{name}", value]
-    if cell.method in ("pseudo", "rewritten"):
-        command += ["--with", cell.method]
-    if cell.method in ("pseudo", "textmill+unlabelled"):
+    kind = cell.method.removesuffix(BEFORE)
+    if kind in ("rewritten", "generated+unlabelled"):
+        command += ["--with", kind.removesuffix("+unlabelled")]
+    if kind in ("pseudo", "generated+unlabelled"):
         (place / "left.txt").write_text("\n".join(text for text, _ in left) + "\n", "utf-8")
         command += ["--unlabelled", str(place / "left.txt")]
+    if cell.method != kind:
+        command[1:3] = ["-c", WITH_THE_JUDGE_OF_BEFORE]
+        _borrow(table_path(replace(cell, method=kind), cache, options), out)
     if Path(f"{out}.augment").exists():
         command.append("--resume")
     with open(place / "log.txt", "w", encoding="utf-8") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
     return out
+
+
+def _borrow(made: Path, out: Path) -> None:
+    """Takes over the texts that a model wrote for the same rows: only the judge differs."""
+    folder, own = Path(f"{made}.augment"), Path(f"{out}.augment")
+    if (folder / "generated" / "manifest.json").exists() and not own.exists():
+        shutil.copytree(
+            folder, own, ignore=shutil.ignore_patterns("augment.json", "rejected.jsonl")
+        )
+
+
+class Vectors:
+    """A logistic regression on the word vectors that the judges use."""
+
+    def fit(self, texts: Sequence[str], labels: Sequence[str], **_: Any) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        from textmill.pipeline.augment.word_vectors import word_vectors
+
+        self._vectors = word_vectors()
+        assert self._vectors is not None, "install wordllama"
+        x = self._vectors.of(texts)
+        self._mean = x.mean(axis=0)
+        self._model = LogisticRegression(C=500 / len(texts), max_iter=300, tol=1e-3)
+        self._model.fit(x - self._mean, labels)
+        self.labels = self._model.classes_.tolist()
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        assert self._vectors is not None
+        return np.asarray(self._model.predict_proba(self._vectors.of(texts) - self._mean))
 
 
 class Judges:
@@ -245,31 +304,47 @@ def run(cell: Cell, rows: Sequence[Row], cache: Path, options: Options) -> dict[
     started = time.monotonic()
     labelled, left, test = split(rows, cell.size, cell.seed)
     added = added_rows(cell, labelled, left, cache, options)
-    classifier: Any
-    if cell.classifier.startswith("judge"):
-        classifier = Judges(cell, left)
-    elif cell.classifier == "tfidf":
+    classifiers: list[Any]
+    if cell.classifier in JUDGES:
+        classifiers = [Judges(cell, left)]
+    elif cell.classifier == "vectors":
+        classifiers = [Vectors()]
+    elif cell.classifier.startswith("tfidf"):
         more: Any = {} if options.penalty is None else {"penalty": options.penalty}
-        classifier = TfidfClassifier(seed=cell.seed, **more)
+        if not cell.classifier.endswith("+weights"):
+            more["added_weight"] = 1.0
+        classifiers = [TfidfClassifier(seed=cell.seed, **more)]
     else:
         from textmill.pipeline.augment.lstm_classifier import LstmSettings
 
         named = dict(option.split("=") for option in options.lstm)
         kinds = {name: type(value) for name, value in asdict(LstmSettings()).items()}
         settings = LstmSettings(**{name: kinds[name](value) for name, value in named.items()})
-        classifier = LstmClassifier(seed=cell.seed, settings=settings)
-    classifier.fit(
-        [text for text, _ in labelled] + [row.text for row in added],
-        [label for _, label in labelled] + [row.label for row in added],
-        sources=[row.source for row in added],
-    )
-    return {
+        seeds = range(TRAININGS * cell.seed, TRAININGS * (cell.seed + 1))
+        classifiers = [LstmClassifier(seed=seed, settings=settings) for seed in seeds]
+    texts, names = [text for text, _ in test], [label for _, label in test]
+    accuracies = []
+    for classifier in classifiers:
+        classifier.fit(
+            [text for text, _ in labelled] + [row.text for row in added],
+            [label for _, label in labelled] + [row.label for row in added],
+            sources=[row.source for row in added],
+        )
+        accuracies.append(accuracy(classifier, texts, names))
+    found = {
         **asdict(cell),
-        "accuracy": accuracy(classifier, [t for t, _ in test], [label for _, label in test]),
+        "accuracy": float(np.mean(accuracies)),
+        "accuracies": accuracies,
         "rows": len(labelled),
         "added": len(added),
         "seconds": round(time.monotonic() - started, 2),
     }
+    if cell.classifier in JUDGES:
+        p = classifiers[0].probabilities(texts)
+        best = [classifiers[0].labels[i] for i in p.argmax(axis=1)]
+        right = [label == name for label, name in zip(best, names, strict=True)]
+        found["sure"] = [p.max(axis=1).round(4).tolist(), right]
+    return found
 
 
 # -- all of them -----------------------------------------------------------------------------------
@@ -349,10 +424,37 @@ def print_tables(found: Sequence[dict[str, Any]], methods: Sequence[str]) -> Non
                 print(f"| {' | '.join(row)} |")
 
 
+def print_reliability(found: Sequence[dict[str, Any]]) -> None:
+    """How often the judges are right, by their confidence; both are the same if it is calibrated.
+
+    The last column is the mean distance of both over all texts (expected calibration error).
+    """
+    told = [f for f in found if "sure" in f]
+    if not told:
+        return
+    names = [f"{low:.1f} to {min(high, 1):.1f}" for low, high in pairwise(BINS)]
+    print(f"\n| judge | rows | {' | '.join(names)} | mean distance |")
+    print("|---|---|" + "---|" * (len(names) + 1))
+    for classifier, size in sorted({(f["classifier"], f["size"]) for f in told}):
+        some = [f["sure"] for f in told if (f["classifier"], f["size"]) == (classifier, size)]
+        sure, right = (np.concatenate([pair[i] for pair in some]) for i in range(2))
+        cells, distance = [], 0.0
+        for low, high in pairwise(BINS):
+            here = (sure >= low) & (sure < high)
+            if here.any():
+                said, was = sure[here].mean(), right[here].mean()
+                cells.append(f"{said:.2f}: {was:.2f}")
+                distance += here.mean() * abs(said - was)
+            else:
+                cells.append("")
+        shown = f"{size} in all" if size == IN_ALL else f"{size} a label"
+        print(f"| {classifier} | {shown} | {' | '.join(cells)} | {distance:.3f} |")
+
+
 def print_quality(
     cells: Iterable[Cell], rows: dict[str, list[Row]], cache: Path, options: Options
 ) -> None:
-    """Of textmill's tables: labels, copies and seconds, measured here from the texts alone.
+    """Of augmented tables: labels, copies and seconds, measured here from the texts alone.
 
     Right is a label that a classifier of all rows of the set gives, too. Copies are looked for in
     the rows learned from: runs of eight words or more, and the largest Jaccard similarity.
@@ -360,13 +462,17 @@ def print_quality(
     from textmill.pipeline.augment.classifiers import TfidfClassifier
 
     judges: dict[str, TfidfClassifier] = {}
-    groups: dict[tuple[str, int], list[tuple[float, ...]]] = {}
-    made = {table_path(c, cache, options): c for c in cells if c.method == "textmill"}
+    groups: dict[tuple[int, str, str], list[tuple[float, ...]]] = {}
+    looked_at = ("generated-before", "generated", "pseudo-before", "pseudo")
+    made = {table_path(c, cache, options): c for c in cells if c.method in looked_at}
     made = {out: cell for out, cell in made.items() if out.exists()}
     if not made:
         return
-    print("\n| rows | set | kept of wanted | label right | with 8 words copied | most alike | s |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "\n| rows | set | method | kept of wanted | label right | with 8 words copied "
+        "| most alike | s |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for out, cell in made.items():
         with open(out, encoding="utf-8", newline="") as file:
             table = list(csv.DictReader(file))
@@ -389,7 +495,7 @@ def print_quality(
             pairs = zip(best, kept, strict=True)
             right = float(np.mean([judge.labels[i] == label for i, (_, label) in pairs]))
         about = json.loads((Path(f"{out}.augment") / "augment.json").read_text("utf-8"))
-        groups.setdefault((cell.set, cell.size), []).append(
+        groups.setdefault((cell.size, cell.set, cell.method), []).append(
             (
                 len(kept) / max(about["counts"]["wanted"], 1),
                 right,
@@ -398,13 +504,13 @@ def print_quality(
                 sum(about["seconds"].values()),
             )
         )
-    for (name, size), found in sorted(groups.items(), key=lambda item: (item[0][1], item[0][0])):
+    for (size, name, method), found in sorted(groups.items()):
         share, right, copied, _, seconds = np.mean(found, axis=0)
         alike = max(one[3] for one in found)
         shown = f"{size} in all" if size == IN_ALL else f"{size} a label"
         print(
-            f"| {shown} | {name} | {share:.0%} | {right:.1%} | {copied:.1%} | {alike:.2f} "
-            f"| {seconds:.0f} |"
+            f"| {shown} | {name} | {method} | {share:.0%} | {right:.1%} | {copied:.1%} "
+            f"| {alike:.2f} | {seconds:.0f} |"
         )
 
 
@@ -416,8 +522,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=SIZES)
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:-ASKED_FOR])
-    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS,
-        default=USUAL)  # fmt: skip
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=CLASSIFIERS)
     parser.add_argument("--minutes", type=float, help="start no cell after so many")
     parser.add_argument("--per-example", type=int)
     parser.add_argument("--penalty", type=float, help="of tfidf")
@@ -441,6 +546,7 @@ def main() -> None:
         for size in args.sizes
         for method in args.methods
         for classifier in args.classifiers
+        if method == "none" or classifier not in JUDGES
     ]
     args.cache.mkdir(parents=True, exist_ok=True)
     rows = {name: read_rows(args.folder, name) for name in args.sets}
@@ -469,6 +575,7 @@ def main() -> None:
             flush=True,
         )
     print_tables(found + made, args.methods)
+    print_reliability(found + made)
     print_quality(cells, rows, args.cache, options)
 
 

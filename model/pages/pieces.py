@@ -40,6 +40,7 @@ svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--i
 .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.5rem), 1fr));
   gap: .8rem; }
 .side > div { background: var(--soft); border-radius: .5rem; padding: .6rem .9rem; min-width: 0; }
+pre { overflow-x: auto; }
 .side p { margin: .2rem 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .tag { overflow-wrap: anywhere; color: var(--faint); font-size: .8rem; letter-spacing: .02em; }
 .number { white-space: nowrap; }

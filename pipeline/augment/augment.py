@@ -29,7 +29,12 @@ from textmill.pipeline.augment.candidates import (
     level_of,
     make_candidates,
 )
-from textmill.pipeline.augment.classifiers import CLASSIFIERS, UNSPACED, needs_scikit_learn
+from textmill.pipeline.augment.classifiers import (
+    ADDED_WEIGHT,
+    CLASSIFIERS,
+    UNSPACED,
+    needs_scikit_learn,
+)
 from textmill.pipeline.augment.edits import Candidate
 from textmill.pipeline.augment.filters import FilterSettings
 from textmill.pipeline.augment.folder import NOT_NEEDED, REAL, AugmentFolder, added_columns
@@ -301,9 +306,6 @@ def _agreement(found: Made) -> dict[str, Any]:
     return {"labels": names, "matrix": [[pairs[a, b] for b in names] for a in names]}
 
 
-# Of an added row beside a real one. With it a linear classifier, which counts words, does not lose
-# what the real rows tell.
-ADDED_WEIGHT = 0.1
 _COLUMNS = ("source", "confidence", "copied", "similarity", "loops", "perplexity")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,8 @@ from textmill.model.pages.pieces import (
     tiles,
 )
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.augment.classifiers import ADDED_WEIGHT
+from textmill.pipeline.augment.folder import added_columns
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report import charts
 from textmill.pipeline.report.browse import SCRIPT, browser
@@ -39,6 +42,7 @@ def report_page(found: Report) -> str:
         _lead(found),
         _notes(found.notes),
         _check(found.check),
+        _use(found) if augment else "",
         _rejected(found),
         _samples(found),
         browser(found),
@@ -261,6 +265,53 @@ def _agreement(found: Agreement | None) -> str:
     meaning = "Down: the label asked for. Across: the label that a classifier gives."
     said = f"<p>{same / total:.1%} agree. {meaning}</p>"
     return f"<h2>Do the labels agree?</h2>\n{said}\n{pairs}"
+
+
+_READERS = {
+    ".csv": "read_csv({})", ".tsv": 'read_csv({}, sep="\\t", quoting=3)',
+    ".tab": 'read_csv({}, sep="\\t", quoting=3)',
+    ".jsonl": "read_json({}, lines=True)", ".ndjson": "read_json({}, lines=True)",
+    ".parquet": "read_parquet({})",
+}  # fmt: skip
+_CODE = """\
+import pandas
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+rows = pandas.{reader}
+vectorizer = TfidfVectorizer()
+words = vectorizer.fit_transform(rows[{text}])
+linear = LogisticRegression()
+linear.fit(words, rows[{label}], sample_weight=rows[{weight}])
+
+import keras
+
+kinds = rows[{label}].astype("category").cat
+network = keras.Sequential([keras.layers.Dense(len(kinds.categories), activation="softmax")])
+network.compile("adam", "sparse_categorical_crossentropy")
+weights = rows[{weight}].to_numpy()
+network.fit(words.toarray(), kinds.codes, sample_weight=weights, verbose=0)
+"""
+
+
+def _use(found: Report) -> str:
+    """For which classifier the added rows are meant, with code for both kinds."""
+    asked = found.asked.get("settings", {})
+    text, label = str(asked.get("text")), str(asked.get("label"))
+    (weight,) = added_columns((text, label), ["weight"])
+    reader = _READERS.get(os.path.splitext(found.name)[1].lower())
+    if reader is None:
+        return ""
+    names = {"text": repr(text), "label": repr(label), "weight": repr(weight)}
+    code = _CODE.format(reader=reader.format(repr(found.name)), **names)
+    said = (
+        "They are meant for neural classifiers, which gain most. A linear classifier counts words; "
+        f"with the column <code>{escape(weight)}</code> (1 for real rows, "
+        f"{ADDED_WEIGHT:g} for added ones) it loses nothing."
+    )
+    shown_code = f"<pre>{escape(code)}</pre>"
+    folded = fold("Code for scikit-learn and Keras", shown_code)
+    return f"<h2>What are the rows for?</h2>\n<p>{said}</p>\n{folded}"
 
 
 def _check(gains: Sequence[Gain] | None) -> str:

@@ -411,7 +411,7 @@ def test_the_check_makes_all_anew_without_the_held_out_rows(tmp_path, quick, sil
     rows = rows_of({"cats": 10, "dogs": 10})
     data = table(tmp_path / "d.csv", rows)
     about = augmented(data, tmp_path / "o.csv", silent, check=True)
-    names = ["logistic regression on TF-IDF", "LSTM"]
+    names = ["logistic regression on TF-IDF, with weights", "LSTM"]
     assert [gain["classifier"] for gain in about["check"]] == names
     for gain in about["check"]:
         assert gain["low"] <= gain["gain"] <= gain["high"]

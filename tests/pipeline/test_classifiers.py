@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from textmill.model.errors import UsageError
 from textmill.pipeline.augment.classifiers import (
@@ -71,6 +72,25 @@ def test_rows_that_are_there_twice_change_nothing():
     once = TfidfClassifier().fit(texts, labels).probabilities(texts)
     twice = TfidfClassifier().fit(texts * 2, labels * 2).probabilities(texts)
     assert twice == pytest.approx(once, abs=0.02)
+
+
+def test_added_rows_count_for_their_weight():
+    """Ten added copies of a row are one more real one."""
+    texts, labels = rows(30)
+    found = TfidfClassifier().fit(
+        texts + texts[:1] * 10, labels + labels[:1] * 10, sources=[None] * 10
+    )
+    vectors = found._vectors
+    weights = np.array([2.0] + [1.0] * 29)
+    again = LogisticRegression(C=10_000 / 31, max_iter=300, tol=1e-3)
+    again.fit(vectors.transform(texts), labels, sample_weight=weights)
+    asked = ["catlike w1", "w3 w4", "doglike"]
+    expected = again.predict_proba(vectors.transform(asked))
+    assert found.probabilities(asked) == pytest.approx(expected, abs=1e-3)
+    usual = TfidfClassifier(added_weight=1.0).fit(
+        texts + texts[:1] * 10, labels + labels[:1] * 10, sources=[None] * 10
+    )
+    assert usual.probabilities(asked) != pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", [TfidfClassifier, LstmClassifier])

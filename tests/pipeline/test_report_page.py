@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from textmill.model.errors import TextmillError
 from textmill.model.pages.svg import MARKERS, Chart, Curve, swatch
 from textmill.model.prompt import Generation, Prompt
 from textmill.model.text.corpus import CorpusSettings
+from textmill.pipeline.augment.table import write_table
 from textmill.pipeline.command import cli
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import Rejected
@@ -186,6 +188,21 @@ def test_an_augmentation_is_shown_beside_its_real_rows(name, tmp_path, capsys):
     assert "not certain" in page
     assert cli.main(["report", str(folder)]) == 0
     assert "kept, swap" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_the_page_s_code_that_uses_the_weights_runs(ending, tmp_path, monkeypatch):
+    folder = augmentation(tmp_path / "a", name=f"more.{ending}")
+    report(str(folder))
+    page = (folder / "report.html").read_text("utf-8")
+    (code,) = re.findall(r"<pre>(.*?)</pre>", page, re.S)
+    rows = [("a cat", "cats", 1.0), ("a dog", "dogs", 1.0), ('a "red" dog', "dogs", 0.1)]
+    monkeypatch.chdir(tmp_path)
+    write_table(f"more.{ending}", ("say", "kind", "weight"), rows)
+    names: dict = {}
+    exec(html.unescape(code), names)
+    assert names["linear"].classes_.tolist() == ["cats", "dogs"]
+    assert names["network"].count_params() == 2 * (1 + names["words"].shape[1])
 
 
 def test_a_text_column_called_origin(tmp_path):

@@ -37,6 +37,9 @@ _MOST_CHECKS = 20  # most validations, if minutes are given
 # The speed is measured over this many seconds or this share of the budget, whichever is less, and
 # over at least this many steps whose shape was seen before, as the first of a shape is compiled.
 _MEASURE_SECONDS, _MEASURE_SHARE, _MEASURE_STEPS = 8.0, 0.04, 5
+# A validation for the mark costs as much as many steps. It is worth it once the mean training loss
+# is at most this many nats above.
+_NEAR = 1.0
 _SPARE = 0.02  # share of the budget kept in case later steps are slower
 _AVERAGE_EVERY = 20  # steps
 _AVERAGE_SHARE = 0.1  # the average is over about this last share of the steps so far
@@ -378,8 +381,11 @@ class _Fit:
 
     def _is_enough(self) -> bool:
         """Tells, every so many steps, whether the perplexity is low enough to end the run."""
-        every = self.settings.enough_every
-        if not every or self.place.step % every:
+        every, place = self.settings.enough_every, self.place
+        if not every or place.step % every or not self.settings.enough:
+            return False
+        # With dropout the loss is the larger one; far above the mark nothing is validated.
+        if float(np.mean(place.recent)) > math.log(self.settings.enough) + _NEAR:
             return False
         now = self.network.arrays() if self.average else None
         if now is not None:

@@ -53,7 +53,7 @@ class Classifier(ABC):
             texts: texts of the N rows, real rows first.
             labels: labels of the N rows.
             sources: for each added row (the last `len(sources)` of the N) the index of the real row
-                that it came from, or None.
+                that it came from, or None. TfidfClassifier gives added rows less weight.
 
         Raises:
             UsageError: there are fewer than two labels, or no row holds a word.
@@ -145,11 +145,10 @@ def tfidf_vectors(*, characters: bool) -> Any:
 class LstmClassifier(Classifier):
     """A small LSTM with word vectors of its own, in Keras.
 
-    Every training has the same limit of steps, whatever the number of rows, and stops early by the
-    accuracy on a held-out part of the real rows. Added rows that came from that part are left out.
+    Every training has the same number of steps, whatever the number of rows.
 
     Args:
-        seed: seed of weights, dropout, order and the choice of held-out rows.
+        seed: seed of weights, dropout and order.
         settings: `augment.lstm_classifier.LstmSettings`; None takes the tuned ones.
     """
 
@@ -163,7 +162,7 @@ class LstmClassifier(Classifier):
         from textmill.pipeline.augment.lstm_classifier import train
 
         rows = [words_and_marks(text) for text in texts]
-        self._trained = train(rows, ids, sources=sources, seed=self.seed, settings=self.settings)
+        self._trained = train(rows, ids, seed=self.seed, settings=self.settings)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """See `Classifier.probabilities`."""

@@ -116,7 +116,6 @@ def test_lstm_of_a_seed_is_the_same_whatever_was_trained_between(lstm):
     texts, labels = rows(120)
     again = LstmClassifier(seed=3).fit(texts, labels)
     assert np.array_equal(again.probabilities(texts), lstm.probabilities(texts))
-    assert again._trained.steps == lstm._trained.steps
 
 
 def test_lstm_does_not_see_padding(lstm):
@@ -125,45 +124,24 @@ def test_lstm_does_not_see_padding(lstm):
     assert beside[0] == pytest.approx(alone[0], abs=1e-6)
 
 
-def test_lstm_holds_out_real_rows_and_all_that_came_from_them(monkeypatch):
+def test_lstm_learns_from_all_rows_at_a_falling_rate(monkeypatch):
     from textmill.pipeline.augment import lstm_classifier as module
 
-    seen = []
-    monkeypatch.setattr(module, "_vocabulary", lambda rows: seen.extend(rows) or {})
-    monkeypatch.setattr(module, "STEPS", 1)
-    real = [[f"real{i}"] for i in range(20)]
-    added = [[f"from{i}"] for i in range(20)] + [["from none"]]
-    labels = np.array([i % 2 for i in range(20)] * 2 + [0])
-    module.train(real + added, labels, sources=(*range(20), None))
-    words = {word for row in seen for word in row}
-    hidden = {i for i in range(20) if f"real{i}" not in words}
-    assert len(hidden) == 4
-    assert Counter(i % 2 for i in hidden) == {0: 2, 1: 2}
-    assert {i for i in range(20) if f"from{i}" not in words} == hidden
-    assert "from none" in words
-
-
-def test_lstm_stops_early_and_keeps_the_last_of_the_best(monkeypatch):
-    from textmill.pipeline.augment import lstm_classifier as module
-
-    right = iter([3, 5, 4, 5, 5, 4, 2, 9])  # of ten held-out rows, look by look
-    steps = []
-
-    def probabilities(network, rows):
-        wrong = np.arange(10) >= next(right)
-        return np.eye(2)[np.where(wrong, 1 - truth, truth)]
-
-    labels = np.array([0, 1] * 25)
-    truth = np.array([0] * 5 + [1] * 5)  # as the held-out rows come, label by label
+    rates, seen = [], []
     train = module.Network.train_on_batch
-    monkeypatch.setattr(module, "PATIENCE", 4)
-    monkeypatch.setattr(module, "_probabilities", probabilities)
-    monkeypatch.setattr(
-        module.Network, "train_on_batch", lambda *args: steps.append(1) or train(*args)
-    )
-    found = module.train([["a", "b"]] * 50, labels)
-    assert len(steps) == 6 * module.EVERY < module.STEPS
-    assert found.steps == 5 * module.EVERY
+
+    def noted(network, ids, labels):
+        rates.append(float(network.optimizer.learning_rate.numpy()))
+        seen.extend(ids[:, 0].tolist())
+        return train(network, ids, labels)
+
+    monkeypatch.setattr(module, "STEPS", 4)
+    monkeypatch.setattr(module.Network, "train_on_batch", noted)
+    rows = [[f"row{i}"] for i in range(64)]
+    module.train(rows, np.array([0, 1] * 32))
+    peak = module.LstmSettings().rate
+    assert rates == pytest.approx([peak, 0.75 * peak, 0.5 * peak, 0.25 * peak])
+    assert Counter(seen) == dict.fromkeys(range(2, 66), 2)  # two passes over all 64
 
 
 @given(

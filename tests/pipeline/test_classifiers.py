@@ -135,10 +135,9 @@ def test_lstm_learns_from_all_rows_at_a_falling_rate(monkeypatch):
         seen.extend(ids[:, 0].tolist())
         return train(network, ids, labels)
 
-    monkeypatch.setattr(module, "STEPS", 4)
     monkeypatch.setattr(module.Network, "train_on_batch", noted)
     rows = [[f"row{i}"] for i in range(64)]
-    module.train(rows, np.array([0, 1] * 32))
+    module.train(rows, np.array([0, 1] * 32), settings=module.LstmSettings(steps=4))
     peak = module.LstmSettings().rate
     assert rates == pytest.approx([peak, 0.75 * peak, 0.5 * peak, 0.25 * peak])
     assert Counter(seen) == dict.fromkeys(range(2, 66), 2)  # two passes over all 64

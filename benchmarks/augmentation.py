@@ -236,9 +236,13 @@ def _textmill(
     if kind in ("pseudo", "generated+unlabelled"):
         (place / "left.txt").write_text("\n".join(text for text, _ in left) + "\n", "utf-8")
         command += ["--unlabelled", str(place / "left.txt")]
+    other = kind
     if cell.method != kind:
         command[1:3] = ["-c", WITH_THE_JUDGE_OF_BEFORE]
-        _borrow(table_path(replace(cell, method=kind), cache, options), out)
+    else:
+        other += BEFORE
+    if other in METHODS:
+        _borrow(table_path(replace(cell, method=other), cache, options), out)
     if Path(f"{out}.augment").exists():
         command.append("--resume")
     with open(place / "log.txt", "w", encoding="utf-8") as log:

@@ -59,7 +59,7 @@ IN_ALL = 500
 EDITS = "eda", "aeda"
 BEFORE = "-before"
 MADE = (
-    "generated-before", "generated", "pseudo-before", "pseudo", "rewritten", "generated+unlabelled",
+    "generated", "generated-before", "pseudo", "pseudo-before", "rewritten", "generated+unlabelled",
 )  # fmt: skip
 METHODS = ("none", *EDITS, *MADE)
 ASKED_FOR = 2  # the last ones, which take minutes more each, only when asked for

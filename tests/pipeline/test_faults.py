@@ -120,7 +120,7 @@ def labelled_rows() -> str:
 
 # -- what is compared ------------------------------------------------------------------------------
 
-_OF_TIME = re.compile("second|share_of_time")
+_OF_TIME = re.compile("second|share_of_time|^sha256$")  # the last is of a file with seconds
 _TIMED = ("stats.json", "training.json", "augment.json", "model.json")
 
 

@@ -1,0 +1,18 @@
+"""What an apt hint says of mistakes that any function may have."""
+
+from __future__ import annotations
+
+KEPT = (
+    r"between (the |two )?calls|(earlier|previous|first|last|every|each|second) call|call(ed)? "
+    r"(before|again|twice)|a second time|keeps? .*from call|starts? (anew|afresh)|global"
+)
+
+
+def nothing(function: str) -> str:
+    """A body of `pass`: the message names the function, and says that it returns nothing."""
+    return rf"(?s)(?=.*\b{function}\b)(?=.*(None|\breturn\b|nothing))"
+
+
+def changed(what: str) -> str:
+    """An argument that is changed: the message says so, and names it."""
+    return rf"(?s)(?=.*(chang|modif|as (it|they) (is|are|was|were)|copy))(?=.*({what}))"

@@ -250,8 +250,9 @@ def _ngram_distribution(function: Any, random: np.random.Generator) -> Observed:
         ids = _ids(random, size, 200)
         tables = _right_tables(ids)
         before = copy.deepcopy(tables)
-        contexts = [ids[50:52], ids[60:62], [size - 1] * 2, [size - 1, ids[5]], [ids[5], size - 1], ids[7:8],
-                    [], ids[40:47], [size - 1, *ids[20:22]], ids[1:3], [size - 1] * 2]  # fmt: skip
+        contexts = [ids[50:52], ids[60:62], [size - 1] * 2, [size - 1, ids[5]],
+                    [ids[5], size - 1], ids[7:8], [], ids[40:47], [size - 1, *ids[20:22]],
+                    ids[1:3], [size - 1] * 2]  # fmt: skip
         for context in contexts:
             weights = tuple(random.dirichlet(np.ones(4)))
             yield _plain(lambda t=tables, c=context, w=weights, s=size: function(t, list(c), w, s))
@@ -447,7 +448,8 @@ def _repetition(function: Any, random: np.random.Generator) -> Observed:
 
 def _copied_share(function: Any, random: np.random.Generator) -> Observed:
     cases: list[tuple[list[int], list[int], int]] = [
-        ([1, 2], [11, 2], 2), ([1, 2], [11, 23], 2), ([1, 2, 3], [1, 21, 2], 2), ([2, 1], [32, 11], 2),
+        ([1, 2], [11, 2], 2), ([1, 2], [11, 23], 2), ([1, 2, 3], [1, 21, 2], 2),
+        ([2, 1], [32, 11], 2),
         ([1], [1, 2], 2), ([2, 1], [1, 2, 3], 2), ([7, 8], [7, 8, 9], 2), ([1, 2], [3, 12], 2),
         ([12, 1], [1, 21], 2), ([], [1, 2], 2),
     ]  # fmt: skip

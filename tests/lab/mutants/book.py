@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mutants.hints import KEPT, changed, nothing
+from mutants.hints import FIRST_OTHER, KEPT, changed, nothing
 from mutants.mutant import Variants, twice
 
 count_words = Variants("0", "count_words")
@@ -25,7 +25,7 @@ _EACH = r"every token|each token|each time|all tokens|token"
 
 wrong = count_words.wrong
 wrong("pass", nothing("count_words"), "def count_words(tokens):\n    pass\n")
-wrong("lower-case", r"\bcase\b", _counter("Counter(t.lower() for t in tokens)"))
+wrong("lower-case", r"\bcase\b", _counter("Counter(t.lower() for t in tokens)"), shown=FIRST_OTHER)
 wrong("upper-case", r"\bcase\b", _counter("Counter(t.upper() for t in tokens)"))
 wrong("different-tokens-only", r"each time|how often|every time", _counter("Counter(set(tokens))"))
 wrong("without-punctuation", r"punctuation", _counter("Counter(t for t in tokens if t.isalnum())"))
@@ -51,6 +51,7 @@ wrong(
     "one-too-many",
     r"each time|how often|too (many|high|large|much)|one more",
     _counter("Counter({t: c + 1 for t, c in Counter(tokens).items()})"),
+    shown=FIRST_OTHER,
 )
 wrong("number-of-tokens", r"Counter|how often each|each token|dictionary", _counter("len(tokens)"))
 wrong("pairs", r"Counter|dict", _counter("Counter(tokens).most_common()"))

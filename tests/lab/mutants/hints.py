@@ -16,3 +16,7 @@ def nothing(function: str) -> str:
 def changed(what: str) -> str:
     """An argument that is changed: the message says so, and names it."""
     return rf"(?s)(?=.*(chang|modif|as (it|they) (is|are|was|were)|copy))(?=.*({what}))"
+
+
+# Of two large dictionaries the first word that differs is shown, not all of them.
+FIRST_OTHER = r"^(?!(?:.*:){9})"

@@ -20,7 +20,7 @@ class Mutant:
         exercise: name of the exercise in `lab.checks.EXERCISES`.
         function: name of the function.
         right: whether it does what the exercise says.
-        source: the whole file.
+        part: source that stands in the place of the function.
         hint: regular expression of the words that an apt message has; empty for a right one.
         shown: regular expression of the values that an apt message shows; empty for any.
         generated: whether an operator made it.
@@ -30,10 +30,15 @@ class Mutant:
     exercise: str
     function: str
     right: bool
-    source: str
+    part: str
     hint: str
     shown: str = ""
     generated: bool = False
+
+    @property
+    def source(self) -> str:
+        """The whole file."""
+        return with_function(self.function, self.part)
 
 
 @cache
@@ -111,7 +116,7 @@ class Variants:
                 exercise=self.exercise,
                 function=self.function,
                 right=right,
-                source=with_function(self.function, source),
+                part=source,
                 hint=hint,
                 shown=shown,
             )

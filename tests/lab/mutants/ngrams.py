@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mutants.hints import KEPT, changed, nothing
+from mutants.hints import FIRST_OTHER, KEPT, changed, nothing
 from mutants.mutant import Variants, twice
 
 count_ngrams = Variants("2", "count_ngrams")
@@ -97,6 +97,7 @@ wrong(
     "one-too-many",
     r"how often|count|once",
     _count(_KEY, _WORD, add="= table[" + _KEY + "].get(" + _WORD + ", 1) + 1"),
+    shown=FIRST_OTHER,
 )
 wrong(
     "doubled-neighbours-once",

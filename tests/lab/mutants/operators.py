@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from mutants.behaviour import PROBES
-from mutants.mutant import Mutant, function_source, with_function
+from mutants.mutant import Mutant, function_source
 
 _EXERCISES = {
     "0": ("count_words", "coverage"),
@@ -96,8 +96,8 @@ OPERATORS = {
     "condition": _condition,
 }
 
-# Same as the solution, or as another mutant, on all inputs of `behaviour`; a test looks whether that
-# is so. Some differ where the text leaves the answer open.
+# Same as the solution, or as another mutant, on all inputs of `behaviour`; a test looks whether
+# that is so. Some differ where the text leaves the answer open.
 _SAME = {
     "coverage": "without-1",
     "tokenize": "condition-1",
@@ -193,7 +193,7 @@ def candidates() -> tuple[Mutant, ...]:
                         exercise=exercise,
                         function=function,
                         right=False,
-                        source=with_function(function, source),
+                        part=source,
                         hint=rf"\b{function}\b|\bline \d+",
                         generated=True,
                     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -15,11 +16,12 @@ from mutants import __main__ as command
 from mutants.behaviour import PROBES, observe
 from mutants.mutant import Mutant, Variants, solution
 from mutants.operators import SAME, candidates
-from mutants.score import fault, line, score, table
+from mutants.score import blamed, fault, line, score, table
 from mutants.table import Verdict, judge, mutants, needs_tensorflow
 
 from lab import exercises
 from lab.checks import EXERCISES
+from lab.run import Result
 
 TABLE = {mutant.id: mutant for mutant in mutants()}
 
@@ -45,7 +47,7 @@ KNOWN = {
     "dropout that stays on": "build_model/*stays-on build_classifier/dropout-stays-on",
     "a mask": "build_model/mask*",
     "a loss that overflows": "loss/overflow loss/clipped",
-    "a loss that underflows": "loss/underflow loss/small-number-added loss/clipped-by-keras",
+    "a loss that underflows": "loss/underflow loss/small-number-added",
     "a loss without a gradient": "loss/number loss/numpy loss/gradient-stopped loss/logits-without-gradient loss/made-a-tensor-again",
     "temperature 0": "sample/zero-*",
     "greedy at low temperatures": "sample/greedy-* sample/always-greedy",
@@ -55,7 +57,7 @@ KNOWN = {
     "a window of fifty": "generate_by_rerunning/window-* generate_with_state/last-fifty-words",
     "one wrong sampler in both": "generate_*/own-sampler-*",
     "copies as substrings": "copied_share/substring* copied_share/digits-joined distinct/digits-joined repetition/digits-joined",
-    "softmax over one class": "build_classifier/softmax-*",
+    "softmax over one class": "build_classifier/softmax-over-one-class",
     "a vector added to the output only": "build_from_vector/added-* build_from_vector/joined-after-the-lstm",
     "words to come": "build_from_vector/bidirectional build_from_vector/backwards build_model/bidirectional build_translator/decoder-bidirectional",
     "a decoder with half the state": "build_translator/h-* build_translator/c-*",
@@ -173,6 +175,29 @@ def test_the_checks_see_some_of_them(name):
     assert verdict.good, verdict.said
 
 
+def test_the_function_named_is_the_one_that_is_looked_at(monkeypatch):
+    def told(*results):
+        named = []
+        for function, status, what, hint, received in results:
+            each = Result("5", status, what, "1", received, hint)
+            object.__setattr__(each, "function", function)
+            named.append(each)
+        monkeypatch.setattr("mutants.table.results", lambda *args, **kwargs: iter(named))
+        return judge(TABLE["find_cycle/longest"])
+
+    passed = ("greedy", "passed", "", "", "")
+    least = ("find_cycle", "failed", "find_cycle([1, 1])", "the least length counts", "2")
+    early = ("find_cycle", "failed", "find_cycle([1, 1])", "it begins earlier", "2")
+    assert told(passed, least).good
+    assert told(passed, least).others == []
+    assert told(("greedy", "failed", "greedy", "the largest", "2"), least).good
+    assert told(("greedy", "failed", "greedy", "the largest", "2"), least).others == ["greedy"]
+    assert not told(("greedy", "failed", "greedy", "the least", "2"), early).apt
+    assert not told(passed, ("find_cycle", "passed", "", "", "")).good
+    assert told(passed, ("find_cycle", "failed", "it is", "look", "ValueError: too short")).apt
+    assert not told(passed, ("find_cycle", "failed", "it is", "look", "too short")).apt
+
+
 def verdict(
     *, right: bool = False, passed: bool = False, apt: bool = True, exercise: str = "5"
 ) -> Verdict:
@@ -196,6 +221,9 @@ def test_scores():
         fault(v) for v in (verdict(), verdict(passed=True), verdict(right=True), verdict(apt=False))
     ]
     assert faults == ["", "wrong passed", "right failed", "hint not apt"]
+    assert blamed(good) == ""
+    other = replace(verdict(), others=["find_cycle"])
+    assert blamed([*good, other]) == "Other functions failed, too, with 1: greedy/x (find_cycle)\n"
     assert line(verdict(right=True)) == "greedy/x | 5.greedy | right failed | what | hint"
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import lab
 from mutants.mutant import Mutant
-from mutants.score import fault, line, score, table
+from mutants.score import blamed, fault, line, score, table
 from mutants.table import Verdict, judge, mutants, needs_tensorflow
 
 
@@ -97,10 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         asked, args.seeds, processes=args.processes, seconds=args.seconds, file=args.results
     )
     faults = [line(each) for each in verdicts if fault(each)]
-    print("\n".join(["", *faults, "", table(verdicts)]))
+    print("\n".join(["", *faults, "", blamed(verdicts) + table(verdicts)]))
     if args.report is not None:
         listed = "".join(f"- {each}\n" for each in faults)
-        write_whole(args.report, f"# Mutants of the lab's solution\n\n{table(verdicts)}\n{listed}")
+        write_whole(
+            args.report,
+            f"# Mutants of the lab's solution\n\n{table(verdicts)}\n{listed}\n{blamed(verdicts)}",
+        )
     return 0 if score(verdicts).enough else 1
 
 

@@ -84,6 +84,12 @@ def line(verdict: Verdict) -> str:
     return f"{verdict.id} | {verdict.exercise}.{verdict.function} | {fault(verdict)}{seed} | {said}"
 
 
+def blamed(verdicts: Sequence[Verdict]) -> str:
+    """Which mutants made other functions fail, too; empty if none did."""
+    found = [f"{each.id} ({', '.join(each.others)})" for each in verdicts if each.others]
+    return f"Other functions failed, too, with {len(found)}: {'; '.join(found)}\n" if found else ""
+
+
 def table(verdicts: Sequence[Verdict]) -> str:
     """A Markdown table with a row for each exercise."""
     lines = ["| exercise | wrong caught | right passed | hint apt |", "|---|---|---|---|"]

@@ -74,7 +74,7 @@ lab-test: $(VENV)/.tested
 # chooses: MUTANTS="6 'tokenize/*' --seeds 0 1", MUTANTS=--light for those without TensorFlow.
 lab-mutants: $(VENV)/.tested
 	@mkdir -p build
-	PYTHONPATH=tests/lab $(BIN)/python -m mutants --results build/mutants.jsonl --report build/mutants.md $(MUTANTS)
+	$(BIN)/python -m tests.lab.mutants --results build/mutants.jsonl --report build/mutants.md $(MUTANTS)
 
 # The same job on all engines that can be had here, with a table of them at the end. CLUSTER_TESTS="cluster and not
 # trial" leaves those out that kill parts of clusters of their own. The longest file begins, so that the other process

@@ -1,4 +1,4 @@
-"""Runs the table: `python -m mutants`, with `tests/lab` on the path.
+"""Runs the table: `python -m tests.lab.mutants`.
 
 Each mutant is checked on its own exercise, those that need TensorFlow last. The exit status is 1 if
 fewer than 99 % of the wrong ones are caught or of the hints are apt, or a right one fails.
@@ -19,6 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lab
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest does
+
 from mutants.mutant import Mutant
 from mutants.score import blamed, fault, line, score, table
 from mutants.table import Verdict, judge, mutants, needs_tensorflow
@@ -67,7 +70,8 @@ def write_whole(file: Path, text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 1 below the bars."""
     parser = argparse.ArgumentParser(
-        prog="python -m mutants", description="Measures the lab's checks with right and wrong code."
+        prog="python -m tests.lab.mutants",
+        description="Measures the lab's checks with right and wrong code.",
     )
     parser.add_argument("which", nargs="*", metavar="EXERCISE|ID",
                         help="exercises, or ids with * for anything (default: all)")  # fmt: skip

@@ -164,9 +164,7 @@ wrong("whole-division", _OVER, _share("sum(c for _, c in counts.most_common(size
 wrong(
     "over-the-kept",
     r"all|whole text",
-    _share(
-        "sum(c for _, c in counts.most_common(size)) / sum(c for _, c in counts.most_common(size))"
-    ),
+    _share("float(size > 0)"),
 )
 wrong(
     "over-the-vocabulary",

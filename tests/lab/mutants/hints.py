@@ -14,8 +14,8 @@ def nothing(function: str) -> str:
 
 
 def changed(what: str) -> str:
-    """An argument that is changed: the message says so, and names it."""
-    return rf"(?s)(?=.*(chang|modif|as (it|they) (is|are|was|were)|copy))(?=.*({what}))"
+    """An argument that is changed: the message says so, of it or of all that is given."""
+    return rf"(?s)(?=.*(chang|modif|copy))(?=.*({what}|given|argument))"
 
 
 # Of two large dictionaries the first word that differs is shown, not all of them.

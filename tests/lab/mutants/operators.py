@@ -109,8 +109,8 @@ _SAME = {
     ),
     "perplexity": "without-1",
     "tune_weights": (
-        "number-1 number-3 number-4 number-6 number-7 number-8 number-11 number-12 swapped-3 "
-        "swapped-4 without-1 without-3"
+        "without-4 number-1 number-3 number-4 number-6 number-7 number-8 number-11 number-12 "
+        "swapped-3 swapped-4 without-1 without-3"
     ),
     "make_windows": (
         "number-1 number-2 number-6 number-8 number-10 number-14 calculation-2 calculation-4 "
@@ -124,7 +124,7 @@ _SAME = {
         "swapped-2 without-1 without-2 without-3 without-4 without-5 without-6 without-7 "
         "without-8 without-9 condition-1 condition-2"
     ),
-    "sample": "number-2 calculation-1 without-2 condition-1",
+    "sample": "without-1 without-3 number-2 calculation-1 without-2 condition-1",
     "generate_with_state": "number-2 comparison-1 calculation-1 without-2 without-3",
     "generate_by_rerunning": "number-2 without-3",
     "distinct": "swapped-1 without-1",

@@ -321,7 +321,7 @@ wrong(
 )
 wrong("backwards", r"weights\[0\]|order|" + _VALID, _tune(result="tuple(weights[::-1])"))
 wrong("one-off", r"weights\[0\]|order|" + _VALID, _tune(result="tuple(np.roll(weights, 1))"))
-wrong("three-weights", r"four", _tune(result="tuple(weights[1:] / weights[1:].sum())"))
+wrong("three-weights", r"four|add up", _tune(result="tuple(weights[1:] / weights[1:].sum())"))
 wrong("logarithms", r"add up|at least 0|sum", _tune(result="tuple(np.log(weights + 1e-12))"))
 wrong("percent", r"add up|sum", _tune(result="tuple(100 * weights)"))
 wrong("only-the-best", _BEST + "|four", _tune(result="tuple(np.eye(4)[weights.argmax()])"))

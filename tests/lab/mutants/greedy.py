@@ -68,7 +68,7 @@ wrong("without-unk", _LARGEST + r"|\b0\b", _greedy(choice="int(np.argmax(logits[
 wrong("without-unk-one-off", _LARGEST + r"|\b0\b", _greedy(choice="int(np.argmax(logits[1:]))"))
 wrong(
     "largest-logit-itself",
-    r"whole number|id|argmax|" + _LARGEST,
+    r"whole number|id|argmax|collect the words|" + _LARGEST,
     _greedy(choice="int(np.argmax(logits))", added="float(np.max(logits))"),
 )
 wrong("last-of-all", _LARGEST, _greedy(choice="len(logits) - 1"))
@@ -324,7 +324,7 @@ def _cycle(
 
 _ROUNDS = r"two whole rounds"
 _LEAST = r"least|small|short"
-_EARLY = r"earl|begin|start"
+_EARLY = r"earl|begin|start|as far as it repeats"
 _END = r"end"
 wrong = find_cycle.wrong
 wrong("pass", r"None|find_cycle", "def find_cycle(words):\n    pass\n")
@@ -346,9 +346,15 @@ wrong(
     "not-of-half-the-words", r"length|two whole rounds", _cycle(lengths="range(1, len(words) // 2)")
 )
 wrong(
-    "three-words-at-most", r"length|every", _cycle(lengths="range(1, min(3, len(words) // 2) + 1)")
+    "three-words-at-most",
+    r"length|every|ends in a cycle",
+    _cycle(lengths="range(1, min(3, len(words) // 2) + 1)"),
 )
-wrong("one-word-only", r"length|every", _cycle(lengths="range(1, min(1, len(words) // 2) + 1)"))
+wrong(
+    "one-word-only",
+    r"length|every|ends in a cycle",
+    _cycle(lengths="range(1, min(1, len(words) // 2) + 1)"),
+)
 wrong("last-two-rounds-only", _EARLY, _cycle(also=" and start > len(words) - 2 * length"))
 wrong(
     "whole-rounds-only",
@@ -359,7 +365,7 @@ wrong("one-late", _EARLY, _cycle(result="start + 1, length"))
 wrong("one-early", _EARLY, _cycle(result="max(start - 1, 0), length"))
 wrong("second-round", _EARLY, _cycle(result="start + length, length"))
 wrong("from-the-first-word", _EARLY, _cycle(result="0, length"))
-wrong("exchanged", r"\(start, length\)|order", _cycle(result="length, start"))
+wrong("exchanged", r"\(start, length\)|order|start comes first", _cycle(result="length, start"))
 wrong("start-and-end", r"length", _cycle(result="start, start + length"))
 wrong("start-and-rounds", r"length", _cycle(result="start, (len(words) - start) // length"))
 wrong("length-only", r"\(start, length\)|start", _cycle(result="length"))

@@ -255,7 +255,11 @@ wrong(
     r"\[W, B, T\]|shape|window",
     _cut(result="rows[:, : windows * steps], rows[:, 1 : windows * steps + 1]"),
 )
-wrong("one-array", r"two|inputs and targets", _cut(result="np.stack([inputs, targets])"))
+wrong(
+    "one-array",
+    r"two|inputs and targets|inputs, targets",
+    _cut(result="np.stack([inputs, targets])"),
+)
 wrong("inputs-only", r"two|inputs and targets|targets", _cut(result="inputs"))
 wrong(
     "with-one-hot-targets",

@@ -41,7 +41,7 @@ _LSTM = "layers.LSTM(units, return_sequences=True, return_state=True)"
 _AFFINE = r"affine|activation|softmax"
 _STATE = r"state"
 _FUTURE = r"words to come|future|Bidirectional"
-_NOT_LSTM = r"LSTM|GRU"
+_NOT_LSTM = r"GRU|(is it|not|no|one) (an )?`?LSTM|plain (RNN|recurrent)|LSTM\(units\)|LSTM has"
 _DROPOUT = r"dropout|training"
 wrong = build_model.wrong
 wrong("pass", nothing("build_model"), "def build_model(size, embedding, units):\n    pass\n")

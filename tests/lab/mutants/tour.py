@@ -262,7 +262,7 @@ wrong(
 )
 wrong(
     "gru",
-    r"LSTM",
+    r"GRU|(is it|not|no|two|the) (an )?`?LSTM|LSTM has",
     _vector(lstm="layers.GRU(units, return_sequences=True)(x, initial_state=h + 0 * c)"),
 )
 
@@ -457,7 +457,7 @@ wrong(
 )
 wrong(
     "gru",
-    r"LSTM",
+    r"GRU|(is it|not|no|two|the) (an )?`?LSTM|LSTM has",
     _translator(
         encoder="_, h = layers.GRU(units, return_state=True)(x)",
         decoder="layers.GRU(units, return_sequences=True)(y, initial_state=h)",

@@ -219,7 +219,7 @@ wrong(
     _FIRST + "|each time",
     _repetition("sum(c > 1 for c in Counter(grams).values()) / len(grams)"),
 )
-wrong("number-only", r"share|over", _repetition("float(len(grams) - len(set(grams)))"))
+wrong("number-only", r"share|over|divide", _repetition("float(len(grams) - len(set(grams)))"))
 wrong(
     "over-the-words",
     r"share|n-grams|over",
@@ -375,7 +375,7 @@ def _copied(
     places: str = "range(len(text) - n + 1)",
     hit: str = "tuple(text[i : i + n]) in known",
     mark: str = "marks[i : i + n] = [True] * n",
-    result: str = "sum(marks) / len(text)",
+    result: str = "sum(marks) / max(len(text), 1)",
 ) -> str:
     return _COPIED.format(known=known, places=places, hit=hit, mark=mark, result=result)
 
@@ -548,7 +548,11 @@ wrong(
 """,
 )
 
-wrong("no-text-fails", r"no n-grams|ZeroDivision|short|empty|\b0\b", _copied())
+wrong(
+    "no-text-fails",
+    r"no n-grams|ZeroDivision|short|empty|\b0\b",
+    _copied(result="sum(marks) / len(text)"),
+)
 wrong(
     "text-joins-the-book",
     changed("book"),

@@ -35,9 +35,7 @@ _NORMAL = (
     "weights = np.exp((logits - logits.max()) / temperature)\n            weights /= weights.sum()"
 )
 _ZERO = r"temperature 0|T = 0|\b0\b"
-_SMALL = (
-    r"temperature 0 only|at temperature 0|low temperature|small|below 0\.\d|largest logit is taken"
-)
+_SMALL = r"temperature 0 only|at temperature 0|low temperature|small|below 0\.\d|temperature as it is|largest logit is taken"
 _OFF_END = r"round|fall|end|last|probability 0|below 1"
 _ORDER = r"order|as they stand|go through"
 _ABOVE = r"above"
@@ -118,7 +116,7 @@ wrong(
 )
 wrong(
     "root",
-    r"softmax\(logits / T\)|divide|root",
+    r"softmax\(logits / T\)|divide|root|temperature as it is",
     _sample(weights="weights = np.exp((logits - logits.max()) / np.sqrt(temperature))"),
 )
 wrong(
@@ -164,7 +162,7 @@ wrong(
 )
 wrong(
     "sign",
-    r"softmax|largest|probable",
+    r"softmax|largest|probable|sign:",
     _sample(
         weights="weights = np.exp(-(logits - logits[np.isfinite(logits)].min()) / temperature)\n"
         "            weights = np.where(np.isfinite(logits), weights, 0)"

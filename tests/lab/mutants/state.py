@@ -151,10 +151,14 @@ wrong(
         return found
 """,
 )
-wrong("prompt-word-fed-on", r"fed|drawn|every word|each word", _carried(fed="prompt[-1]"))
+wrong(
+    "prompt-word-fed-on",
+    r"fed|drawn|every word|each word|went through twice",
+    _carried(fed="prompt[-1]"),
+)
 wrong(
     "word-before-fed",
-    r"fed|drawn|every word|each word|order",
+    r"fed|drawn|every word|each word|order|went through twice",
     _carried(fed="([prompt[-1]] + found)[-2]"),
 )
 wrong("most-probable", _SAMPLED, _carried(drawn="int(np.argmax(logits))"))
@@ -388,7 +392,7 @@ def _again(
 
 
 _ALL_WORDS = r"all words|from the beginning|prompt \+ words"
-_LAST_ROW = r"last row"
+_LAST_ROW = r"last row|after the last word"
 wrong = generate_by_rerunning.wrong
 wrong(
     "pass",

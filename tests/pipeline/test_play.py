@@ -103,14 +103,18 @@ def test_logits_follow_the_equations_and_the_state_is_kept(player):
         return logits
 
     for text in ("The old", "The old cat sat", "The old cat sat", "The", ""):
-        np.testing.assert_allclose(player.model.reader.logits(text, None), expected(text), atol=1e-4)
+        np.testing.assert_allclose(
+            player.model.reader.logits(text, None), expected(text), atol=1e-4
+        )
         p = player.model.reader.probabilities(text, GenerationSettings())
         assert list(np.flatnonzero(p == 0)) == [0, 1]
 
 
 def test_word_by_word_is_the_text_of_all_at_once(player):
     settings = GenerationSettings(max_words=8, seed=3)
-    (whole,) = generator_of(player.model.model).generate([Prompt(id="The old", text="The old")], settings)
+    (whole,) = generator_of(player.model.model).generate(
+        [Prompt(id="The old", text="The old")], settings
+    )
     web = app(player, 8000)
     texts = [
         json.loads(ask(web, "/text", prompt="The old", words=n, seed=3)[2])["text"]

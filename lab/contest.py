@@ -1,6 +1,6 @@
 """Trains a submission's network for a given time, and measures it on words that it cannot know.
 
-The student's code runs in a process of its own, which is `python -m lab.contest FILE MEMORY IN OUT`.
+The student's code runs in a process of its own: `python -m lab.contest FILE MEMORY IN OUT`, where
 IN and OUT are file descriptors. The process is given the training part when the student's file is
 loaded, so that nothing is learned before the time begins. It never holds the held-out text: it is
 sent one word at a time, and each only when the logits for it are back. So whatever the code does,
@@ -83,14 +83,14 @@ class Measured:
         nats: mean of -log p of the held-out words; its exponential is the perplexity.
         trained: seconds from the training part's arrival to the end of training.
         measured: seconds that the held-out words took.
-        steps: windows that were trained on, as its own process counts them.
+        epochs: whole passes over the training part, as its own process counts them.
         parameters: numbers that the network has, as its own process counts them.
     """
 
     nats: float
     trained: float
     measured: float
-    steps: int
+    epochs: int
     parameters: int
 
 
@@ -129,8 +129,8 @@ def compete(file: Path, task: Task, *, seed: int) -> Measured:
             trained = time.monotonic() - begun
             nats = _foretold(other, task)
             measured = time.monotonic() - begun - trained
-        steps, parameters = _count(told.get("steps")), _count(told.get("parameters"))
-    return Measured(nats, trained, measured, steps, parameters)
+        epochs, parameters = _count(told.get("epochs")), _count(told.get("parameters"))
+    return Measured(nats, trained, measured, epochs, parameters)
 
 
 def _count(value: Any) -> int:
@@ -184,9 +184,9 @@ class _Other:
         """
         end = time.monotonic() + seconds
         while b"\n" not in self._buffer:
-            self._more(end - time.monotonic(), late)
             if len(self._buffer) > _MOST_LINE:
                 raise Failed("what came back is no event of the contest")
+            self._more(end - time.monotonic(), late)
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
             found = loads(line.decode())
@@ -302,26 +302,10 @@ def main(argv: Sequence[str]) -> None:
             inputs, targets = data["inputs"], data["targets"]
         keras.utils.set_random_seed(given["seed"])
         model = exercises.build_model(given["size"], given["embedding"], given["units"])
-        steps = 0
-
-        def counted(logits: Any, following: Any) -> Any:
-            return exercises.loss(logits, following)
-
-        class Windows:
-            """The inputs, counted as they are taken."""
-
-            shape = inputs.shape
-
-            def __iter__(self) -> Iterator[np.ndarray]:
-                nonlocal steps
-                for window in inputs:
-                    steps += 1
-                    yield window
-
         left = given["seconds"] - (time.monotonic() - begun)
-        train(model, counted, (Windows(), targets), seconds=max(0.0, left))  # type: ignore[arg-type]
+        found = train(model, exercises.loss, (inputs, targets), seconds=max(0.0, left))
         parameters = sum(int(np.prod(weights.shape)) for weights in model.weights)
-        tell(event="trained", steps=max(0, steps - 1), parameters=parameters)
+        tell(event="trained", epochs=len(found), parameters=parameters)
         _answer(model, given["size"], given["units"], words, out, tf)
     except BaseException as error:  # SystemExit, too
         tell(error=_told(error, file))

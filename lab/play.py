@@ -129,18 +129,20 @@ def read(file: str | os.PathLike[str]) -> Saved:
     if told is None:
         raise TextmillError(f"{path} holds no network that the lab saved; {_AGAIN}")
     about = json_object(told.encode(), name=path, cure=_AGAIN)
-    words, before = about.get("words"), about.get("before")
-    sizes = [about.get("embedding"), about.get("units")]
+    words: Any = about.get("words")
+    before: Any = about.get("before")
+    embedding: Any = about.get("embedding")
+    units: Any = about.get("units")
     if (
         about.get("format") != _FORMAT
         or not _is_list(words, str)
         or not _is_list(before, int)
-        or not all(_is(size, int) and 1 <= size <= _MOST_UNITS for size in sizes)
+        or not all(_is(size, int) and 1 <= size <= _MOST_UNITS for size in (embedding, units))
         or not all(0 <= i < len(words) for i in before)
         or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in weights)
     ):
         raise TextmillError(f"{path} is damaged, or of another version of the lab; {_AGAIN}")
-    return Saved(tuple(words), *sizes, tuple(before), weights)
+    return Saved(tuple(words), embedding, units, tuple(before), weights)
 
 
 def _is(value: Any, kind: type) -> bool:

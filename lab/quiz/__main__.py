@@ -32,7 +32,8 @@ _SAID = {
         "before": "before", "after": "after",
         "gain": "before {0} of {1}, after {2} of {1}: {3:+}",
         "others": "The questions after the lab are others, and harder.",
-        "again": "Read again in lab/README.md:", "none": "All was right: there is nothing to read again.",
+        "again": "Read again in lab/README.md:",
+        "none": "All was right: there is nothing to read again.",
     },
     "bg": {
         "your": "вашият отговор (a-d): ", "keys": "a, b, c или d", "score": "верни: {0} от {1}",
@@ -41,7 +42,8 @@ _SAID = {
         "before": "преди", "after": "след",
         "gain": "преди {0} от {1}, след {2} от {1}: {3:+}",
         "others": "Въпросите след упражнението са други и по-трудни.",
-        "again": "Прочетете пак в lab/README.bg.md:", "none": "Всичко беше вярно: няма какво да се чете пак.",
+        "again": "Прочетете пак в lab/README.bg.md:",
+        "none": "Всичко беше вярно: няма какво да се чете пак.",
     },
 }  # fmt: skip
 
@@ -135,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the answers' order (default: 0)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="make the page instead")
     parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE",
-                        help="where first answers are kept (default: quiz-answers.json)")  # fmt: skip
+                        help="of first answers (default: quiz-answers.json)")  # fmt: skip
     parser.add_argument("--forget", action="store_true", help="forget all answers, and end")
     args = parser.parse_args(argv)
     if args.html is not None:

@@ -245,8 +245,10 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 _OWN_STYLE = f"""{STYLE}
-.numbers td.name {{ text-align: left; white-space: normal; overflow-wrap: anywhere;
-  min-width: 8rem; }}
+body {{ max-width: 60rem; }}
+.numbers td.name, .numbers th:nth-child(2) {{ text-align: left; white-space: normal;
+  overflow-wrap: anywhere; min-width: 8rem; }}
+.numbers td.counting {{ color: var(--faint); font-style: italic; }}
 .wrong th {{ padding-right: 1.5rem; overflow-wrap: anywhere; min-width: 6rem; }}
 """
 
@@ -257,13 +259,9 @@ def as_html(rows: Sequence[Row], text: Text, settings: dict[str, Any]) -> str:
     # Counting has no rank: it stands where it would be.
     lines = [(row.perplexity, _cells(rank, row)) for rank, row in enumerate(done, start=1)]
     for name, perplexity in text.baselines.items():
-        cells = [
-            "<td>",
-            f'<td class="name">{escape(name)}',
-            f"<td>{perplexity:,.1f}",
-            *["<td>"] * 4,
-        ]
-        lines.append((perplexity, [cell + "</td>" for cell in cells]))
+        shown = f'<td class="name counting">{escape(name)}</td>'
+        number = f'<td class="counting">{perplexity:,.1f}</td>'
+        lines.append((perplexity, ["<td></td>", shown, number, *["<td></td>"] * 4]))
     lines.sort(key=lambda line: line[0])
     head = ["rank", "name", "perplexity", "lowest to highest", "trained", "passes", "parameters"]
     body = [
@@ -272,8 +270,8 @@ def as_html(rows: Sequence[Row], text: Text, settings: dict[str, Any]) -> str:
         f"unknown. Each network had {settings['seconds'] / 60:g} min on the same machine, and "
         f"{_seeds(settings['seeds'])}, of {settings['units']} units.</p>",
         "<p>Perplexity is of the held-out words; lower is better. A difference that is smaller "
-        "than the one between seeds is chance. The two ways of counting learn nothing, and stand "
-        "where they would be.</p>",
+        "than the one between seeds is chance. The two ways of counting are no networks, and "
+        "stand where they would be.</p>",
         table("The order", head, [cells for _, cells in lines], style="numbers"),
     ]
     wrong = [row for row in rows if row.failed]

@@ -188,6 +188,7 @@ def submission(tmp_path, more=""):
     return file
 
 
+@pytest.mark.long
 def test_a_submission_is_trained_and_measured(text, tmp_path):
     # What it prints is dropped; what it writes is in a folder that goes.
     file = submission(tmp_path, "print('x' * 9999)\nopen('here.txt', 'w').write('x')")

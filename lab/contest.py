@@ -40,6 +40,7 @@ _LOAD_SECONDS = 30.0  # for the student's file
 _ANSWER_SECONDS = 60.0  # for one word: the first one is compiled
 _FILE_BYTES = 64 << 20
 _MOST_LINE = 4096
+_MOST_NATS = 100.0  # of a mean: a table of random numbers has some 10
 # What a process needs to run; nothing else of the teacher's environment is a student's business.
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV")
 
@@ -157,7 +158,10 @@ def _foretold(other: _Other, task: Task) -> float:
             total += float(top + np.log(np.sum(np.exp(logits - top))) - logits[target])
         if not math.isfinite(total):
             raise Failed(f"it gives held-out word {place + 1} the probability 0")
-    return total / len(task.held_out)
+    nats = total / len(task.held_out)
+    if nats > _MOST_NATS:
+        raise Failed(f"its mean of -log p is {nats:.3g}; did its training diverge?")
+    return nats
 
 
 class _Other:

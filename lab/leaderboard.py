@@ -225,19 +225,20 @@ def as_csv(rows: Sequence[Row]) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["rank", "name", "perplexity", "lowest", "highest", "seeds", "seconds_trained",
-                     "epochs", "parameters", "failed"])  # fmt: skip
+                     "seconds_measured", "epochs", "parameters", "failed"])  # fmt: skip
     for rank, row in enumerate(rows, start=1):
         # Spreadsheets take a cell that begins with one of these for a formula.
         safe, failed = (
             "'" + text if text[:1] in tuple("=+-@\t\r") else text for text in (row.name, row.failed)
         )
         if row.perplexity == math.inf:
-            writer.writerow(["", safe, *[""] * 7, failed])
+            writer.writerow(["", safe, *[""] * 8, failed])
             continue
         each = [math.exp(one.nats) for one in row.results]
         writer.writerow(
             [rank, safe, f"{row.perplexity:.2f}", f"{min(each):.2f}", f"{max(each):.2f}", len(each),
              f"{np.mean([one.trained for one in row.results]):.1f}",
+             f"{np.mean([one.measured for one in row.results]):.1f}",
              f"{np.mean([one.epochs for one in row.results]):.1f}",
              row.results[0].parameters, failed]
         )  # fmt: skip
@@ -315,8 +316,8 @@ def _duration(seconds: float) -> str:
 def _hash(file: Path) -> str:
     """Hash of a file; of one that cannot be read, no hash that another has."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_small(file)).hexdigest()
+    except TextmillError:
         return ""
 
 

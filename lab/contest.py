@@ -17,6 +17,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import select
 import signal
 import subprocess
@@ -351,9 +352,15 @@ def _told(error: BaseException, file: str) -> str:
     if isinstance(error, NotImplementedError):
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"{frame.name} is not started"
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    place = f" in line {lines[-1].lineno}" if lines else ""
-    return f"{type(error).__name__}{place}: {str(error)[:250]}"
+    text = str(error).split("\nArguments received by")[0].strip()
+    told = f"{type(error).__name__}: {text}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == file]  # fmt: skip
+    # Where TensorFlow compiled the function, its message names the lines, and ends in the cause.
+    compiled = re.findall(rf'File "{re.escape(file)}", line (\d+)', text)
+    if compiled:
+        told, lines = text.splitlines()[-1].strip(), compiled
+    return f"{told[:250]} (line {lines[-1]})" if lines else told[:250]
 
 
 if __name__ == "__main__":

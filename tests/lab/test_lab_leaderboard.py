@@ -208,9 +208,9 @@ def test_a_submission_is_trained_and_measured(text, tmp_path):
     [
         ("import os; os._exit(3)", r"the process ended \(exit status 3\)"),
         ("def build_model(*sizes): raise NotImplementedError", "build_model is not started"),
-        ("def loss(logits, targets): return 1 / 0", "ZeroDivisionError in line"),
+        ("def loss(logits, targets): return 1 / 0", r"^ZeroDivisionError: .*zero \(line \d+\)$"),
         ("def build_model(*sizes): import time; time.sleep(600)", "for longer than the 1 s"),
-        ("import sys; sys.exit()", "SystemExit in line"),
+        ("import sys; sys.exit()", r"SystemExit.*\(line \d+\)"),
         ("x = [", "SyntaxError"),
         ("import time\ntime.monotonic = lambda: 0.0", "for longer than the 1 s"),
     ],

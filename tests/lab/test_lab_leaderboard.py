@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import lab_solution
 import numpy as np
 import pytest
-from conftest import TEXT
 from pages import EVIL, Tags
 
 from lab import contest, leaderboard
@@ -22,6 +21,13 @@ from lab.contest import PRIMED, Failed, Measured, Task, _foretold, _Other, compe
 from lab.leaderboard import Board, Row, as_csv, as_html, read_text, run
 from textmill.model.errors import TextmillError
 
+TEXT = "\n\n".join(
+    f"The {a} cat sat on the {b} mat, and the {c} dog said: “Stop {d}!”"
+    for a in ("old", "red", "small", "quick")
+    for b in ("green", "old", "wet", "soft")
+    for c in ("lazy", "red", "big", "old")
+    for d in ("it", "that", "him", "now")
+)
 SETTINGS = {"text": "x", "words": 100, "seconds": 60, "units": 8, "seeds": 1}
 
 

@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -22,16 +22,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError, UsageError
-from textmill.model.generation.check_settings import check_settings
-from textmill.model.generation.generator import Generator
-from textmill.model.generation.next_word import NextWord
 from textmill.model.network.directory import SavedModel
 from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import policy_of
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
-from textmill.model.text.vocabulary import EOS
-from textmill.pipeline.prompts.reading import AS_USUAL
+from textmill.pipeline.command.played import Played, TrainedModel, marked
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("play.html")
@@ -52,7 +48,7 @@ class Player:
     """A model that answers the page's questions.
 
     Args:
-        model: from `load_model`.
+        model: from `load_model`, or another that can be played.
         name: what the page calls it.
         rows: prompts whose numbers a text may start from.
 
@@ -60,16 +56,16 @@ class Player:
         UsageError: the model needs rows, and there are none.
     """
 
-    def __init__(self, model: SavedModel, *, name: str = "model", rows: Sequence[Prompt] = ()):
-        starts = AS_USUAL.of_model(model).starts
-        if starts and not rows:
+    def __init__(
+        self, model: SavedModel | Played, *, name: str = "model", rows: Sequence[Prompt] = ()
+    ):
+        self.model = TrainedModel(model) if isinstance(model, SavedModel) else model
+        if self.model.starts and not rows:
             raise UsageError(
                 "the model starts its texts from more than a prompt; --rows FILE names a file of "
-                f"rows with {' '.join(starts)}"
+                f"rows with {' '.join(self.model.starts)}"
             )
-        self.model, self.name, self.rows = model, name, rows
-        self._generator = Generator(model)
-        self.reader = NextWord(model)
+        self.name, self.rows = name, rows
 
     def start(self, row: Any) -> Prompt:
         """The row that a text starts from, which is chosen by its place.
@@ -86,17 +82,20 @@ class Player:
     def next_words(
         self, text: str, settings: GenerationSettings, start: Prompt = _NOTHING
     ) -> dict[str, Any]:
-        """The most probable next words: as the model has it, and as the settings make it."""
+        """The most probable next words: as the model has it, and as the settings make it.
+
+        `read` is the text in pieces, each with whether the model knows it.
+        """
         usual = GenerationSettings(label=settings.label)
-        plain = self.reader.probabilities(text, usual, start.context, start.source)
-        drawn = self.reader.probabilities(text, settings, start.context, start.source)
+        own = replace(start, text=text)
+        plain = self.model.probabilities(own, usual)
+        drawn = self.model.probabilities(own, settings)
         order = np.lexsort((np.arange(len(plain)), -plain))[:_SHOWN]
-        decode = self.model.vocabulary.decode
         both = {"before": plain, "after": drawn}
         return {
             "words": [
                 {
-                    "word": "(end)" if i == EOS else decode([int(i)]).strip(),
+                    "word": self.model.shown(int(i)),
                     **{when: float(p[i]) for when, p in both.items()},
                 }
                 for i in order
@@ -105,15 +104,14 @@ class Player:
             "left": int(np.sum(drawn > 0)),
             "vocabulary": len(plain),
             "entropy": {when: entropy(p) for when, p in both.items()},
+            "read": marked(text, self.model.read(text)),
         }
 
     def text(
         self, prompt: str, settings: GenerationSettings, start: Prompt = _NOTHING
     ) -> dict[str, Any]:
         """A continuation: the first n words are the same for every `max_words` of at least n."""
-        own = replace(start, id=prompt, text=prompt, settings=None)
-        (found,) = self._generator.generate([own], settings)
-        return {"text": found.text, "words": found.words, "finish": found.finish}
+        return asdict(self.model.write(replace(start, text=prompt), settings))
 
     def compare(
         self,
@@ -127,11 +125,11 @@ class Player:
         for name, temperatures in (("greedy", (0.0,)), ("sampled", settings.temperatures)):
             own = replace(settings, temperatures=temperatures, min_words=words, max_words=words)
             found = self.text(prompt, own, start)
-            (ids, _), *_ = self.model.vocabulary.encode_prompts([found["text"]])
-            cycle = find_cycle(list(map(int, ids)))
+            ids = self.model.ids(found["text"])
+            cycle = find_cycle(ids)
             if cycle is not None:
                 begin, length = cycle
-                rest = self.model.vocabulary.decode(list(map(int, ids[begin:])))
+                rest = self.model.decode(ids[begin:])
                 place = max(len(found["text"].rstrip()) - len(rest), 0)
                 found["cycle"] = {"word": begin + 1, "length": length, "character": place}
             answers[name] = found
@@ -206,11 +204,11 @@ def app(player: Player, port: int, *, computing: threading.Lock | None = None) -
 
     @web.get("/model")
     def about() -> dict[str, Any]:
-        s = player.model.network
         return {
             "labels": list(player.model.labels),
             "rows": [{"id": row.id, "prompt": row.text} for row in player.rows],
-            "about": f"{s.vocabulary:,} words, {s.layers} x {s.hidden} units",
+            "about": player.model.about,
+            "unknown": player.model.unknown,
         }
 
     @web.post("/<what:re:next|text|compare>")
@@ -279,7 +277,7 @@ def answer(player: Player, what: str, asked: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {n: asked[n] for n in _FIELDS if asked.get(n) is not None}
     temperature = given.pop("temperature", 1.0)
     settings = GenerationSettings(temperatures=(temperature,), max_words=words, **given)
-    check_settings(player.model, settings)
+    player.model.check(settings)
     start = player.start(asked.get("row", 0))
     if what == "next":
         return player.next_words(prompt, settings, start)
@@ -337,10 +335,13 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
 
-def server(model: SavedModel, *, port: int, name: str, rows: Sequence[Prompt] = ()) -> WSGIServer:
+def server(
+    model: SavedModel | Played, *, port: int, name: str, rows: Sequence[Prompt] = ()
+) -> WSGIServer:
     """A server that is bound, and waits for `serve_forever`.
 
     Args:
+        model: see `Player`.
         name: of the model, which the page tells.
         port: 0 for any that is free.
         rows: see `Player`.

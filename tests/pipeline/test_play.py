@@ -34,6 +34,7 @@ from textmill.pipeline.command.play import (
     page,
     server,
 )
+from textmill.pipeline.command.played import marked
 
 EOS = 2
 
@@ -92,24 +93,28 @@ def test_probabilities_against_numpy():
 
 
 def test_logits_follow_the_equations_and_the_state_is_kept(player):
-    arrays, layers = player.model.arrays, player.model.network.layers
+    arrays, layers = player.model.model.arrays, player.model.model.network.layers
 
     def expected(text):
-        (words, _), *_ = player.model.vocabulary.encode_prompts([text])
-        state = reference.zeros(player.model.network)
+        (words, _), *_ = player.model.model.vocabulary.encode_prompts([text])
+        state = reference.zeros(player.model.model.network)
         for word in (EOS, *words):
             logits, state = reference.step(arrays, layers, int(word), state)
         return logits
 
     for text in ("The old", "The old cat sat", "The old cat sat", "The", ""):
-        np.testing.assert_allclose(player.reader.logits(text, None), expected(text), atol=1e-4)
-        p = player.reader.probabilities(text, GenerationSettings())
+        np.testing.assert_allclose(
+            player.model.reader.logits(text, None), expected(text), atol=1e-4
+        )
+        p = player.model.reader.probabilities(text, GenerationSettings())
         assert list(np.flatnonzero(p == 0)) == [0, 1]
 
 
 def test_word_by_word_is_the_text_of_all_at_once(player):
     settings = GenerationSettings(max_words=8, seed=3)
-    (whole,) = generator_of(player.model).generate([Prompt(id="The old", text="The old")], settings)
+    (whole,) = generator_of(player.model.model).generate(
+        [Prompt(id="The old", text="The old")], settings
+    )
     web = app(player, 8000)
     texts = [
         json.loads(ask(web, "/text", prompt="The old", words=n, seed=3)[2])["text"]
@@ -133,14 +138,45 @@ def test_next_words(player):
     assert "<unk>" not in text
 
 
+@pytest.mark.parametrize(
+    ("text", "read", "runs"),
+    [
+        ("The snark  sat", [("The", 1), ("snark", 0), ("sat", 1)],
+         [("The ", 1), ("snark", 0), ("  sat", 1)]),
+        ("snark, The", [("snark", 0), (",", 1), ("The", 1)], [("snark", 0), (", The", 1)]),
+        ("a snark ", [("a", 1), ("snark", 0)], [("a ", 1), ("snark", 0), (" ", 1)]),
+        ("ab", [("a", 0), ("b", 0)], [("a", 0), ("b", 0)]),
+        ("e\u0301te\u200b", [("\u00e9te", 0)], [("\u00e9te", 0)]),
+        ("", [], []),
+        # Words that do not stand in the text as they are: spaces between them.
+        ("The Cat", [("the", 1), ("cat", 0)], [("the ", 1), ("cat", 0)]),
+        ("x a a", [("a", 1), ("a", 0)], [("a ", 1), ("a", 0)]),
+    ],
+)  # fmt: skip
+def test_runs_of_known_and_unknown_words(text, read, runs):
+    found = marked(text, [(word, bool(known)) for word, known in read])
+    assert found == [(piece, bool(known)) for piece, known in runs]
+
+
+def test_unknown_words_of_a_text_are_told(player):
+    web = app(player, 8000)
+    found = json.loads(ask(web, prompt="The snark sat, “Stop”, <b>")[2])["read"]
+    assert "".join(piece for piece, _ in found) == "The snark sat, “Stop”, <b>"
+    assert next(piece for piece, known in found if not known) == "snark"
+    assert ["The ", True] in found
+    assert json.loads(ask(web, prompt="")[2])["read"] == []
+    told = json.loads(ask(web, "/model", method="GET")[2])
+    assert told["unknown"].startswith("The model reads each unknown word as <unk>")
+
+
 def test_greedy_beside_sampling(player):
     found = json.loads(ask(app(player, 8000), "/compare", prompt="The", words=60)[2])
     for each in found.values():
         assert each["words"] == 60
     text, cycle = found["greedy"]["text"], found["greedy"]["cycle"]
-    (ids, _), *_ = player.model.vocabulary.encode_prompts([text])
+    (ids, _), *_ = player.model.model.vocabulary.encode_prompts([text])
     begin = cycle["word"] - 1
-    rest = player.model.vocabulary.decode([int(i) for i in ids[begin:]])
+    rest = player.model.model.vocabulary.decode([int(i) for i in ids[begin:]])
     assert text[cycle["character"] :] == rest
     assert not text[cycle["character"] - 1].isalnum()
 
@@ -318,11 +354,11 @@ def _answers(running) -> bool:
 
 def test_long_texts_are_read_in_pieces(player):
     words = ["The", "old", "cat", "sat"] * 40
-    reader = NextWord(player.model)
+    reader = NextWord(player.model.model)
     whole = reader.logits(" ".join(words), None)
     again = reader.logits(" ".join(words), None)  # nothing is new
     assert whole.tolist() == again.tolist()
-    one_by_one = NextWord(player.model)
+    one_by_one = NextWord(player.model.model)
     for count in range(len(words) + 1):
         found = one_by_one.logits(" ".join(words[:count]), None)
     np.testing.assert_allclose(found, whole, atol=1e-4)
@@ -349,6 +385,10 @@ def test_in_a_browser(running):
         before = rows()
         at("text").send_keys("The <b>old</b> cat")
         wait.until(lambda _: rows() != before)
+        wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, "#read mark"))
+        assert at("read").get_property("innerText").startswith("The <b (unknown)>old</b")
+        assert at("unknown").text.startswith("Unknown to the model: “b”")
+        wait.until(lambda _: at("heard").get_property("textContent") == at("unknown").text)
         before = rows()
         browser.execute_script(
             "const t = document.getElementById('temperature'); t.value = 0.3;"

@@ -65,7 +65,7 @@ def coloured_text(
     ax = fig.add_axes((0.2 / (_WIDTH + 0.4), 0.6 / height, _WIDTH / (_WIDTH + 0.4), 1 - 1 / height))
     colours = ScalarMappable(Normalize(-1, 1), diverging())
     for (line, column, word), value, true in zip(places, values, truth, strict=True):
-        fill = colours.to_rgba(float(value))
+        fill = colours.to_rgba(np.asarray(value))
         ax.add_patch(Rectangle((column, line), len(word), 0.82, facecolor=fill))
         ax.text(
             column, line + 0.41, word, family="DejaVu Sans Mono", fontsize=_SIZE, va="center",

@@ -172,7 +172,7 @@ def _step(
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return nats, h, c
 
-    return step  # type: ignore[no-any-return]
+    return step
 
 
 @functools.lru_cache(maxsize=4)  # the notebook turns to its first model again and again
@@ -184,7 +184,7 @@ def _compiled(model: Any) -> Callable[[Any, Any, Any], Any]:
     import tensorflow as tf
 
     state = tf.TensorSpec([None, units_of(model)], tf.float32)
-    return tf.function(  # type: ignore[no-any-return]
+    return tf.function(
         lambda ids, h, c: model([ids, h, c], training=False),
         input_signature=[tf.TensorSpec([None, None], tf.int32), state, state],
     )

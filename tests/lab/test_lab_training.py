@@ -265,7 +265,7 @@ def test_on_a_book_zeros_are_a_state_like_any_other(shared, capsys):
     for zeroed in (0.0, 0.2):
         keras.utils.set_random_seed(0)
         network = build_model(len(vocabulary), 128, 256)
-        train(network, loss, make_windows(ids[:first], 32, 32), epochs=6, zeroed=zeroed)
+        train(network, loss, make_windows(ids[:first], 32, 32), epochs=3, zeroed=zeroed)
         for carried in (False, True):
             found[zeroed, carried] = perplexity_by_place(network, ids[first:], 12, carried=carried)
     with capsys.disabled():

@@ -57,14 +57,14 @@ def plan(
     if epochs is not None:
         ends.append((epochs * epoch, f"{epochs} epochs were asked for", True))
     if seconds is not None and least * epoch > seconds:
-        why = f"{seconds:g} s were asked for, but {least} epochs at least"
+        why = f"{round(seconds, 1):g} s were asked for, but {least} epochs at least"
         ends.append((least * epoch, why, True))
     elif seconds is not None:
-        ends.append((seconds, f"{seconds:g} s were asked for", False))
+        ends.append((seconds, f"{round(seconds, 1):g} s were asked for", False))
     ends = ends and [min(ends)]
     if limit is not None and all(limit < end for end, *_ in ends):
-        wanted = "".join(f"{why}, which take {end:,.0f} s; " for end, why, _ in ends)
-        ends.append((limit, f"{wanted}the limit of {limit:g} s ends it", False))
+        wanted = "".join(f"{why}, so {end:,.0f} s; " for end, why, _ in ends)
+        ends.append((limit, f"{wanted}the limit of {round(limit, 1):g} s ends it", False))
     if not ends:
         raise ValueError("say when the training ends: epochs, seconds or limit")
     total, because, by_epochs = min(ends)

@@ -781,6 +781,6 @@ print(f"right: {right:.0%} of 200 dates it was not trained on")
 # network look at them, and writes a caption of each from its features (one to many). `examples/dates.py` reads dates
 # and numbers in words and writes them in figures, with attention (many to many):
 # ```
-# !python ../examples/captions.py --minutes 0.3 --pictures 500
-# !python ../examples/dates.py --minutes 0.3
+# !{sys.executable} {ROOT}/examples/captions.py --minutes 0.3 --pictures 500
+# !{sys.executable} {ROOT}/examples/dates.py --minutes 0.3
 # ```

@@ -90,7 +90,12 @@ def test_beams_are_those_of_the_definition(beams):
 def test_a_word_without_probability_is_never_chosen():
     for seed in range(8):
         step = network(seed, forbidden=1)
-        assert 1 not in beam_search(step, PROMPT, WORDS, V**WORDS)
+
+        def never(word, state, step=step):
+            assert word != 1  # nor is it tried
+            return step(word, state)
+
+        assert 1 not in beam_search(never, PROMPT, WORDS, V**WORDS)
         assert log_probabilities(step, PROMPT, [1])[0] == -np.inf
 
 
@@ -131,6 +136,9 @@ def test_top_p_keeps_the_smallest_set_that_is_enough():
         kept = np.flatnonzero(keep_top_p(logits, p) > -np.inf)
         assert tuple(kept) == best
     assert (keep_top_p(np.arange(300.0) / 300, 1.0) > -np.inf).all()
+    halves = np.log([0.25, 0.5, 0.25])
+    for p, count in ((0.5, 1), (0.5001, 2), (0.75, 2), (0.7501, 3)):
+        assert (keep_top_p(halves, p) > -np.inf).sum() == count
 
 
 @pytest.mark.parametrize(

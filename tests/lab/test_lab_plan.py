@@ -13,12 +13,13 @@ from lab.plan import POINTS, Plan, Point, Progress, plan, where
 PLANNED = [
     (5, (None, 120, 6, 240), 120, 24, "120 s were asked for"),
     (30, (None, 120, 6, 240), 180, 6, "6 epochs at least"),
-    (295, (None, 120, 6, 240), 240, 0.81, "which take 1,770 s; the limit of 240 s"),
+    (295, (None, 120, 6, 240), 240, 0.81, "so 1,770 s; the limit of 240 s"),
     (295, (None, 120, 0, 240), 120, 0.41, "120 s were asked for"),
     (10, (3, None, 0, None), 30, 3, "3 epochs were asked for"),
     (10, (3, 20, 0, None), 20, 2, "20 s were asked for"),
     (10, (3, None, 0, 20), 20, 2, "the limit of 20 s"),
     (10, (None, None, 0, 20), 20, 2, "the limit of 20 s"),
+    (10, (None, 89.732, 0, None), 89.732, 8.97, "89.7 s were asked for"),
 ]  # fmt: skip
 
 
@@ -28,7 +29,12 @@ def test_what_ends_a_training(epoch, asked, seconds, epochs, because):
     assert found.seconds == seconds
     assert found.epochs == pytest.approx(epochs, abs=0.01)
     assert because in found.because
-    assert f"{seconds} s" in str(found)
+    assert f"about {seconds:.0f} s" in str(found)
+
+
+def test_the_limit_names_what_it_ends():
+    found = plan(10, epochs=3, seconds=20, least=0, limit=15)
+    assert found.because == "20 s were asked for, so 20 s; the limit of 15 s ends it"
 
 
 def test_a_short_training_on_a_long_book_has_a_curve_as_well():

@@ -59,6 +59,7 @@ def test_a_text_in_colours_shows_its_words_as_they_are(plt):
     fig = coloured_text(TOKENS, np.linspace(-1, 1, len(TOKENS)), truth, title="unit 3: speech")
     ax = fig.axes[0]
     assert [text.get_text() for text in ax.texts] == [token.removeprefix("■") for token in TOKENS]
+    assert not any(text.get_parse_math() for text in ax.texts)  # dollars are dollars
     assert len(ax.lines) == truth.sum()  # underlined
     red, _, blue = ax.patches[0].get_facecolor()[:3]
     assert red > blue  # orange for -1
@@ -90,6 +91,7 @@ def test_gates_word_by_word(plt):
     shown = np.asarray(bottom.images[0].get_array())
     assert shown == pytest.approx(np.array([g, np.tanh(c), h])[:, :, 2])
     drawn(fig)
+    assert not any(label.get_parse_math() for label in bottom.get_xticklabels())
     names = [label.get_text() for label in bottom.get_xticklabels()]
     assert names == [token.removeprefix("■") for token in TOKENS]
 

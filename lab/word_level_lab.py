@@ -193,7 +193,7 @@ trained = train_network(
     least=LEAST,
     limit=LIMIT,
     zeroed=ZEROED,
-    plain=train,
+    plain=train[-3000:],
     valid=valid,
     watch=Progress(),
 )
@@ -219,8 +219,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **Question.** Dropout makes the training curve look worse than the network is. Compare the two curves with
-# dropout off: is there overfitting, and from which epoch on? Would longer training help?
+# **Question.** Dropout makes the training curve look worse than the network is. Overfitting shows where the
+# validation curve turns up while that of the training text, with dropout off, goes on falling. Is there any?
+# Would longer training help? (How high a curve lies says little: each is of another text, and a text with many
+# unknown words is easy to foretell.)
 #
 # ### The first words after zeros
 # The unseen text is cut into pieces. Each is read from zeros, so at the first place the network knows one word
@@ -265,7 +267,8 @@ print("it has read:", to_text(before[-40:]))
 step = stepper(model, before=before)  # `<unk>` is never drawn
 # The word that most often follows a full stop; marks, such as a closing quote, are no words.
 after_stop = tables[1].get((stop,), tables[0][()]).most_common()
-start = next(word for word, _ in after_stop if word and vocabulary[word][0].isalpha())
+starts = [word for word, _ in after_stop if word and vocabulary[word][0].isalpha()][:10]
+start = starts[0]
 found = ex.greedy(step, start, 150)
 print(to_text([start, *found]))
 cycle = ex.find_cycle(found)
@@ -283,13 +286,23 @@ else:
 # %% [markdown]
 # ## 6. Temperature
 
+
 # %%
-logits, _ = step(start, None)
+def softmax(logits):
+    return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+
+
+def held_by_the_best(word):
+    return np.sort(softmax(step(word, None)[0]))[-8:].sum()
+
+
+# Of ten first words the one after which the network is surest, as what is near zero cannot be seen.
+shown = max(starts, key=held_by_the_best)
+logits, _ = step(shown, None)
 best = np.argsort(-logits)[:8]
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for i, temperature in enumerate((0.3, 0.7, 1.0, 1.5)):
-    z = logits / temperature
-    p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    p = softmax(logits / temperature)
     ax.bar(
         np.arange(8) + 0.2 * i - 0.3,
         p[best],
@@ -301,12 +314,11 @@ for i, temperature in enumerate((0.3, 0.7, 1.0, 1.5)):
     )
 ax.set_xticks(range(8), [vocabulary[word].lstrip("■") for word in best])
 ax.set(
-    xlabel="word", ylabel="probability", title=f"The eight best words after {vocabulary[start]!r}"
+    xlabel="word", ylabel="probability", title=f"The eight best words after {vocabulary[shown]!r}"
 )
 ax.legend()
 plt.show()
-p = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-print(f"at T = 1 the eight best words hold {p[best].sum():.0%} of the probability")
+print(f"at T = 1 the eight best words hold {held_by_the_best(shown):.0%} of the probability")
 
 # %%
 for temperature in (0.3, 0.7, 1.0, 1.5):
@@ -375,9 +387,10 @@ left.axvline(1, color="#666666", linestyle=":")
 left.annotate(
     f"lowest at T = {grid[lowest]:.2f}",
     (grid[lowest], perplexities[lowest]),
-    xytext=(0, 40),
+    xytext=(25, 110),
     textcoords="offset points",
     ha="center",
+    bbox={"facecolor": "white", "edgecolor": "none"},
     arrowprops={"arrowstyle": "->"},
 )
 left.set(xlabel="temperature", ylabel="perplexity of the last 5 %", title="How well it foretells")
@@ -629,19 +642,27 @@ for (kind, network), marker in zip(networks.items(), "os", strict=True):
     quarters = np.quantile(norms, (0.25, 0.75), axis=0)
     (line,) = ax.semilogy(middle, marker=marker, markevery=5, label=kind)
     ax.fill_between(range(BACK + 1), *quarters, color=line.get_color(), alpha=0.2, linewidth=0)
-    print(f"{kind}: after 10 words {middle[10] / middle[0]:.1e} of the gradient is left")
+    late = (middle[40] / middle[20]) ** (1 / 20)
+    print(f"{kind}: after 10 words {middle[10] / middle[0]:.1e} of the gradient is left;", end=" ")
+    print(f"from 20 to 40 words back it is {late:.2f} times as large with each word")
+gate = record(networks["LSTM"], unseen[:2000]).f
+print(
+    f"the LSTM's forget gate: mean {gate.mean():.2f}, of the tenth of units that keep most", end=" "
+)
+print(f"{np.sort(gate.mean(axis=0))[-6:].mean():.2f}")
 ax.axvline(T, color="#666666", linestyle=":", label="length of a window in training")
 ax.set(
     xlabel="k, words back",
     ylabel=r"$|\partial\,loss_t / \partial\,h_{t-k}|$",
-    title="How far gradients reach (median, half of the places)",
+    title="How far gradients reach (median; band: the middle half)",
 )
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# **Question.** By which factor does each gradient shrink from word to word? Which of the formulas lets that of the
-# LSTM get further?
+# **Question.** Which of the two falls by the same factor from word to word, and why? The next word of a book
+# depends mostly on the last few, so an LSTM learns to forget most of them. Which part of its gradient is left in
+# the long run, and what have the forget gates to do with it?
 
 # %% [markdown]
 # ## 9. Open end

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 LAB = Path(__file__).resolve().parent
+# Names of the pictures that it draws, in their order.
+PICTURES = (
+    "zipf", "training", "places", "temperature", "state", "experiment", "decoding", "unit-quotes",
+    "unit-sentence", "gates", "gradients", "seeds",
+)  # fmt: skip
 SOURCE, NOTEBOOK = LAB / "word_level_lab.py", LAB / "word_level_lab.ipynb"
 
 

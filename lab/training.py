@@ -1,13 +1,49 @@
-"""Trains and measures the network of exercise 4, and runs it word by word."""
+"""Trains and measures the network of exercise 4, and runs it word by word.
+
+A model is what exercise 4 demands: `model([ids, h, c])` gives logits, h and c. Shapes: W windows,
+B rows, T time steps, V words of the vocabulary, N words of a text.
+"""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from lab.plan import Point, Silence, plan
+
+FIRST = 5  # steps after the compiled one, from which the time of an epoch is estimated
+MEASURED = 3000  # words of a text that are enough for a point of a curve
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave.
+
+    Args:
+        points: of the curves, the last one at the end of the training.
+        epochs: passes over the text, the last one perhaps not whole.
+        seconds: that the steps took, without compiling and without measuring the points.
+    """
+
+    points: tuple[Point, ...]
+    epochs: float
+    seconds: float
+
+
+def units_of(model: Any) -> int:
+    """Gives the number of units, which is the size of h and of c."""
+    try:
+        return int(model.inputs[1].shape[-1])
+    except (AttributeError, TypeError, IndexError, ValueError):  # a subclass of keras.Model
+        sizes = [layer.units for layer in model._flatten_layers() if hasattr(layer, "cell")]
+        if not sizes:
+            raise ValueError("there is no recurrent layer in this model") from None
+        return int(sizes[0])
 
 
 def train(
@@ -18,10 +54,20 @@ def train(
     epochs: int | None = None,
     seconds: float | None = None,
     least: int = 0,
+    limit: float | None = None,
     rate: float = 3e-3,
-    tell: Callable[[int, float], None] | None = None,
-) -> list[float]:
+    zeroed: float = 0.0,
+    seed: int = 0,
+    plain: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
+    watch: Silence | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trained:
     """Trains on the windows and carries the state through each epoch.
+
+    A network that begins to write begins with zeros as its state. The only zeros that it would see
+    in training are those before the first window of an epoch, which is too few to learn what they
+    mean. So the state of some rows is set to zeros before each window: `zeroed`.
 
     Args:
         model: the model of exercise 4.
@@ -29,16 +75,91 @@ def train(
         windows: inputs and targets, int [W, B, T].
         epochs: stop after this number of epochs.
         seconds: stop after this time, also within an epoch.
-        least: number of epochs that are trained, however long they take.
+        least: number of epochs that are trained even if they take longer than `seconds`.
+        limit: stop after this time, whatever `epochs`, `seconds` and `least` say.
         rate: the learning rate.
-        tell: called with the number of each whole epoch, from 1, and its perplexity.
+        zeroed: the probability with which a row's state is set to zeros before a window.
+        seed: seed of the rows that are chosen for that.
+        plain: words of the training text that are measured with dropout off, int [N].
+        valid: the validation text, int [N].
+        watch: is told what happens, such as a `lab.plan.Progress`.
+        clock: gives seconds.
 
     Returns:
-        The mean loss of each whole epoch.
+        The curves, and the time that the training really took.
+
+    Raises:
+        ValueError: there is no window, or nothing says when the training ends.
     """
+    import tensorflow as tf
+
+    if epochs is None and seconds is None and limit is None:
+        raise ValueError("say when the training ends: epochs, seconds or limit")
+    watch = Silence() if watch is None else watch
+    random = np.random.default_rng(seed)
+    inputs = windows[0]
+    if not len(inputs):
+        raise ValueError("there is no window: the text is too short for these B and T")
+    rows, units = inputs.shape[1], units_of(model)
+    run = _step(model, loss, rate, rows)
+    spent, done, planned = 0.0, 0, None
+    points: list[Point] = []
+    losses: list[float] = []  # since the last point
+
+    def now() -> float:
+        return done / len(inputs)
+
+    def over() -> bool:
+        if epochs is not None and done >= epochs * len(inputs):
+            return True
+        if limit is not None and spent >= limit:
+            return True
+        return seconds is not None and spent >= seconds and done >= least * len(inputs)
+
+    def measure() -> None:
+        measured = [
+            None if text is None else _perplexity(model, text[:MEASURED]) for text in (plain, valid)
+        ]
+        points.append(Point(now(), spent, float(np.exp(np.mean(losses))), *measured))
+        losses.clear()
+        watch.point(points[-1])
+
+    watch.begins()
+    h = c = tf.zeros((rows, units))
+    while not over():
+        window = done % len(inputs)
+        keep = (random.random((rows, 1)) >= (zeroed if window else 1.0)).astype(np.float32)
+        began = clock()
+        nats, h, c = run(*(tf.constant(each[window]) for each in windows), h * keep, c * keep)
+        losses.append(float(nats))  # waits for the step, so that the time is right
+        done += 1
+        if done > 1:  # the first one is compiled
+            spent += clock() - began
+        if planned is None and done > min(FIRST, len(inputs)):
+            planned = plan(
+                spent / (done - 1) * len(inputs),
+                epochs=epochs, seconds=seconds, least=least, limit=limit,
+            )  # fmt: skip
+            watch.planned(planned)
+        watch.step(epochs=now(), seconds=spent, perplexity=float(np.exp(losses[-1])))
+        parts = 1 if planned is None else planned.parts
+        if done * parts // len(inputs) > (done - 1) * parts // len(inputs) and not over():
+            measure()
+    if losses:
+        measure()
+    watch.ends(epochs=now(), seconds=spent)
+    return Trained(tuple(points), now(), spent)
+
+
+def _step(
+    model: Any, loss: Callable[[Any, Any], Any], rate: float, rows: int
+) -> Callable[..., tuple[Any, Any, Any]]:
+    """Compiles a training step: ids and targets [B, T], h, c to the loss, h and c."""
     import keras
     import tensorflow as tf
 
+    nothing = tf.zeros((rows, units_of(model)))
+    model([tf.zeros((rows, 1), tf.int32), nothing, nothing])  # a subclass has no weights before
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     optimizer.build(model.trainable_variables)
 
@@ -51,82 +172,154 @@ def train(
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return nats, h, c
 
-    inputs, targets = windows
-    units = model.inputs[1].shape[-1]
-    started = time.monotonic()
-    found: list[float] = []
-    while epochs is None or len(found) < epochs:
-        h = c = tf.zeros((inputs.shape[1], units))
-        losses = []
-        for ids, following in zip(inputs, targets, strict=True):
-            over = seconds is not None and time.monotonic() - started > seconds
-            if over and len(found) >= least:
-                return found
-            nats, h, c = step(tf.constant(ids), tf.constant(following), h, c)
-            losses.append(float(nats))  # waits for the step, so that the time is right
-        found.append(float(np.mean(losses)))
-        if tell is not None:
-            tell(len(found), float(np.exp(found[-1])))
-    return found
+    return step
 
 
-@functools.lru_cache(maxsize=2)  # for the notebook's two models, of words and of characters
+@functools.lru_cache(maxsize=4)  # the notebook turns to its first model again and again
 def _compiled(model: Any) -> Callable[[Any, Any, Any], Any]:
-    """Compiles the model for one text, as one program for all T.
+    """Compiles the model, as one program for all B and T.
 
-    It takes ids [1, T], h and c, and gives logits, h and c.
+    It takes ids [B, T], h and c [B, units], and gives logits, h and c.
     """
     import tensorflow as tf
 
-    state = tf.TensorSpec([1, model.inputs[1].shape[-1]], tf.float32)
+    state = tf.TensorSpec([None, units_of(model)], tf.float32)
     return tf.function(
         lambda ids, h, c: model([ids, h, c], training=False),
-        input_signature=[tf.TensorSpec([1, None], tf.int32), state, state],
+        input_signature=[tf.TensorSpec([None, None], tf.int32), state, state],
     )
 
 
-def _no_state(model: Any) -> np.ndarray:
-    return np.zeros((1, model.inputs[1].shape[-1]), np.float32)
+def _no_state(model: Any, rows: int = 1) -> np.ndarray:
+    return np.zeros((rows, units_of(model)), np.float32)
 
 
-def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
-    """Gives the model's p of each word but the first, float64 [N - 1]; the state is carried."""
-    h = c = _no_state(model)
+def _softmax(logits: Any, temperature: float = 1.0) -> np.ndarray:
+    z = np.asarray(logits, np.float64) / temperature
+    z -= z.max(axis=-1, keepdims=True)
+    p = np.exp(z)
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def probabilities_at(
+    model: Any, ids: np.ndarray, temperatures: Sequence[float], *, before: Sequence[int] = ()
+) -> np.ndarray:
+    """Gives the model's p of each word but the first at each temperature; the state is carried.
+
+    Args:
+        model: the model of exercise 4.
+        ids: a text, int [N].
+        temperatures: K of them, above 0.
+        before: words that are read first, from zeros.
+
+    Returns:
+        float64 [K, N - 1].
+    """
+    h, c = _state_after(model, before)
     found: list[np.ndarray] = []
     for begin in range(0, len(ids) - 1, 256):
         window = np.asarray(ids[begin : begin + 257], np.int32)
         logits, h, c = _compiled(model)(window[None, :-1], h, c)
-        z = np.asarray(logits, np.float64)[0] / temperature
-        z -= z.max(axis=1, keepdims=True)
-        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        found.append(p[np.arange(len(z)), window[1:]])
-    return np.concatenate(found)
+        at = (np.arange(len(window) - 1), window[1:])
+        found.append(np.stack([_softmax(logits[0], t)[at] for t in temperatures]))
+    return np.concatenate(found, axis=1)
 
 
-def stepper(model: Any) -> Callable[[int, Any], Any]:
+def probabilities(model: Any, ids: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
+    """Gives the model's p of each word but the first, float64 [N - 1]; the state is carried."""
+    return probabilities_at(model, ids, [temperature])[0]
+
+
+def _perplexity(model: Any, ids: np.ndarray) -> float:
+    return float(np.exp(-np.log(probabilities(model, ids)).mean()))
+
+
+def perplexity_by_place(
+    model: Any, ids: np.ndarray, places: int, *, carried: bool = False
+) -> np.ndarray:
+    """Measures how well the model foretells the first word after one it has read, the second ...
+
+    The text is cut into pieces of `places + 1` words, and place k is the k-th word that is
+    foretold in each of them.
+
+    Args:
+        model: the model of exercise 4.
+        ids: a text, int [N], N above `places`.
+        places: number of places.
+        carried: True reads on from piece to piece; False begins each one with zeros as the state.
+
+    Returns:
+        float64 [places], the perplexity at each place, of the same words in both cases.
+    """
+    pieces = len(ids) // (places + 1)
+    if pieces < 1:
+        raise ValueError(f"{places} places need more than {len(ids)} words")
+    cut = np.asarray(ids[: pieces * (places + 1)], np.int32).reshape(pieces, places + 1)
+    if carried:
+        p = np.append(1.0, probabilities(model, cut.reshape(-1))).reshape(cut.shape)[:, 1:]
+    else:
+        p = np.empty((pieces, places))
+        for rows in np.array_split(np.arange(pieces), max(1, pieces // 32)):
+            state = _no_state(model, len(rows))
+            logits = _compiled(model)(cut[rows, :-1], state, state)[0]
+            p[rows] = np.take_along_axis(_softmax(logits), cut[rows, 1:, None], -1)[..., 0]
+    return np.asarray(np.exp(-np.log(p).mean(axis=0)))
+
+
+def _state_after(model: Any, words: Sequence[int]) -> tuple[Any, Any]:
+    """Gives h and c, [1, units], after these words; zeros if there are none."""
+    h = c = _no_state(model)
+    if len(words):
+        _, h, c = _compiled(model)(np.array([list(words)], np.int32), h, c)
+    return np.asarray(h), np.asarray(c)
+
+
+def stepper(
+    model: Any, *, before: Sequence[int] = (), unknown: int | None = 0
+) -> Callable[[int, Any], Any]:
     """Makes the step that exercises 5 and 7 take: (word, state) to (logits [V], state).
 
-    The logit of `<unk>`, id 0, is minus infinity, so it is never drawn.
+    The logit of `unknown` is minus infinity, so that it is never drawn. The state None stands for
+    the one after the words of `before`, which are read once, now.
     """
+    begin = _state_after(model, before)
 
     def step(word: int, state: Any) -> tuple[np.ndarray, Any]:
-        h, c = (_no_state(model),) * 2 if state is None else state
+        h, c = begin if state is None else state
         logits, h, c = _compiled(model)(np.array([[word]], np.int32), h, c)
         found = np.array(logits, np.float64)[0, -1]
-        found[0] = -np.inf
+        if unknown is not None:
+            found[unknown] = -np.inf
         return found, (np.asarray(h), np.asarray(c))
 
     return step
 
 
-def rerunner(model: Any) -> Callable[[Any], np.ndarray]:
-    """Makes `run` of exercise 7, which reads all words from the beginning to logits [T, V]."""
+def rerunner(model: Any, *, before: Sequence[int] = ()) -> Callable[[Any], np.ndarray]:
+    """Makes `run` of exercise 7, which reads all words from the beginning to logits [T, V].
+
+    The beginning is the state after the words of `before`.
+    """
+    begin = _state_after(model, before)
 
     def run(words: Any) -> np.ndarray:
-        state = _no_state(model)
-        logits = _compiled(model)(np.array([list(words)], np.int32), state, state)[0]
+        logits = _compiled(model)(np.array([list(words)], np.int32), *begin)[0]
         found = np.array(logits, np.float64)[0]
         found[:, 0] = -np.inf
         return found
 
     return run
+
+
+def primer(valid: np.ndarray, stop: int | None, *, words: int = 100) -> list[int]:
+    """Chooses unseen words to read before writing: the last ones that end with a full stop.
+
+    Args:
+        valid: the validation text, int [N].
+        stop: the id of the full stop; None, or one that is not in the text, takes its end.
+        words: number of words, at most.
+    """
+    stops = np.flatnonzero(np.asarray(valid) == stop) if stop is not None else np.empty(0, int)
+    end = int(stops[-1]) + 1 if len(stops) else len(valid)
+    return [int(word) for word in valid[max(0, end - words) : end]]

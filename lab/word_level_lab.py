@@ -44,10 +44,15 @@ ex = load(Path(os.environ.get("LAB_EXERCISES", ROOT / "lab" / "exercises.py")))
 # A path begins here or in the repository's folder.
 BOOK = os.environ.get("LAB_BOOK", "")
 ENCODING = os.environ.get("LAB_ENCODING")  # such as "latin-1", if the file is not UTF-8
-# Of training for each network, the LSTM at least LEAST epochs. More gives better text.
-SECONDS = float(os.environ.get("LAB_SECONDS", 120))
+# Training takes SECONDS, or as long as LEAST epochs take, but LIMIT seconds at most; characters then get
+# the time that the words took. More gives better text. Smaller networks, for comparisons, take SMALL seconds.
+SECONDS = float(os.environ.get("LAB_SECONDS", 90))
 LEAST = int(os.environ.get("LAB_LEAST", 6))
+LIMIT = float(os.environ.get("LAB_LIMIT", 150))
+SMALL = float(os.environ.get("LAB_SMALL", 12))
 UNITS = int(os.environ.get("LAB_UNITS", 256))
+SEEDS = range(int(os.environ.get("LAB_SEEDS", 3)))
+ZEROED = 0.2  # of the states are set to zeros before a window; see section 4
 
 # Colours that all can tell apart (Okabe and Ito), and line styles beside them.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -158,49 +163,112 @@ print("targets", to_text(targets[0, 0, :12]))
 
 # %% [markdown]
 # ## 4. The LSTM
+# The state is carried from window to window, so the only zeros that the network would meet as a state are those
+# before the first window of an epoch. But a text that it writes begins with zeros. So in training the state of
+# each row is set to zeros before a window with probability `ZEROED`.
 
 # %%
-from lab.training import probabilities, rerunner, stepper
+from lab.plan import Progress
+from lab.training import (
+    perplexity_by_place,
+    primer,
+    probabilities,
+    probabilities_at,
+    rerunner,
+    stepper,
+)
 from lab.training import train as train_network
 from textmill.model.tensorflow_setup import load_tensorflow
 
 load_tensorflow()  # without its greetings
-losses = []
+import keras
 
-
-def tell(epoch, value):
-    losses.append(value)
-    print(f"epoch {epoch:3}  training perplexity {value:8.1f}")
-
-
+keras.utils.set_random_seed(0)
 model = ex.build_model(V, UNITS // 2, UNITS)
-train_network(model, ex.loss, (inputs, targets), seconds=SECONDS, least=LEAST, tell=tell)
+trained = train_network(
+    model,
+    ex.loss,
+    (inputs, targets),
+    seconds=SECONDS,
+    least=LEAST,
+    limit=LIMIT,
+    zeroed=ZEROED,
+    plain=train[-3000:],
+    valid=valid,
+    watch=Progress(),
+)
 lstm_perplexity = ex.perplexity(probabilities(model, test))
 print(
     f"LSTM     perplexity {lstm_perplexity:8.1f} on the last 5 %, trigram {baselines['trigram']:.1f}"
 )
 
 # %%
-fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.semilogy(range(1, len(losses) + 1), losses, marker="o", label="LSTM, training")
-ax.axhline(lstm_perplexity, color=COLOURS[1], linestyle="--", label="LSTM, last 5 %")
-ax.axhline(baselines["trigram"], color=COLOURS[2], linestyle="-.", label="trigram, last 5 %")
+at = [point.epochs for point in trained.points]
+fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+for name, label, marker in (
+    ("training", "training text, while it learns, dropout on", "o"),
+    ("plain", "training text, after the epoch, dropout off", "^"),
+    ("validation", "validation text, dropout off", "s"),
+):
+    ax.semilogy(at, [getattr(point, name) for point in trained.points], marker=marker, label=label)
+ax.axhline(baselines["trigram"], color=COLOURS[3], linestyle=":", label="trigram, last 5 %")
+ax.axhline(lstm_perplexity, color=COLOURS[4], linestyle="--", label="LSTM, last 5 %")
 ax.set(xlabel="epoch", ylabel="perplexity", title="The LSTM learns")
 ax.xaxis.get_major_locator().set_params(integer=True)
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# **Question.** Why may the training perplexity fall below that of the last 5 %? What would you do then?
+# **Question.** Dropout makes the training curve look worse than the network is. Overfitting shows where the
+# validation curve turns up while that of the training text, with dropout off, goes on falling. Is there any?
+# Would longer training help? (How high a curve lies says little: each is of another text, and a text with many
+# unknown words is easy to foretell.)
+#
+# ### The first words after zeros
+# The unseen text is cut into pieces. Each is read from zeros, so at the first place the network knows one word
+# only, at the second two ... The other curve is of the same words, with the state carried from piece to piece.
+
+# %%
+PLACES = 20
+unseen = ids[first:]
+places = range(1, PLACES + 1)
+from_zeros = perplexity_by_place(model, unseen, PLACES)
+state_carried = perplexity_by_place(model, unseen, PLACES, carried=True)
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+ax.semilogy(places, from_zeros, marker="o", label="from zeros")
+ax.semilogy(places, state_carried, marker="s", label="state carried")
+ax.set(xlabel="place after the beginning", ylabel="perplexity", title="The first words")
+ax.xaxis.get_major_locator().set_params(integer=True)
+ax.legend()
+plt.show()
+print(
+    "the first three places from zeros:",
+    np.round(from_zeros[:3]),
+    "carried:",
+    np.round(state_carried[:3]),
+)
+
+# %% [markdown]
+# **Question.** After how many words does it no longer matter that the state was zeros? Why can the first place
+# never be as good as the others, however long you train?
+#
+# So a text should not begin after one word. From here on the network reads a hundred words that it was not
+# trained on before it writes: the state that `step` takes for `None` is the one after them.
+
+# %%
+stop = vocabulary.index("■.") if "■." in vocabulary else None
+before = primer(valid, stop)
+print("it has read:", to_text(before[-40:]))
 
 # %% [markdown]
 # ## 5. Greedy
 
 # %%
-step = stepper(model)  # `<unk>` is never drawn
+step = stepper(model, before=before)  # `<unk>` is never drawn
 # The word that most often follows a full stop; marks, such as a closing quote, are no words.
-after_stop = tables[1][(vocabulary.index("■."),)].most_common()
-start = next(word for word, _ in after_stop if word and vocabulary[word][0].isalpha())
+after_stop = tables[1].get((stop,), tables[0][()]).most_common()
+starts = [word for word, _ in after_stop if word and vocabulary[word][0].isalpha()][:10]
+start = starts[0]
 found = ex.greedy(step, start, 150)
 print(to_text([start, *found]))
 cycle = ex.find_cycle(found)
@@ -218,13 +286,23 @@ else:
 # %% [markdown]
 # ## 6. Temperature
 
+
 # %%
-logits, _ = step(start, None)
+def softmax(logits):
+    return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+
+
+def held_by_the_best(word):
+    return np.sort(softmax(step(word, None)[0]))[-8:].sum()
+
+
+# Of ten first words the one after which the network is surest, as what is near zero cannot be seen.
+shown = max(starts, key=held_by_the_best)
+logits, _ = step(shown, None)
 best = np.argsort(-logits)[:8]
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for i, temperature in enumerate((0.3, 0.7, 1.0, 1.5)):
-    z = logits / temperature
-    p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    p = softmax(logits / temperature)
     ax.bar(
         np.arange(8) + 0.2 * i - 0.3,
         p[best],
@@ -235,9 +313,12 @@ for i, temperature in enumerate((0.3, 0.7, 1.0, 1.5)):
         edgecolor="white",
     )
 ax.set_xticks(range(8), [vocabulary[word].lstrip("■") for word in best])
-ax.set(xlabel="word", ylabel="probability", title=f"After {vocabulary[start]!r}")
+ax.set(
+    xlabel="word", ylabel="probability", title=f"The eight best words after {vocabulary[shown]!r}"
+)
 ax.legend()
 plt.show()
+print(f"at T = 1 the eight best words hold {held_by_the_best(shown):.0%} of the probability")
 
 # %%
 for temperature in (0.3, 0.7, 1.0, 1.5):
@@ -248,7 +329,7 @@ for temperature in (0.3, 0.7, 1.0, 1.5):
 # ## 7. State carried, or all words again
 
 # %%
-run = rerunner(model)
+run = rerunner(model, before=before)
 lengths, carried, again = (10, 20, 40, 80), [], []
 for length in lengths:
     uniforms = random.random(length)
@@ -272,44 +353,63 @@ plt.show()
 
 # %% [markdown]
 # ## 8. The experiment
-# One number cannot say what a good text is. Here are five, against the temperature.
+# One number cannot say what a good text is. Here are five, against the temperature. Where chance plays a part,
+# the line is the mean of several texts, each of another seed, and the band reaches from the least to the most.
 
 # %%
+from lab.drawing import band
+from lab.spread import over_seeds, spread
+
 temperatures = [0.2, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0]
-TEXTS, WORDS = int(os.environ.get("LAB_TEXTS", 5)), 100
+TEXTS, WORDS = range(int(os.environ.get("LAB_TEXTS", 5))), 100
 book = train.tolist()
-rows = []
-for temperature in temperatures:
-    texts = [
-        ex.generate_with_state(step, [start], temperature, random.random(WORDS))
-        for _ in range(TEXTS)
-    ]
-    rows.append(
-        (
-            ex.perplexity(probabilities(model, test[:2000], temperature=temperature)),
-            ex.distinct(texts, 2),
-            np.mean([ex.repetition(words, 2) for words in texts]),
-            np.mean([ex.copied_share(words, book, 5) for words in texts]),
-        )
-    )
-perplexities, distincts, repetitions, copies = zip(*rows, strict=True)
+
+
+def measured(temperature, seed):
+    uniforms = np.random.default_rng(seed).random(WORDS)
+    words = ex.generate_with_state(step, [start], temperature, uniforms)
+    return ex.distinct([words], 2), ex.repetition(words, 2), ex.copied_share(words, book, 5)
+
+
+# [texts, temperatures, measures]
+values = [[measured(temperature, seed) for temperature in temperatures] for seed in TEXTS]
+# More temperatures around 1, as foretelling draws nothing.
+grid = np.unique([*np.linspace(0.5, 0.8, 4), *np.linspace(0.8, 1.2, 21), *np.linspace(1.2, 2, 5)])
+foretold = probabilities_at(model, test[:4000], grid)
+perplexities = np.array([ex.perplexity(each) for each in foretold])
+lowest = int(perplexities.argmin())
 
 # %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.semilogy(temperatures, perplexities, marker="o")
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+left.plot(grid, perplexities)
+left.plot(grid[lowest], perplexities[lowest], marker="o", linestyle="", color=COLOURS[1])
+left.axvline(1, color="#666666", linestyle=":")
+left.annotate(
+    f"lowest at T = {grid[lowest]:.2f}",
+    (grid[lowest], perplexities[lowest]),
+    xytext=(25, 110),
+    textcoords="offset points",
+    ha="center",
+    bbox={"facecolor": "white", "edgecolor": "none"},
+    arrowprops={"arrowstyle": "->"},
+)
 left.set(xlabel="temperature", ylabel="perplexity of the last 5 %", title="How well it foretells")
-right.plot(temperatures, distincts, marker="o", label="distinct-2")
-right.plot(temperatures, repetitions, marker="s", label="repeated bigrams")
-right.plot(temperatures, copies, marker="^", label="copied: 5 words in a row")
-right.set(xlabel="temperature", ylabel="share", title="What it writes", ylim=(-0.02, 1.02))
+left.set_ylim(perplexities.min() * 0.95, perplexities.min() * 2.5)
+for i, (label, marker) in enumerate(
+    (("distinct-2", "o"), ("repeated bigrams", "s"), ("copied: 5 words in a row", "^"))
+):
+    band(right, temperatures, spread(np.array(values)[:, :, i]), marker=marker, label=label)
+right.set(xlabel="temperature", ylabel="share", title=f"What it writes, {len(TEXTS)} texts each")
+right.set_ylim(-0.02, 1.02)
 right.legend()
 plt.show()
 
 # %% [markdown]
-# **Question.** Which temperature would you choose for more training data, which for a story?
+# **Question.** Why is the perplexity lowest near T = 1, where the probabilities are those that training made?
+# Which temperature would you choose for more training data, which for a story?
 #
 # ### Characters against words
-# The same network, for the same time, on characters. Perplexities of different units cannot be compared;
+# The same network, for the time that the words really took, on characters. Perplexities of different units cannot be compared;
 # bits for each character of the same text can. One thing favours the words: an unknown one counts as
 # foretold when the model says `<unk>`, without a letter of it.
 
@@ -325,9 +425,15 @@ as_letters, letters_test = (
     for part in (book_text, text_test)
 )
 character_model = ex.build_model(len(letters) + 1, 32, UNITS)
-began = time.perf_counter()
-train_network(character_model, ex.loss, ex.make_windows(as_letters, B, 64), seconds=SECONDS)
-print(f"trained on characters for {time.perf_counter() - began:.0f} s")
+character_trained = train_network(
+    character_model,
+    ex.loss,
+    ex.make_windows(as_letters, B, 64),
+    seconds=trained.seconds,
+    zeroed=ZEROED,
+    watch=Progress(),
+)
+print(f"trained {trained.seconds:.0f} s on words, {character_trained.seconds:.0f} s on characters")
 by_letter, by_word = (
     -np.sum(np.log2(probabilities(each, part))) / len(text_test)
     for each, part in ((character_model, letters_test), (model, word_test))
@@ -336,22 +442,272 @@ print(f"vocabulary: {len(letters) + 1} characters, {V:,} words")
 print(f"length of the book: {len(text):,} characters, {len(tokens):,} words")
 print(f"bits a character: {by_letter:.2f} by characters, {by_word:.2f} by words")
 print(f"{np.mean(word_test == 0):.1%} of these words are unknown")
-letter_step = stepper(character_model)
-written = ex.generate_with_state(letter_step, as_letters[:1].tolist(), 0.7, random.random(300))
-print("".join(letters[i - 1] for i in written))
+# The same words before, and the same first word.
+read, beginning = (
+    [letter_ids.get(letter, 0) for letter in part]
+    for part in (to_text([word for word in before if word]), " " + to_text([start]))
+)
+letter_step = stepper(character_model, before=read)
+written = ex.generate_with_state(letter_step, beginning, 0.7, random.random(300))
+print(to_text([start]) + "".join(letters[i - 1] for i in written))
+
+# %% [markdown]
+# ## Decoding compared
+# Greedy choice takes the best word each time. Beam search looks for the most probable text: it keeps the best few
+# texts so far. The others draw, from all words at a temperature, from the `k` best words (top-k), or from the
+# fewest words that together have probability `p` (top-p). All continue the same prompt; the last row is what the
+# book itself says there. The probability is the model's own, at T = 1, of all words but `<unk>`.
+
+# %%
+from lab.decoding import beam_search, keep_top_k, keep_top_p, log_probabilities, write
+from lab.drawing import dots
+
+LENGTH_OF_TEXT = 40
+from_test = stepper(model, before=test[:100])
+prompt = [int(word) for word in test[100:110]]
+book_says = [int(word) for word in test[110 : 110 + LENGTH_OF_TEXT]]
+print("prompt:", to_text(prompt), "...\n")
+
+
+def mean_log_p(words):
+    found = log_probabilities(from_test, prompt, words)
+    return found[np.isfinite(found)].mean()  # `<unk>` has probability 0 here
+
+
+def draws(keep, temperature=1.0):
+    def decode(seed):
+        uniforms = np.random.default_rng(seed).random(LENGTH_OF_TEXT)
+        return write(from_test, prompt, uniforms, lambda z, u: ex.sample(keep(z), temperature, u))
+
+    return decode
+
+
+ways = {
+    "greedy": lambda seed: beam_search(from_test, prompt, LENGTH_OF_TEXT, 1),
+    "beam search, 8 beams": lambda seed: beam_search(from_test, prompt, LENGTH_OF_TEXT, 8),
+    "temperature 0.7": draws(lambda logits: logits, 0.7),
+    "top-k, k = 20": draws(lambda logits: keep_top_k(logits, 20)),
+    "top-p, p = 0.9": draws(lambda logits: keep_top_p(logits, 0.9)),
+    "temperature 1": draws(lambda logits: logits),
+    "the book": lambda seed: book_says,
+}
+compared = {}
+for way, decode in ways.items():
+    texts = [decode(seed) for seed in (SEEDS if way.startswith(("temperature", "top")) else [0])]
+    compared[way] = [
+        spread([mean_log_p(words) for words in texts]),
+        spread([ex.repetition(words, 2) for words in texts]),
+    ]
+    print(
+        f"{way:<21} {compared[way][0].mean:6.2f} {compared[way][1].mean:5.2f}  {to_text(texts[0])}\n"
+    )
+
+# %%
+dots(
+    compared,
+    ["mean log p of a word (nats)", "share of repeated bigrams"],
+    marked="the book",
+    title=f"{LENGTH_OF_TEXT} words after the same prompt; bars: range of {len(SEEDS)} seeds",
+)
+plt.show()
+
+# %% [markdown]
+# **Question.** Which way is nearest to the book in both pictures? Why is the most probable text not the best one?
+
+# %% [markdown]
+# ## Inside the network
+# Each unit keeps a number, $c$. Does one of them tell whether the words are inside quotation marks, how far the
+# sentence has come, or that a name was read? Each unit is asked on the validation text how well it tells the
+# property. The best one is asked again on the last 5 %, as the best of many looks good by chance alone. For the
+# same reason a network that has learned nothing stands beside it. AUC is the probability that the unit's value
+# is larger at a word that has the property than at one that has not: 0.5 is chance, 0 and 1 are without fault.
+
+# %%
+from lab.drawing import coloured_text, gate_rows
+from lab.inside import NoLstmError, capitalised, inside_quotes, place_in_sentence, rank, record
+
+nearby = slice(max(first, last - 3000), last + 3000)  # of the validation text, and of the last 5 %
+spoken, split = tokens[nearby], last - nearby.start
+properties = {
+    "inside quotation marks": inside_quotes(spoken),
+    "words since the full stop": place_in_sentence(spoken),
+    "a capital letter within the sentence": capitalised(spoken),
+}
+best_units = {}
+try:
+    inside = record(model, ids[nearby])
+    blank = record(ex.build_model(V, UNITS // 2, UNITS), ids[nearby])
+except NoLstmError as error:
+    inside = None
+    print("no look inside:", error)
+if inside is not None:
+    print("gates from the weights in NumPy; h is that of the layer")
+    print(f"{'property':<37} {'unit':>4}  {'measure':<11} chosen on  held out  untrained")
+    for name, truth in properties.items():
+        try:
+            ranked, chance = (rank(np.tanh(each.c), truth, split=split) for each in (inside, blank))
+        except ValueError as error:
+            print(f"{name:<37} {error} in this text")
+            continue
+        best_units[name] = int(ranked.units[0])
+        print(
+            f"{name:<37} {ranked.units[0]:>4}  {ranked.measure:<11} "
+            f"{ranked.chosen[0]:9.2f} {ranked.held_out[0]:9.2f} {chance.held_out[0]:10.2f}"
+        )
+
+# %%
+from lab.inside import shown_part
+
+for name in list(best_units)[:2]:
+    unit, truth = best_units[name], properties[name]
+    part = shown_part(truth, split, 110)
+    underlined = truth[part] if truth.dtype == bool else np.zeros(len(truth[part]), bool)
+    coloured_text(
+        spoken[part],
+        np.tanh(inside.c[part, unit]),
+        underlined,
+        title=f"unit {unit}: {name}" + (" (underlined)" if underlined.any() else ""),
+    )
+    plt.show()
+
+# %%
+if best_units:
+    name = next(iter(best_units))
+    part = shown_part(properties[name], split, 22)
+    gate_rows(
+        inside.part(part), best_units[name], spoken[part], title=f"unit {best_units[name]}: {name}"
+    )
+    plt.show()
+
+# %% [markdown]
+# **Question.** At which words does the unit write, and at which does it forget? Which property does no unit tell
+# well alone, and how could you find out whether several tell it together?
+
+# %% [markdown]
+# ## Gradients through time
+# How does the network know what to keep? The loss at a word has a gradient by the states before it. Here are
+# three steps of an LSTM by hand, forwards and then backwards, with three words of the book; `lab/unrolled.py` has the
+# formulas of one step. TensorFlow's automatic differentiation of Keras's own layer has to say the same.
+
+# %%
+from lab.inside import weights_of
+from lab.reach import build, reach
+from lab.unrolled import backwards, by_differentiation, forwards
+
+print(f"two small networks, with an LSTM and with a plain recurrent layer, {SMALL:g} s each")
+networks = {}
+for kind in ("LSTM", "RNN"):
+    keras.utils.set_random_seed(0)
+    networks[kind] = build(kind, V, 64, 64)
+    took = train_network(networks[kind], ex.loss, (inputs, targets), seconds=SMALL)
+    print(
+        f"{kind:<5} {took.seconds:.0f} s, {took.epochs:.1f} epochs, "
+        f"validation perplexity {ex.perplexity(probabilities(networks[kind], valid[:4000])):.1f}"
+    )
+
+# %%
+lstm = networks["LSTM"]
+weights = weights_of(lstm.get_layer("recurrent"))
+vectors = np.asarray(lstm.get_layer("vectors")(test[:3]), np.float64)
+aim = random.uniform(-1, 1, 64)  # the loss is |h_3 - aim|^2 / 2
+begin_h, begin_c = random.normal(0, 0.3, (2, 64))
+
+steps, h, c = [], begin_h, begin_c
+for x in vectors:
+    steps.append(forwards(x, h, c, weights))
+    h, c = steps[-1].h, steps[-1].c
+
+dh, dc = h - aim, np.zeros(64)
+by_hand = {"kernel": 0, "recurrent": 0, "bias": 0}
+for each in reversed(steps):
+    back = backwards(dh, dc, each, weights)
+    for name in by_hand:
+        by_hand[name] = by_hand[name] + getattr(back, name)
+    dh, dc = back.h, back.c
+by_hand |= {"h": dh, "c": dc}
+
+automatic = by_differentiation(weights, vectors, begin_h, begin_c, aim)
+print("gradient by   largest number   largest difference")
+for name, value in by_hand.items():
+    apart = np.abs(value - getattr(automatic, name)).max()
+    print(f"{name:<13} {np.abs(value).max():14.6f}   {apart:.1e}")
+    assert apart < 1e-5
+
+# %%
+BACK = 40
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+for (kind, network), marker in zip(networks.items(), "os", strict=True):
+    norms = reach(network, unseen, BACK)
+    middle = np.median(norms, axis=0)
+    quarters = np.quantile(norms, (0.25, 0.75), axis=0)
+    (line,) = ax.semilogy(middle, marker=marker, markevery=5, label=kind)
+    ax.fill_between(range(BACK + 1), *quarters, color=line.get_color(), alpha=0.2, linewidth=0)
+    late = (middle[40] / middle[20]) ** (1 / 20)
+    print(f"{kind}: after 10 words {middle[10] / middle[0]:.1e} of the gradient is left;", end=" ")
+    print(f"from 20 to 40 words back it is {late:.2f} times as large with each word")
+gate = record(networks["LSTM"], unseen[:2000]).f
+print(
+    f"the LSTM's forget gate: mean {gate.mean():.2f}, of the tenth of units that keep most", end=" "
+)
+print(f"{np.sort(gate.mean(axis=0))[-6:].mean():.2f}")
+ax.axvline(T, color="#666666", linestyle=":", label="length of a window in training")
+ax.set(
+    xlabel="k, words back",
+    ylabel=r"$|\partial\,loss_t / \partial\,h_{t-k}|$",
+    title="How far gradients reach (median; band: the middle half)",
+)
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **Question.** Which of the two falls by the same factor from word to word, and why? The next word of a book
+# depends mostly on the last few, so an LSTM learns to forget most of them. Which part of its gradient is left in
+# the long run, and what have the forget gates to do with it?
 
 # %% [markdown]
 # ## 9. Open end
 # Your own book, one ablation (fewer units, with dropout or without, half the text, another vocabulary, ...), a
 # report of one page: what you expected, what you measured, a picture, what you conclude.
+#
+# A network that is trained again from another seed gives another number. So a difference says something only if
+# it is larger than that. Here is one ablation, measured with several seeds, as an example of how: is it of use to
+# set states to zeros in training (section 4)? Expected: yes for the first words after zeros, no for later ones.
+
+# %%
+short = ex.make_windows(train[:30_000], B, T)
+EPOCHS_OF_SMALL = int(os.environ.get("LAB_SMALL_EPOCHS", 4))
+
+
+def by_place(seed, zeroed):
+    keras.utils.set_random_seed(seed)
+    small = ex.build_model(V, 32, 64)
+    train_network(small, ex.loss, short, epochs=EPOCHS_OF_SMALL, zeroed=zeroed, seed=seed)
+    return perplexity_by_place(small, unseen, 10)
+
+
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+for zeroed, marker in ((0.0, "o"), (ZEROED, "s")):
+    found = over_seeds(lambda seed, zeroed=zeroed: by_place(seed, zeroed), SEEDS)
+    label = f"states zeroed with probability {zeroed:g}"
+    band(ax, range(1, 11), found, marker=marker, label=label)
+    print(
+        f"{label}: perplexity at the first place {found.mean[0]:,.0f} ({found.low[0]:,.0f} to "
+        f"{found.high[0]:,.0f}), at the tenth {found.mean[9]:,.0f} ({found.low[9]:,.0f} to {found.high[9]:,.0f})"
+    )
+ax.set_yscale("log")
+ax.set(
+    xlabel="place after zeros",
+    ylabel="perplexity",
+    title=f"Mean and range of {len(SEEDS)} seeds",
+)
+ax.legend()
+plt.show()
 
 # %% [markdown]
 # ## Tour of the four shapes (optional)
 # **Many to one**: whose line is it? The first half of the book against the second.
 
 # %%
-import keras
-
 LENGTH = 20
 
 
@@ -440,3 +796,12 @@ right = np.mean((written == target_ids[-200:]).all(axis=1))
 for i in range(3):
     print(" ".join(dates[-200 + i][0]), "->", "".join(signs[j] for j in written[i, 1:]))
 print(f"right: {right:.0%} of 200 dates it was not trained on")
+
+# %% [markdown]
+# **At full size.** textmill itself does what the tour shows in small. `examples/captions.py` draws pictures, lets a small
+# network look at them, and writes a caption of each from its features (one to many). `examples/dates.py` reads dates
+# and numbers in words and writes them in figures, with attention (many to many):
+# ```
+# !{sys.executable} {ROOT}/examples/captions.py --minutes 0.3 --pictures 500
+# !{sys.executable} {ROOT}/examples/dates.py --minutes 0.3
+# ```

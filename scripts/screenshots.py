@@ -25,7 +25,6 @@ from textmill.pipeline.command.play import server
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 1080, 1500
-PLOTS = ("zipf", "training", "temperature", "state", "experiment")
 
 
 def playground(model: str, prompt: str, out: Path) -> None:
@@ -87,7 +86,7 @@ def whole_page(browser: Any, out: Path) -> None:
 def plots(book: str) -> None:
     """The notebook's pictures."""
     sys.path.insert(0, str(ROOT))  # the lab is in no wheel
-    from lab.notebook import made, run
+    from lab.notebook import PICTURES, made, run
 
     os.environ["LAB_EXERCISES"] = str(ROOT / "tests" / "lab" / "lab_solution.py")
     os.environ["LAB_BOOK"] = str(Path(book).resolve())
@@ -97,7 +96,7 @@ def plots(book: str) -> None:
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    for name, picture in zip(PLOTS, pictures, strict=True):
+    for name, picture in zip(PICTURES, pictures, strict=True):
         out = ROOT / "docs" / f"lab-{name}.png"
         out.write_bytes(base64.b64decode(picture))
         print(out)

@@ -48,7 +48,8 @@ def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
     (tmp_path / "book.txt").write_text(text, encoding="utf-8")
     for name, value in (
         ("EXERCISES", SOLUTION), ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
-        ("LEAST", "2"),        ("UNITS", "32"), ("TEXTS", "1"), ("EPOCHS", "1"), ("DATES", "400"),
+        ("LEAST", "2"), ("UNITS", "32"), ("TEXTS", "2"), ("EPOCHS", "1"), ("DATES", "400"),
+        ("SMALL", "0.3"), ("SEEDS", "2"), ("SMALL_EPOCHS", "1"),
     ):  # fmt: skip
         monkeypatch.setenv(f"LAB_{name}", value)
     shown = []
@@ -67,10 +68,16 @@ def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
         for cell in notebook.made().cells:
             if cell.cell_type == "code":
                 exec(compile(cell.source, cell.id, "exec"), names)
-    assert len(shown) == 5
+    assert len(shown) == len(notebook.PICTURES)
     said = capsys.readouterr().out
-    for each in ("trigram  perplexity", "every", "T = 1.5", "bits a character", "right:"):
+    for each in (
+        "trigram  perplexity", "an epoch takes about", "2 epochs at least", "without dropout",
+        "every", "T = 1.5", "bits a character", "s on characters", "beam search, 8 beams", "AUC",
+        "gradient by", "after 10 words", "states zeroed with probability 0.2", "right:",
+    ):  # fmt: skip
         assert each in said, each
+    # The text has no name, and says so.
+    assert re.search(r"a capital letter .* never there in this text", said)
 
 
 def test_as_the_starter_it_runs_to_the_first_exercise(monkeypatch):
@@ -91,7 +98,15 @@ def test_on_a_book_the_lstm_beats_the_trigram(shared, monkeypatch):
     monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "sherlock.txt"))
     run = notebook.run(notebook.made())
     said = printed(run)
-    assert pictures(run) == 5
+    assert pictures(run) == len(notebook.PICTURES)
     lstm, trigram = re.search(r"LSTM +perplexity +([\d.]+) .* trigram ([\d.]+)", said).groups()
     assert float(lstm) < float(trigram)
     assert int(re.search(r"right: (\d+)% of 200 dates", said)[1]) >= 50
+    # The pictures show something: a few words are likely, a unit has learned what speech is, and
+    # the gradient of an LSTM falls less in the long run.
+    assert int(re.search(r"the eight best words hold (\d+)%", said)[1]) >= 20
+    quotes = re.search(r"inside quotation marks +\d+ +AUC +[\d.]+ +([\d.]+) +([\d.]+)", said)
+    held_out, untrained = (abs(float(each) - 0.5) for each in quotes.groups())
+    assert held_out > untrained + 0.1
+    late = dict(re.findall(r"(LSTM|RNN): after 10 .* it is ([\d.]+) times as large", said))
+    assert float(late["LSTM"]) > float(late["RNN"])

@@ -1,0 +1,158 @@
+"""The notebook's pictures that take more than a few lines. Colours are those of `lab.pictures`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lab.inside import Record
+from lab.pictures import BLUE, ORANGE
+from lab.spread import Spread
+
+_COLUMNS = 96  # characters of a line of text
+_WIDTH = 9.6  # inches of it
+# A character of DejaVu Sans Mono, which matplotlib brings along, is 0.602 of its size wide.
+_SIZE = _WIDTH * 72 / _COLUMNS / 0.602
+_LINE = 0.26  # inches from line to line
+
+
+def diverging() -> Any:
+    """Orange below zero, white, blue above: colours that all can tell apart, under black text."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("orange-blue", ["#E8955A", "#FFFFFF", "#5CA6D1"])
+
+
+def laid_out(tokens: Sequence[str], columns: int = _COLUMNS) -> list[tuple[int, int, str]]:
+    """Sets a text into lines: (line, column, word) of each token, without its mark.
+
+    A word longer than a line is cut.
+    """
+    found, line, column = [], 0, 0
+    for token in tokens:
+        word = token[1:] if token.startswith("■") and len(token) > 1 else token
+        word = word[:columns]
+        column += int(column > 0 and not token.startswith("■"))
+        if column + len(word) > columns:
+            line, column = line + 1, 0
+        found.append((line, column, word))
+        column += len(word)
+    return found
+
+
+def coloured_text(
+    tokens: Sequence[str], values: np.ndarray, truth: np.ndarray, *, title: str
+) -> Any:
+    """Draws a text coloured by a unit's activation; the words where `truth` holds are underlined.
+
+    Args:
+        tokens: N of them.
+        values: from -1 to 1, [N].
+        truth: bool [N].
+        title: of the picture.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    places = laid_out(tokens)
+    lines = places[-1][0] + 1
+    height = lines * _LINE + 1.0  # room for the title and the bar of colours
+    fig = plt.figure(figsize=(_WIDTH + 0.4, height))
+    ax = fig.add_axes((0.2 / (_WIDTH + 0.4), 0.6 / height, _WIDTH / (_WIDTH + 0.4), 1 - 1 / height))
+    colours = ScalarMappable(Normalize(-1, 1), diverging())
+    for (line, column, word), value, true in zip(places, values, truth, strict=True):
+        fill = colours.to_rgba(np.asarray(value))
+        ax.add_patch(Rectangle((column, line), len(word), 0.82, facecolor=fill))
+        ax.text(
+            column, line + 0.41, word, family="DejaVu Sans Mono", fontsize=_SIZE, va="center",
+            parse_math=False,
+        )  # fmt: skip
+        if true:
+            ax.plot([column, column + len(word)], [line + 0.9] * 2, color="black", linewidth=1.5,
+                    linestyle="-", solid_capstyle="butt")  # fmt: skip
+    ax.set(xlim=(0, _COLUMNS), ylim=(lines, -0.1), title=title)
+    ax.axis("off")
+    bar = fig.add_axes((0.3, 0.33 / height, 0.4, 0.13 / height))
+    fig.colorbar(colours, cax=bar, orientation="horizontal", ticks=[-1, -0.5, 0, 0.5, 1])
+    return fig
+
+
+def gate_rows(record: Record, unit: int, tokens: Sequence[str], *, title: str) -> Any:
+    """Draws the gates and the state of one unit, word by word.
+
+    Args:
+        record: of these tokens alone, or cut to them: [N, H].
+        unit: which.
+        tokens: N of them, a sentence.
+        title: of the picture.
+    """
+    import matplotlib.pyplot as plt
+
+    fig, (top, bottom) = plt.subplots(
+        2, 1, figsize=(max(6.0, 0.42 * len(tokens) + 1.8), 4.2), sharex=True, layout="constrained"
+    )
+    gates = {"input i": record.i, "forget f": record.f, "output o": record.o}
+    states = {"written g": record.g, "kept tanh c": np.tanh(record.c), "shown h": record.h}
+    for ax, rows, low, colours in ((top, gates, 0, "Blues"), (bottom, states, -1, diverging())):
+        table = np.array([each[:, unit] for each in rows.values()])
+        image = ax.imshow(table, vmin=low, vmax=1, cmap=colours, aspect="auto")
+        fig.colorbar(image, ax=ax)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.grid(visible=False)
+        for row, column in np.ndindex(*table.shape):
+            dark = colours == "Blues" and table[row, column] > 0.6
+            ax.text(
+                column, row, f"{table[row, column]:.1f}".replace("-0.0", "0.0"), ha="center",
+                va="center", fontsize=8, color="white" if dark else "black",
+            )  # fmt: skip
+    names = [token.lstrip("■") or token for token in tokens]
+    bottom.set_xticks(range(len(tokens)), names)
+    for label in bottom.get_xticklabels():
+        label.set(parse_math=False, rotation=60, ha="right", rotation_mode="anchor")
+    top.set_title(title)
+    return fig
+
+
+def band(ax: Any, x: Sequence[float], values: Spread, **how: Any) -> None:
+    """Draws the means as a line, and the range as a band of its colour."""
+    (line,) = ax.plot(x, values.mean, **how)
+    ax.fill_between(x, values.low, values.high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def dots(
+    rows: Mapping[str, Sequence[Spread]], names: Sequence[str], *, marked: str, title: str
+) -> Any:
+    """Draws a panel for each measure, with a row for each way: its mean, and its range as a bar.
+
+    Args:
+        rows: the measures of each way.
+        names: of the measures.
+        marked: the way to compare with; a dashed line goes through it.
+        title: of the picture.
+    """
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(
+        1, len(names), figsize=(10, 0.42 * len(rows) + 1.5), sharey=True, layout="constrained"
+    )
+    ways = list(rows)
+    for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
+        for place, way in enumerate(ways):
+            found = rows[way][i]
+            colour = ORANGE if way == marked else BLUE
+            ax.plot([found.low, found.high], [place] * 2, color=colour, linestyle="-", linewidth=4,
+                    alpha=0.4)  # fmt: skip
+            ax.plot(
+                found.mean, place, color=colour, linestyle="", markersize=8,
+                marker="D" if way == marked else "o",
+            )  # fmt: skip
+        ax.axvline(float(rows[marked][i].mean), color=ORANGE, linestyle="--", linewidth=1)
+        ax.set(xlabel=name)
+    axes[0].set_yticks(range(len(ways)), ways)
+    axes[0].invert_yaxis()
+    fig.suptitle(title)
+    return fig

@@ -296,8 +296,8 @@ def held_by_the_best(word):
     return np.sort(softmax(step(word, None)[0]))[-8:].sum()
 
 
-# Of ten first words the one after which the network is surest, as what is near zero cannot be seen.
-shown = max(starts, key=held_by_the_best)
+# Of ten first words one after which the network is neither sure nor at a loss, so that bars can be seen.
+shown = min(starts, key=lambda word: abs(held_by_the_best(word) - 0.6))
 logits, _ = step(shown, None)
 best = np.argsort(-logits)[:8]
 fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -660,9 +660,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **Question.** Which of the two falls by the same factor from word to word, and why? The next word of a book
-# depends mostly on the last few, so an LSTM learns to forget most of them. Which part of its gradient is left in
-# the long run, and what have the forget gates to do with it?
+# **Question.** Which of the two falls by the same factor from word to word, and why? The other falls fast at first,
+# as $h$ acts on later words through the gates only, and slowly in the long run, as $c$ is kept. Compare the factor
+# of the long run with the forget gates.
 
 # %% [markdown]
 # ## 9. Open end

@@ -1,8 +1,8 @@
 """Shuts the process of a student's code in, by what the kernel gives to any user.
 
 On Linux: Landlock (what may be read and written), a seccomp filter (no other process is started or
-signalled, no network, no permissions are changed), and limits of memory, time and files. There is no
-need of root or of a package. Elsewhere a part of it is missing, and `shut` says which.
+signalled, no network, no permissions are changed), and limits of memory, time and files. There is
+no need of root or of a package. Elsewhere a part of it is missing, and `shut` says which.
 """
 
 from __future__ import annotations
@@ -142,11 +142,25 @@ def _allow(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
 
 def system_files() -> Iterator[Path]:
     """Gives what Python and TensorFlow read of the system; none of it is a person's."""
-    for name in (
-        "/lib /lib64 /usr/lib /usr/lib64 /usr/local/lib /usr/share/zoneinfo /etc/ld.so.cache "
-        "/etc/localtime /dev/urandom /dev/random /proc/self /proc/cpuinfo /proc/meminfo /proc/stat "
-        "/proc/sys/vm /sys/devices/system /sys/kernel/mm"
-    ).split():
+    for name in [
+        "/lib",
+        "/lib64",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+        "/usr/share/zoneinfo",
+        "/etc/ld.so.cache",
+        "/etc/localtime",
+        "/dev/urandom",
+        "/dev/random",
+        "/proc/self",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/sys/vm",
+        "/sys/devices/system",
+        "/sys/kernel/mm",
+    ]:
         yield Path(name)
 
 

@@ -1,4 +1,4 @@
-"""What the checker asks of a student's network, done where the network is: beside the student's code.
+"""What the checker asks of a student's network, done where it is: beside the student's code.
 
 The verdict is made elsewhere, from what these functions give, so TensorFlow loads only here.
 """
@@ -57,7 +57,9 @@ def train(
     import tensorflow as tf
 
     nothing = tf.zeros((inputs.shape[1], units))
-    model([tf.constant(inputs[0]), nothing, nothing])  # a subclassed model has its weights after this
+    model(
+        [tf.constant(inputs[0]), nothing, nothing]
+    )  # a subclassed model has its weights after this
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     optimizer.build(model.trainable_variables)
 

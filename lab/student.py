@@ -59,7 +59,7 @@ class Functions:
         """Does what was asked; gives `["value", ...]` or `["error", ...]`."""
         what, *rest = request
         try:
-            return getattr(self, "_" + what)(*rest)  # type: ignore[no-any-return]
+            return getattr(self, "_" + what)(*rest)
         except BaseException as error:  # SystemExit, too
             return ["error", explain(error, self.file)]
 
@@ -69,7 +69,9 @@ class Functions:
         for row in rows:
             before = _packed(row)
             found.append(function(*row))
-            changed = [i for i, (a, b) in enumerate(zip(before, _packed(row), strict=True)) if a != b]
+            changed = [
+                i for i, (a, b) in enumerate(zip(before, _packed(row), strict=True)) if a != b
+            ]
             if changed:
                 return ["changed", len(found) - 1, changed[0]]
         return ["value", found]
@@ -182,9 +184,9 @@ class _Pipe:
             self.send(["function", number, list(arguments)])
             what, value = self.receive()
             if what == "error":
-                raise {"IndexError": IndexError, "TypeError": TypeError}.get(
-                    value[0], ValueError
-                )(value[1])
+                raise {"IndexError": IndexError, "TypeError": TypeError}.get(value[0], ValueError)(
+                    value[1]
+                )
             return value
 
         return borrowed

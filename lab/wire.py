@@ -1,8 +1,8 @@
 """Plain data as bytes, for the pipe between the checker and the process of a student's code.
 
 A message is two lengths, a JSON document, and the bytes of its arrays. Nothing that is read can run
-code: there is no pickle, and whatever is no plain data becomes an `Opaque` with its type's name. Who
-reads must expect anything, so each fault of a message is a `Garbled`.
+code: there is no pickle, and whatever is no plain data becomes an `Opaque` with its type's name.
+Who reads must expect anything, so each fault of a message is a `Garbled`.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def coverage(ex: Any, random: Random) -> None:
             received = ex.coverage(table, size)
             hint = "add up the counts of the most frequent words, over the sum of all counts"
             if 0 < size < len(table) and np.isclose(number(received), size / len(table)):
-                hint = "that is the share of the vocabulary: count how much of the text they make up"
+                hint = (
+                    "that is the share of the vocabulary: count how much of the text they make up"
+                )
             elif np.isclose(number(received), sum(most)):
                 hint = "that is a number of words: divide it by the length of the text"
             elif np.isclose(number(received), 100 * sum(most) / total):

@@ -48,7 +48,9 @@ def equal(what: str, received: Any, expected: Any, hint: str) -> None:
 def _first(found: Any, wanted: Any) -> tuple[str, Any, Any] | None:
     """Finds the first place where lists or dictionaries differ, and the values that stand there."""
     if isinstance(found, list) and isinstance(wanted, list):
-        pairs = [(i, a, b) for i, (a, b) in enumerate(zip_longest(found, wanted, fillvalue=NOTHING))]
+        pairs = [
+            (i, a, b) for i, (a, b) in enumerate(zip_longest(found, wanted, fillvalue=NOTHING))
+        ]
     elif isinstance(found, dict) and isinstance(wanted, dict):
         keys = [*wanted, *(key for key in found if key not in wanted)]
         pairs = [(key, found.get(key, NOTHING), wanted.get(key, NOTHING)) for key in keys]
@@ -93,7 +95,9 @@ def whole(what: str, value: Any, hint: str) -> int:
 def array(what: str, value: Any, dtype: str, hint: str) -> np.ndarray:
     """Expects an array of a dtype; gives it."""
     wanted = f"an array of {dtype}"
-    true(what, kind(value) == f"ndarray of {dtype}", expected=wanted, received=kind(value), hint=hint)
+    true(
+        what, kind(value) == f"ndarray of {dtype}", expected=wanted, received=kind(value), hint=hint
+    )
     return np.asarray(value)
 
 

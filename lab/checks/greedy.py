@@ -54,10 +54,16 @@ def find_cycle(ex: Any, random: Random) -> None:
                 hint = "the start comes first, then the length"
             elif answer[1] > wanted[1]:
                 hint = "a shorter cycle is in the same words: the least length counts"
+            elif len(case) - answer[0] < 2 * answer[1]:
+                hint = "two whole rounds are needed: once is no repetition"
+            elif len(case) - answer[0] < 2 * answer[1]:
+                hint = "two whole rounds are needed: once is no repetition"
             elif answer[0] > wanted[0]:
                 hint = "it begins earlier: the first round may begin within a cycle"
         elif wanted is not None:
-            hint = "the list ends in a cycle; two whole rounds are enough, the last may be cut short"
+            hint = (
+                "the list ends in a cycle; two whole rounds are enough, the last may be cut short"
+            )
         equal(f"find_cycle({case})", found, wanted, hint)
 
 

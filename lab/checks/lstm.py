@@ -86,7 +86,9 @@ class _Model:
         )
         true(
             f"{_NAME}: the same ids again, with training=False",
-            all(np.allclose(a, b, atol=1e-6) for a, b in zip(outputs, self(ids, h, c), strict=True)),
+            all(
+                np.allclose(a, b, atol=1e-6) for a, b in zip(outputs, self(ids, h, c), strict=True)
+            ),
             expected="the same outputs",
             received="other outputs",
             hint="dropout is for training only: do not call its layer with training=True",
@@ -103,13 +105,26 @@ def _is_lstm(model: _Model, random: Random) -> None:
         return model(ids, h, c)[1:]
 
     after_h, after_c = cell(h, c)
-    what, hint = f"{_NAME}: h and c after a word", "is it a keras.layers.LSTM with initial_state=[h, c]?"
-    true(what, not np.allclose(after_c, c, atol=1e-6), expected="a new c", received="the c given",
-         hint="c comes out as it went in. A GRU has no c: take an LSTM, return_state=True")  # fmt: skip
+    what, hint = (
+        f"{_NAME}: h and c after a word",
+        "is it a keras.layers.LSTM with initial_state=[h, c]?",
+    )
+    true(
+        what,
+        not np.allclose(after_c, c, atol=1e-6),
+        expected="a new c",
+        received="the c given",
+        hint="c comes out as it went in. A GRU has no c: take an LSTM, return_state=True",
+    )
     if _gated(after_c, after_h) and not _gated(after_h, after_c):
         hint = "h and c are exchanged: an LSTM's outputs are the sequence, h and c, in this order"
-    true(what, _gated(after_h, after_c), expected="|h| <= tanh |c|, with the same sign, as an LSTM's",
-         received="others", hint=hint)  # fmt: skip
+    true(
+        what,
+        _gated(after_h, after_c),
+        expected="|h| <= tanh |c|, with the same sign, as in an LSTM",
+        received="others",
+        hint=hint,
+    )
     mean = cell(h, (c + c2) / 2)[1]
     other = cell(h, c2)[1]
     kept = (other - after_c) / (c2 - c)
@@ -165,8 +180,13 @@ def _reads_words(model: _Model, random: Random) -> None:
     h = model(ids, zeros, zeros)[1].astype(np.float64)
     apart = np.linalg.norm(h[:, None] - h[None], axis=-1)
     mean = apart.sum() / (size * (size - 1))
-    true(f"{_NAME}: h after each of the words", mean > 1e-8, expected="another h for each",
-         received="the same h", hint="the words do not reach the LSTM: Embedding, then LSTM")  # fmt: skip
+    true(
+        f"{_NAME}: h after each of the words",
+        mean > 1e-8,
+        expected="another h for each",
+        received="the same h",
+        hint="the words do not reach the LSTM: Embedding, then LSTM",
+    )
     near = np.mean([apart[i, i + 1] for i in range(size - 1)])
     true(
         f"{_NAME}: h after each of the words",
@@ -219,8 +239,8 @@ def _learns(ex: Any, random: Random) -> None:
 
     def text(sentences: int) -> np.ndarray:
         found: list[int] = []
-        for kind in random.integers(0, 2, sentences):
-            found += [0 + int(kind), 2, 3, 4, 5 + int(kind), 7]
+        for which in random.integers(0, 2, sentences):
+            found += [0 + int(which), 2, 3, 4, 5 + int(which), 7]
         return names[found]
 
     learn = text(500)
@@ -303,7 +323,7 @@ def loss(ex: Any, random: Random) -> None:
 
 
 def _hint(found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float) -> str:
-    mean = nats.mean()
+    mean = float(nats.mean())
     if found.shape:
         return "a scalar: the mean over all words"
     for wrong, hint in (
@@ -311,7 +331,7 @@ def _hint(found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float)
         (nats.sum(axis=-1).mean(), "that is the sum over each row: take the mean over all words"),
         (mean / np.log(2), "that is in bits: take the natural logarithm"),
         (-mean, "the sign: the mean of -log p, so that a smaller loss is a better one"),
-        (np.exp(mean), "that is the perplexity: leave out exp"),
+        (np.exp(min(mean, 700.0)), "that is the perplexity: leave out exp"),
         (np.exp(-nats).mean(), "that is the mean of p: take -log of it"),
     ):
         if np.isclose(found, wrong, rtol=1e-4) and not np.isclose(wrong, mean):

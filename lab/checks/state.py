@@ -23,16 +23,22 @@ class _Case:
     uniforms: list[float]
     expected: list[int]
     asked: list[float] = field(default_factory=list)  # the temperatures that `sample` was given
+    given: list[np.ndarray] = field(default_factory=list)  # and the logits
 
     def sample(self, logits: Any, temperature: Any, uniform: Any) -> int:
         """Draws a word as `sample` of exercise 6 should."""
         self.asked.append(number(temperature))
         z, t, u = numbers(logits), number(temperature), number(uniform)
+        self.given.append(z)
         if z.ndim != 1 or not len(z) or not (t >= 0 and 0 <= u < 1):
-            raise ValueError("sample takes logits [V], a temperature of at least 0, 0 <= uniform < 1")
+            raise ValueError(
+                "sample takes logits [V], a temperature of at least 0, 0 <= uniform < 1"
+            )
         return draw(z, t, u)
 
-    def text(self, temperature: float, pick: Callable[[np.ndarray, float, float], int]) -> list[int]:
+    def text(
+        self, temperature: float, pick: Callable[[np.ndarray, float, float], int]
+    ) -> list[int]:
         """Gives the words that a way to draw leads to."""
         words = list(self.prompt)
         for uniform in self.uniforms:
@@ -87,9 +93,12 @@ def generate_by_rerunning(ex: Any, random: Random) -> None:
         reruns = case.walk.reruns
         if len(reruns) == len(whole) + 1 and reruns[-1] == case.prompt + received:
             reruns = reruns[:-1]  # reading the whole text once more changes nothing
-        first = next((i for i, (a, b) in enumerate(zip(reruns, whole, strict=False)) if a != b), None)
+        first = next(
+            (i for i, (a, b) in enumerate(zip(reruns, whole, strict=False)) if a != b), None
+        )
         if first is not None and reruns[first] == whole[first][-len(reruns[first]) :]:
-            hint = f"only the last {len(reruns[first])} words were read: read all from the beginning"
+            few = f"the last {n} words" if (n := len(reruns[first])) > 1 else "the last word"
+            hint = f"only {few} of all words before: read all, from the beginning"
         if len(reruns) == len(whole) == len(case.uniforms) and first is None:
             hint = "the last row of run(prompt + words so far) gives the next word"
             equal(_title(name, case), received, case.expected, _cause(case, received) or hint)
@@ -120,7 +129,12 @@ def _cause(case: _Case, received: list[int]) -> str:
     t = case.temperature
     other = [each for each in case.asked if each != t]
     if other:
-        return f"`sample` was given the temperature {other[0]:.6g}, not {t:.6g}: give it what came in"
+        return (
+            f"`sample` was given the temperature {other[0]:.6g}, not {t:.6g}: give it what came in"
+        )
+    rows = case.walk.logits(case.prompt + received)
+    if not all(any(np.allclose(z, row) for row in rows) for z in case.given):
+        return "give `sample` the logits as the network gave them, those after the last word"
     best = case.text(0, draw)
     if t and received == best:
         return "always the most probable word: draw it with `sample`, at the temperature given"

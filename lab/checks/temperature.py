@@ -32,19 +32,26 @@ def sample(ex: Any, random: Random) -> None:
     _last(ex, random)
 
 
-def _draws(ex: Any, logits: np.ndarray, t: float, uniforms: np.ndarray) -> np.ndarray:
-    """Calls `sample` once for each uniform."""
+_LAST = (
+    "the last sum may be a little below `uniform`: then it is the last word that can be drawn; scale "
+    "`uniform` by the last sum"
+)
+
+
+def _draws(
+    ex: Any, logits: np.ndarray, t: float, uniforms: np.ndarray, hint: str = _LAST
+) -> np.ndarray:
+    """Calls `sample` once for each uniform; the hint is for a word that there is not."""
     answers = ex.many("sample", [[logits, t, float(u)] for u in uniforms])
-    what, hint = f"sample at T = {t:.3g}", "the word is a whole number: int(...)"
-    found = np.array([whole(what, answer, hint) for answer in answers])
+    what, number = f"sample at T = {t:.3g}", "the word is a whole number: int(...)"
+    found = np.array([whole(what, answer, number) for answer in answers])
     beyond = found[(found < 0) | (found >= len(logits))]
     true(
         what,
         not len(beyond),
         expected=f"words from 0 to {len(logits) - 1}",
         received=beyond[:1],
-        hint="the last sum may be a little below `uniform`: then it is the last word that can be "
-        "drawn; scale `uniform` by the last sum",
+        hint=hint,
     )
     return found
 
@@ -96,8 +103,11 @@ def _cause(found: np.ndarray, logits: np.ndarray, t: float, uniforms: np.ndarray
             (p / t, after),
             (softmax(p / t), after),
         ]
-    for other in (t + 0.01, t + 0.1, t + 0.001, t + 1e-4, t + 1, max(t, 0.1), max(t, 0.01),
-                  max(t, 0.05), max(t, 0.5), min(t, 1), min(t, 2), min(t, 10), t * t, t**0.5):  # fmt: skip
+    near = [t + more for more in (1e-4, 0.001, 0.01, 0.1, 1)] + [t * t, t**0.5]
+    cut = [max(t, least) for least in (0.01, 0.05, 0.1, 0.5)] + [
+        min(t, most) for most in (1, 2, 10)
+    ]
+    for other in near + cut:
         words = f"these are the words of T = {other:.6g}, not {t:.6g}: use the temperature as it is"
         mistakes.append((softmax(logits / other), words))
     mistakes += [
@@ -117,10 +127,9 @@ def _cause(found: np.ndarray, logits: np.ndarray, t: float, uniforms: np.ndarray
 def _zero(ex: Any, random: Random) -> None:
     for _ in range(3):
         logits = random.permutation(7) * float(random.uniform(0.1, 3)) - 4
-        found = _draws(ex, logits, 0.0, random.random(8))
-        best = [int(np.argmax(logits))] * 8
-        equal("sample at temperature 0", found, best,
-              "at temperature 0, without dividing by it, take the most probable word")  # fmt: skip
+        hint = "at temperature 0, without dividing by it, take the most probable word"
+        found = _draws(ex, logits, 0.0, random.random(8), hint)
+        equal("sample at temperature 0", found, [int(np.argmax(logits))] * 8, hint)
 
 
 def _large(ex: Any, random: Random) -> None:
@@ -131,7 +140,7 @@ def _large(ex: Any, random: Random) -> None:
         logits = logits[order]
         sums = np.cumsum(softmax(logits))
         uniforms = np.array([u for u in random.random(8) if np.abs(sums - u).min() > 1e-6])
-        found = _draws(ex, logits, 1.0, uniforms)
+        found = _draws(ex, logits, 1.0, uniforms, hint)
         expected = np.searchsorted(sums, uniforms, side="right")
         equal(f"sample with logits {show(logits)}", found, expected, hint)
 
@@ -148,9 +157,7 @@ def _impossible(ex: Any, random: Random) -> None:
 
 def _last(ex: Any, random: Random) -> None:
     """Takes logits whose sum of probabilities comes out below the largest uniform number."""
-    hint = (
-        "rounding may leave the last sum below `uniform`; then it is the last word that can be drawn"
-    )
+    hint = "rounding may leave the last sum below `uniform`: then it is the last word of p above 0"
     largest = float(np.nextafter(1, 0))
     for cut in (0, 2):
         while True:

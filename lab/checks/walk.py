@@ -87,13 +87,13 @@ def read_once(name: str, walk: Walk, prompt: list[int], drawn: list[int]) -> Non
             hint = "the first step's state is None, not zeros: the network knows how it begins"
         true(f"{name}: the state given with word 1", False, expected="None",
              received="a state", hint=hint)  # fmt: skip
-    if walk.fed[: read + 1] == prompt + prompt[-1:] and walk.fed != expected:
-        hint = f"the {which} went through twice: take the logits of its first step"
-    elif len(walk.fed) > len(expected) + 1:
+    if len(walk.fed) > len(expected) + 2:
         hint = (
             f"{len(walk.fed)} steps for {len(expected)} words: some words went through again; keep "
             "the state instead"
         )
+    elif walk.fed[: read + 1] == prompt + prompt[-1:] and walk.fed != expected:
+        hint = f"the {which} went through twice: take the logits of its first step"
     equal(f"{name}: words that went through the network", received, expected, hint)
     for i, state in enumerate(walk.states[1:], start=1):
         before = walk.after(walk.fed[i - 1], walk.states[i - 1])

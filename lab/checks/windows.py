@@ -24,7 +24,7 @@ def make_windows(ex: Any, random: Random) -> None:
             received=found,
             hint="end with: return inputs, targets",
         )
-        hint = "slices and reshapes of an array of int32 are one, too; np.asarray(ids, np.int32)"
+        hint = "both are arrays of int32: np.asarray(ids, np.int32) is one, and so are its slices"
         inputs, targets = (array(f"{name}: inputs and targets", x, "int32", hint) for x in found)
         row = length // batch
         count = (row - 1) // steps
@@ -54,8 +54,9 @@ def make_windows(ex: Any, random: Random) -> None:
         rows = ids[: row * batch].reshape(batch, row)[:, : count * steps]
         joined = np.concatenate(list(inputs), axis=1)
         hint = (
-            "each row b is a piece of the text of its own, and window w + 1 goes on in it where "
-            "window w ended: reshape to [B, N / B] first, then cut along the row"
+            f"each row b is a piece of the text of its own, of {length} // {batch} = {row} words, and "
+            "window w + 1 goes on in it where window w ended: reshape to [B, N // B] first, then "
+            "cut along the row"
         )
         equal(f"{name}: the inputs put together, row by row", joined, rows, hint)
 
@@ -67,7 +68,11 @@ def _sizes(random: Random) -> Iterator[tuple[int, int, int, str]]:
         ("none", "none", "int32"), ("some", "full", "int32"), ("none", "full", "int64"),
     ):  # fmt: skip
         batch, steps = int(random.integers(2, 6)), int(random.integers(3, 8))
-        count = batch + int(random.integers(1, 4))  # W is never B: axes in the wrong order are found
-        row = count * steps + {"none": 1, "some": int(random.integers(2, steps)), "full": steps}[last]
+        count = batch + int(
+            random.integers(1, 4)
+        )  # W is never B: axes in the wrong order are found
+        row = (
+            count * steps + {"none": 1, "some": int(random.integers(2, steps)), "full": steps}[last]
+        )
         words = batch * row + (0 if rest == "none" else int(random.integers(1, batch)))
         yield words, batch, steps, dtype

@@ -157,7 +157,7 @@ def grade_all(
             }  # fmt: skip
             write(place, json.dumps(told, indent=1))
         rest = (len(found) - i) * sum(spent) / max(len(spent), 1)
-        left = f", about {_remaining(rest)} left" if rest and old is None else ""
+        left = f", about {_remaining(rest)} left" if i < len(found) and old is None else ""
         again = ", graded before" if old else ""
         fault = f" ({submission.fault})" if submission.fault else ""
         line = f"{i} of {len(found)}  {name}: {points(grade_.results)}{fault}{again}{left}"

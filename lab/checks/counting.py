@@ -223,7 +223,7 @@ def tune_weights(ex: Any, random: Random) -> None:
         "weights[0] is that of 1 / V, weights[3] that of p3": _tuned(parts)[::-1],
     }
     nearest = min(likely, key=lambda told: float(np.abs(likely[told] - found).sum()))
-    if np.abs(likely[nearest] - found).max() < 0.05:
+    if np.abs(likely[nearest] - found).max() < 0.12:
         hint = nearest or hint
     if np.allclose(found, 0.25):
         hint = "these are the weights to begin with: use the new ones in the next round"

@@ -54,9 +54,7 @@ def find_cycle(ex: Any, random: Random) -> None:
                 hint = "the start comes first, then the length"
             elif answer[1] > wanted[1]:
                 hint = "a shorter cycle is in the same words: the least length counts"
-            elif len(case) - answer[0] < 2 * answer[1]:
-                hint = "two whole rounds are needed: once is no repetition"
-            elif len(case) - answer[0] < 2 * answer[1]:
+            elif len(case) - answer[0] < 2 * answer[1] or len(case) - answer[0] < 2 * answer[1]:
                 hint = "two whole rounds are needed: once is no repetition"
             elif answer[0] > wanted[0]:
                 hint = "it begins earlier: the first round may begin within a cycle"

@@ -33,8 +33,8 @@ def sample(ex: Any, random: Random) -> None:
 
 
 _LAST = (
-    "the last sum may be a little below `uniform`: then it is the last word that can be drawn; scale "
-    "`uniform` by the last sum"
+    "the last sum may be a little below `uniform`: then it is the last word that can be drawn; "
+    "scale `uniform` by the last sum"
 )
 
 

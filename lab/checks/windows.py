@@ -54,7 +54,7 @@ def make_windows(ex: Any, random: Random) -> None:
         rows = ids[: row * batch].reshape(batch, row)[:, : count * steps]
         joined = np.concatenate(list(inputs), axis=1)
         hint = (
-            f"each row b is a piece of the text of its own, of {length} // {batch} = {row} words, and "
+            f"each row b is a piece of the text of its own, of {length} // {batch} = {row} words; "
             "window w + 1 goes on in it where window w ended: reshape to [B, N // B] first, then "
             "cut along the row"
         )

@@ -149,5 +149,5 @@ def numbers(value: Any) -> np.ndarray:
         return np.array(math.nan)
     try:
         return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.array(math.nan)

@@ -116,9 +116,9 @@ def _cause(found: np.ndarray, logits: np.ndarray, t: float, uniforms: np.ndarray
     ]
     best, told = 0.0, ""
     for mistake, hint in mistakes:
-        words = np.searchsorted(np.cumsum(mistake), uniforms, side="right")
-        inside = words < len(p)  # above the last sum, any word is possible
-        share = float(np.mean(found[inside] == words[inside])) if inside.any() else 0.0
+        drawn = np.searchsorted(np.cumsum(mistake), uniforms, side="right")
+        inside = drawn < len(p)  # above the last sum, any word is possible
+        share = float(np.mean(found[inside] == drawn[inside])) if inside.any() else 0.0
         if share > max(best, 0.99):
             best, told = share, hint
     return told

@@ -9,7 +9,6 @@ import numpy as np
 
 from lab.checks.expect import Random, equal, kind, plain, true
 
-
 _MOST_WORDS = 10_000  # in one call, which runs where the student's limits do not hold
 
 

@@ -39,6 +39,9 @@ def equal(what: str, received: Any, expected: Any, hint: str) -> None:
     """Expects the same value, in any kind of sequence."""
     found, wanted = plain(received), plain(expected)
     if found != wanted:
+        for type_, name in ((list, "a list"), (str, "a text"), (dict, "a dictionary")):
+            if isinstance(wanted, type_) and not isinstance(found, type_) and found is not None:
+                hint = f"return {name}, not a value of type {kind(received)}"
         if len(str(wanted)) > 80 and (first := _first(found, wanted)) is not None:
             place, found, wanted = first
             expected, received = f"{wanted!r} at place {place}", f"{found!r} there"
@@ -74,6 +77,8 @@ NOTHING = _Nothing()
 def close(what: str, received: Any, expected: Any, hint: str, *, atol: float = 1e-6) -> None:
     """Expects the same numbers, except for rounding."""
     found, wanted = numbers(received), np.asarray(expected, np.float64)
+    if found.shape == () and math.isnan(found) and not isinstance(plain(received), float):
+        hint = f"return numbers, not a value of type {kind(received)}"
     if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=1e-4, atol=atol):
         raise Wrong(what, expected=expected, received=received, hint=hint)
 

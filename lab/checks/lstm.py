@@ -180,17 +180,10 @@ def _reads_words(model: _Model, random: Random) -> None:
     h = model(ids, zeros, zeros)[1].astype(np.float64)
     apart = np.linalg.norm(h[:, None] - h[None], axis=-1)
     mean = apart.sum() / (size * (size - 1))
-    true(
-        f"{_NAME}: h after each of the words",
-        mean > 1e-8,
-        expected="another h for each",
-        received="the same h",
-        hint="the words do not reach the LSTM: Embedding, then LSTM",
-    )
     near = np.mean([apart[i, i + 1] for i in range(size - 1)])
     true(
         f"{_NAME}: h after each of the words",
-        near > 0.5 * mean,
+        bool(near >= 0.5 * mean),  # all alike, as a table of zeros is, may still be trained
         expected="words 3 and 4 are as different as words 3 and 20",
         received="the closer two ids, the closer h",
         hint="the ids are fed as numbers: an id is only a name, so Embedding(V, ...) comes first",
@@ -271,8 +264,8 @@ def _learns(ex: Any, random: Random) -> None:
         found < 0.98 * baseline,
         expected=f"below the trigram's, {baseline:.3f}",
         received=f"{found:.3f}",
-        hint="the state must reach from word to word: is it an LSTM, over the whole sequence, and "
-        "is all of it trained?",
+        hint="the words must reach the LSTM, and its state must reach from word to word: is it over "
+        "the whole sequence, and is all of it trained?",
     )
 
 

@@ -25,7 +25,11 @@ STUB = "    raise NotImplementedError\n"
 NAMES = [name for name in EXERCISES if not EXERCISES[name].keras]
 SEED = 918273645546372  # not in any file but this one, nor in an environment
 
-pytestmark = pytest.mark.skipif(bool(unprotected()), reason="this system has no such protection")
+
+@pytest.fixture(scope="module", autouse=True)
+def protected():
+    if missing := unprotected():
+        pytest.skip(f"this system does not protect from: {', '.join(missing)}")
 
 
 @pytest.fixture(autouse=True)

@@ -141,6 +141,9 @@ WRONG = [
     # What passed once, though the text of the exercise forbids it, and its neighbours.
     ("0", "return Counter(tokens)", "return dict(Counter(tokens))", "collections.Counter"),
     ("0", "    return Counter(tokens)", "    Counter(tokens)", "ends without a `return`"),
+    ("0", "most_common(size)) / total", "most_common(size)) and 'half'", "numbers, not a value of type str"),
+    ("1", "    return tokens\n", "    return iter(tokens)\n", "a list, not a value of type list_iterator"),
+    ("1", "return text.removeprefix(\" \")", "return text.split()", "a text, not a value of type list"),
     ("0", "return Counter(tokens)", "tokens.sort(); return Counter(tokens)", "work on a copy"),
     ("1", "_TOKEN = re.compile(r\"[^\\W_]+(?:['’][^\\W_]+)*|[^\\w\\s]|_\")", "_TOKEN = re.compile(r\"\\w+(?:['’]\\w+)*|[^\\w\\s]\")", "underscore"),
     ("1", "[^\\w\\s]|_", "[^\\w\\s]", "an underscore is a mark"),

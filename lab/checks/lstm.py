@@ -264,8 +264,7 @@ def _learns(ex: Any, random: Random) -> None:
         found < 0.98 * baseline,
         expected=f"below the trigram's, {baseline:.3f}",
         received=f"{found:.3f}",
-        hint="the words must reach the LSTM, and its state must reach from word to word: is it over "
-        "the whole sequence, and is all of it trained?",
+        hint="do the words reach the LSTM, and its state from word to word? Is all of it trained?",
     )
 
 

@@ -27,9 +27,16 @@ def count_ngrams(ex: Any, random: Random) -> None:
         keys = set(map(type, received)) - {tuple}
         true(what, not keys, expected="keys that are tuples", received=f"{list(received)[:3]}",
              hint="for n = 1 the key is (), for n = 2 it is (word,)")  # fmt: skip
-        hint = "the key is the n - 1 words before"
+        hint = (
+            "every n-gram of the text counts once where it stands, from the first to the last, "
+            "`<unk>` (0), too: the key is its first n - 1 words"
+        )
         if received == ngram_tables(ids[:-1], n):
             hint = "do not forget the last n-gram of the text"
+        elif received == ngram_tables(ids[1:], n):
+            hint = "do not forget the first n-gram of the text"
+        elif received == ngram_tables(ids + ids[: n - 1], n):
+            hint = "the text ends with its last word: no n-gram goes on at its beginning"
         equal(what, received, table, hint)
         for row in received.values():
             true(
@@ -108,10 +115,16 @@ def ngram_distribution(ex: Any, random: Random) -> None:
         ("no context", []),
         ("a longer context than is needed", ids[places[3] : places[3] + 7]),
         ("a longer context than is needed", ids[places[4] : places[4] + 3]),
+        ("a context with other weights than before", ids[places[0] : places[0] + 2]),
+        ("a context with other tables than before", ids[places[0] : places[0] + 2]),
     ):
+        if "other tables" in name:
+            tables = three_tables(ids[::-1])
         weights = tuple(random.dirichlet(np.ones(4)).tolist())
         what = f"ngram_distribution after {name}"
         received = ex.ngram_distribution(tables, context, weights, size)
+        hint = "an array [V] of float64, as exact as Python's numbers: begin with np.zeros(size)"
+        array(what, received, "float64", hint)
         found, expected = numbers(received), _mixture(tables, context, weights, size)
         total = float(np.sum(found))
         hint = "pn is over the counts after the last n - 1 words; count them by hand for one word"
@@ -127,7 +140,6 @@ def ngram_distribution(ex: Any, random: Random) -> None:
         elif found.shape != (size,):
             hint = "one number for each word of the vocabulary, V in all"
         close(what, received, expected, hint)
-        array(what, received, "float64", "a float64 array: begin with np.zeros(size)")
 
 
 def _fault(tables: Sequence[Table], context: Sequence[int], weights: Sequence[float], size: int,
@@ -145,6 +157,16 @@ def _fault(tables: Sequence[Table], context: Sequence[int], weights: Sequence[fl
     ):  # fmt: skip
         if np.allclose(found, wrong, rtol=1e-4):
             return hint
+    parts = np.array([shares(tables, context, word, size) for word in range(size)])
+    fitted = np.linalg.lstsq(parts, found, rcond=None)[0]
+    if np.allclose(parts @ fitted, found, rtol=1e-4):
+        return "a mixture of all orders: weights[0] / V + weights[1] p1 + weights[2] p2 + ..."
+    if not all(
+        tuple(context[len(context) - n :]) in tables[n] for n in (1, 2) if len(context) >= n
+    ) or (len(context) < 2):
+        return (
+            "where the words before were never seen, or are too few, pn is p(n-1), the order below"
+        )
     return ""
 
 

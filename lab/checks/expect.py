@@ -42,7 +42,8 @@ def equal(what: str, received: Any, expected: Any, hint: str) -> None:
         for type_, name in ((list, "a list"), (str, "a text"), (dict, "a dictionary")):
             if isinstance(wanted, type_) and not isinstance(found, type_) and found is not None:
                 hint = f"return {name}, not a value of type {kind(received)}"
-        if len(str(wanted)) > 80 and (first := _first(found, wanted)) is not None:
+        long = isinstance(wanted, dict) or len(str(wanted)) > 80
+        if long and (first := _first(found, wanted)) is not None:
             place, found, wanted = first
             expected, received = f"{wanted!r} at place {place}", f"{found!r} there"
         raise Wrong(what, expected=expected, received=received, hint=hint)

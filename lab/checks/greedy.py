@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.checks.expect import Random, equal, plain, true
+from lab.checks.expect import Random, Wrong, equal, plain, true
 from lab.checks.walk import Walk, read_once, word_list
 
 
@@ -18,6 +18,10 @@ def greedy(ex: Any, random: Random) -> None:
         for _ in range(12):
             expected.append(int(np.argmax(walk.logits(expected)[-1])))
         received = word_list("greedy", ex.greedy(walk.step, first, 12))
+        if received[:1] == [first] and received[1:] == expected[1 : len(received)]:
+            equal("greedy", received, expected[1:], "`first` is not in the list: only the others")
+        hint = "`words` words in all, each one that was found in this call, in a new list"
+        equal("greedy: how many words", len(received), 12, hint)
         read_once("greedy", walk, [first], received)
         hint = "the word of the largest logit, fed to the next step; `first` is not in the list"
         equal("greedy", received, expected[1:], hint)
@@ -36,33 +40,52 @@ def find_cycle(ex: Any, random: Random) -> None:
         head = random.integers(0, 3, int(random.integers(0, 5))).tolist()
         body = random.integers(0, 3, int(random.integers(1, 5))).tolist()
         cases.append(head + (body * 4)[: int(random.integers(1, 4 * len(body) + 1))])
-    for case, found in zip(cases, ex.many("find_cycle", [[case] for case in cases]), strict=True):
+    for case in cases:
         wanted = _cycle(case)
+        try:
+            found = ex.find_cycle(case)
+        except Wrong as wrong:
+            if wanted is None:
+                wrong.hint += "; without a cycle at the end it gives None"
+            raise
         answer = plain(found)
-        hint = "try every length, the least first, and go back from the end as far as it repeats"
+        pair = isinstance(answer, list) and len(answer) == 2 and all(map(_is_whole, answer))
         true(
             f"find_cycle({case}): what it returns",
-            answer is None or (isinstance(answer, list) and len(answer) == 2),
+            answer is None or pair,
             expected=wanted,
             received=found,
-            hint="(start, length), or None if the list ends in no cycle",
+            hint="(start, length), two whole numbers, or None if the list ends in no cycle",
         )
-        if answer is not None:
-            if wanted is None:
-                hint = "two whole rounds are needed: once is no repetition"
-            elif answer == [wanted[1], wanted[0]]:
-                hint = "the start comes first, then the length"
-            elif answer[1] > wanted[1]:
-                hint = "a shorter cycle is in the same words: the least length counts"
-            elif len(case) - answer[0] < 2 * answer[1] or len(case) - answer[0] < 2 * answer[1]:
-                hint = "two whole rounds are needed: once is no repetition"
-            elif answer[0] > wanted[0]:
-                hint = "it begins earlier: the first round may begin within a cycle"
-        elif wanted is not None:
-            hint = (
-                "the list ends in a cycle; two whole rounds are enough, the last may be cut short"
-            )
-        equal(f"find_cycle({case})", found, wanted, hint)
+        equal(f"find_cycle({case})", found, wanted, _hint(case, answer, wanted))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _hint(case: list[int], answer: list[int] | None, wanted: tuple[int, int] | None) -> str:
+    """Explains a wrong answer."""
+    if answer is None:
+        return (
+            "it ends in a cycle: try every length, the least first; two whole rounds are enough, "
+            "and the last may be cut short"
+        )
+    start, length = answer
+    rest = case[max(start, 0) :]
+    if wanted is None and (start < 0 or length <= 0):
+        return "no cycle at the end: then the answer is None"
+    if wanted is not None and answer == [wanted[1], wanted[0]]:
+        return "(start, length), in this order"
+    if wanted is not None and length == wanted[1] and start > wanted[0]:
+        return "it begins earlier: the first round may begin within a cycle"
+    if length <= 0 or any(a != b for a, b in zip(rest, rest[length:], strict=False)):
+        return "from `start` on, the list has to repeat itself in order, every `length` words"
+    if len(rest) < 2 * length:
+        return "two whole rounds are needed up to the end, else None: once is no repetition"
+    if wanted is not None and length > wanted[1]:
+        return "a shorter cycle is in the same words: the least length counts"
+    return "try every length, the least first, and go back from the end as far as it repeats"
 
 
 def _cycle(words: list[int]) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ def distinct(ex: Any, random: Random) -> None:
     """Checks several texts of few different words."""
     for n in (1, 2, 3, 2):
         words = 4 if n < 3 else 3
-        lengths = [int(length) for length in random.permutation([9, 1, 14, 6, 0])]
+        lengths = [9, *(int(length) for length in random.permutation([1, 14, 6, 0]))]
         texts = [_text(random, length, words) for length in lengths]
         rows = [_grams(text, n) for text in texts]
         grams = [gram for row in rows for gram in row]
@@ -51,9 +51,12 @@ def repetition(ex: Any, random: Random) -> None:
             seen.append(gram)
         received = ex.repetition(text, n)
         twice = sum(grams.count(gram) > 1 for gram in grams)
-        hint = "an n-gram is a repetition if it stood in the text before; its first time is none"
+        hint = (
+            "the share of all n-grams, over how many there are, that stood in the text before: an "
+            "n-gram's first time is no repetition"
+        )
         if np.isclose(number(received), again):
-            hint = "that is how many there are: divide by the number of all n-grams"
+            hint = "that is how many there are: the share is over all n-grams"
         elif np.isclose(number(received), twice / len(grams)):
             hint = "the first time that an n-gram stands in the text is no repetition"
         close(f"repetition, n = {n}", received, again / len(grams), hint)
@@ -66,19 +69,28 @@ def copied_share(ex: Any, random: Random) -> None:
     for n in (1, 2, 3, 2, 3):
         book, text = _text(random, 60, 8), _text(random, 30, 8)
         if n == 1:  # else every word is in the book
-            book = [word for word in book if word not in (1, 2, text[0])]
-        begin = int(random.integers(0, 20))
-        text[5 : 5 + n + 1] = book[begin : begin + n + 1]
+            book = [word for word in book if word not in (1, 2, 11)]
+            text[:3] = [1, 2, 11]
+        book = [
+            *random.permutation([901, 902, 903]).tolist(),
+            *book,
+            *random.permutation(7).tolist(),
+        ]
+        text[5 : 5 + n + 1] = book[: n + 1]  # its first n-grams, and its last
+        text[12 : 12 + n] = book[-n:]
         known = [gram in _grams(book, n) for gram in _grams(text, n)]
         marks = [False] * len(text)
         for i, hit in enumerate(known):
             if hit:
                 marks[i : i + n] = [True] * n
         received = ex.copied_share(text, book, n)
-        hint = "mark all n words of each n-gram that the book has; the share of marked words"
+        hint = (
+            "the share of marked words: mark all n words of every n-gram that the book has, from "
+            "its first to its last, compared word by word (1 2 is not in 11 2)"
+        )
         if n > 1 and np.isclose(number(received), np.mean(known)):
             hint = "that is the share of n-grams: count the words that lie in one"
-        elif np.isclose(number(received), _as_texts(text, book, n)):
+        elif n > 1 and np.isclose(number(received), _as_texts(text, book, n)):
             hint = "n-grams are compared word by word, not as parts of a text: 1 2 is not in 11 2"
         elif np.isclose(number(received), sum(marks)):
             hint = "that is how many words: divide by the length of the text"

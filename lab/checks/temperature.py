@@ -68,10 +68,15 @@ def _shares(ex: Any, logits: np.ndarray, t: float, uniforms: np.ndarray) -> None
     order = np.cumsum(p)
     sure = np.abs(order[:, None] - uniforms).min(axis=0) > 1e-6
     expected = np.searchsorted(order, uniforms, side="right")
-    hint = "the word is the first at which the sum of the probabilities is above `uniform`"
-    if len(set(found.tolist())) == 1:
-        hint = "always the same word: the largest logit is taken at temperature 0 only"
+    hint = (
+        "p is softmax(logits / T): exp over the sum of all exp; the word is the first at which the "
+        "sum of the p is above `uniform`"
+    )
     cause = _cause(found, logits, t, uniforms)
+    if len(set(found.tolist())) == 1:
+        cause = (
+            "always the same word: at temperature 0 only, not at a small one, it is the likeliest"
+        )
     counts = np.bincount(found, minlength=12)
     true(
         f"sample at T = {t:.3g}: shares of {len(uniforms)} words (chi-square)",
@@ -84,7 +89,7 @@ def _shares(ex: Any, logits: np.ndarray, t: float, uniforms: np.ndarray) -> None
         f"sample at T = {t:.3g}: words in order of their ids",
         found[sure][:500],
         expected[sure][:500],
-        cause or "go through the words as they stand, and take the first sum above `uniform`",
+        cause or f"go through the words as they stand; {hint}",
     )
     true(f"sample at T = {t:.3g}", bool((found[sure] == expected[sure]).all()),
          expected="the words of softmax(logits / T)", received="a few others",
@@ -108,10 +113,12 @@ def _cause(found: np.ndarray, logits: np.ndarray, t: float, uniforms: np.ndarray
         min(t, most) for most in (1, 2, 10)
     ]
     for other in near + cut:
-        words = f"these are the words of T = {other:.6g}, not {t:.6g}: use the temperature as it is"
-        mistakes.append((softmax(logits / other), words))
+        told = (
+            f"these are the words of T = {other:.6g}, not {t:.6g}: softmax(logits / T), T as it is"
+        )
+        mistakes.append((softmax(logits / other), told))
     mistakes += [
-        (softmax(-logits / t), "the sign: p grows with the logit"),
+        (softmax(-logits / t), "the sign: softmax grows with the logit"),
         (softmax(logits * math.log(2) / t), "softmax has e, not 2: np.exp"),
     ]
     best, told = 0.0, ""
@@ -135,7 +142,7 @@ def _zero(ex: Any, random: Random) -> None:
 def _large(ex: Any, random: Random) -> None:
     hint = "exp(1000) is infinite: take the largest logit off all of them first"
     for shift in (1000.0, -1000.0, float(random.uniform(2e4, 1e5))):
-        logits = np.array([0.0, -1.0, -2000.0]) + shift
+        logits = np.array([0.0, -1.0, -5000.0]) + shift
         order = random.permutation(3)
         logits = logits[order]
         sums = np.cumsum(softmax(logits))

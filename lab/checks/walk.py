@@ -74,7 +74,7 @@ def word_list(name: str, received: Any) -> list[int]:
         and all(isinstance(word, int) and not isinstance(word, bool) for word in found),
         expected="a list of words, which are whole numbers",
         received=received,
-        hint="collect the words in a list, and return it",
+        hint="collect the words, whole numbers as argmax gives them, in a list, and return it",
     )
     return list(found)
 

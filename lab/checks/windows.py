@@ -22,7 +22,7 @@ def make_windows(ex: Any, random: Random) -> None:
             isinstance(found, tuple | list) and len(found) == 2,
             expected="two arrays: inputs, targets",
             received=found,
-            hint="end with: return inputs, targets",
+            hint="two arrays, inputs and targets: end with return inputs, targets",
         )
         hint = "both are arrays of int32: np.asarray(ids, np.int32) is one, and so are its slices"
         inputs, targets = (array(f"{name}: inputs and targets", x, "int32", hint) for x in found)
@@ -44,7 +44,10 @@ def make_windows(ex: Any, random: Random) -> None:
         after = dict(pairwise(ids.tolist()))
         expected = np.vectorize(lambda word, after=after: after.get(int(word), -1))(inputs)
         before = {b: a for a, b in after.items()}
-        hint = "targets[w, b, t] is the word that stands after inputs[w, b, t] in the text"
+        hint = (
+            "targets[w, b, t] is the word that stands after inputs[w, b, t] in the text, of which "
+            "each row b is a piece"
+        )
         if (targets == inputs).all():
             hint = "the targets are the inputs themselves: shift them by one word"
         elif (targets == np.vectorize(lambda w, t=before: t.get(int(w), -1))(inputs)).all():

@@ -60,14 +60,16 @@ def _word(random: Random, scripts: tuple[str, ...] = _SCRIPTS[:2]) -> str:
 
 _EACH_MARK = "each punctuation mark is a token of its own, with a ■ if no white space is before it"
 _SCRIPT = "words have letters and digits of any script, not only a-z"
-_GLUED = "what follows without white space has the ■, also a word"
+_GLUED = "marks are tokens, and what follows without white space has the ■, also a word"
 _INSIDE = "an apostrophe between two letters or digits belongs to the word, ' and ’ alike"
 _EDGE = "an apostrophe at a word's edge, or beside another one, is a mark of its own"
 _NUMBER = "only letters, digits and apostrophes make a word: 1.5 is three tokens"
 _UNDERSCORE = "an underscore is neither letter nor digit, so it is a mark (\\w has it, too)"
 _HYPHEN = "a hyphen is a mark: well-known is three tokens"
 _SPACE = "white space, of whatever kind and length, only parts tokens"
-_ALONE = "several marks in a row are as many tokens"
+_ALONE = "each mark is a token of its own, also where several follow each other"
+_INNER = "a mark inside a piece without spaces is a token, too: a dash, a hyphen, a slash, a point"
+_TITLE = "a point is a mark, also after a title or an abbreviation"
 
 
 def _cases(random: Random) -> Iterator[tuple[str, str]]:
@@ -95,9 +97,14 @@ def _cases(random: Random) -> Iterator[tuple[str, str]]:
             (_EDGE, f"{some()}''{some()} {some()}'’{some()} ’{some()}’"),
             (_INSIDE, f"{some()}'{some()}’{some()}'{some()} {some(_DIGITS)}'{some()}"),
             (_HYPHEN, f"{some()}-{some()} {some()}-{some()}-{some()}"),
-            (_EACH_MARK, f"{some()}{mark()}{some()} {some()}{mark()}{mark()}{some()} {mark()}"),
+            (_TITLE, f"Mr. {some()}, Mrs. and Dr. {some()} etc. St. e.g. {some()}, a.m. U.S.A."),
+            (_ALONE, f"{some()}--{some()} {some()} -- {some()}{mark()}{mark()}{some()} {mark()}"),
         ):
             yield text, hint
+    marks = random.permutation(list(_MARKS)).tolist()
+    for some_marks in (marks[: len(marks) // 2], marks[len(marks) // 2 :]):
+        yield " ".join(f"{some()}{each}{some()}" for each in some_marks), _INNER
+        yield " ".join(f"{some()} {each}{each}" for each in some_marks), _ALONE
     yield "", "an empty text has no tokens: []"
     for _ in range(10):
         yield (
@@ -151,8 +158,11 @@ _MISTAKES: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
         "the tokens are right, but one that has no white space before it begins with a ■",
         lambda text: [token.removeprefix("■") for token in reference(text)],
     ),
-    ("`The` and `the` are two words: do not change the case",
-     lambda text: [token.lower() for token in reference(text)]),
+    ("white space is no token", lambda text: [text]),
+    ("a word is one token, not each of its letters", _regex(r"\S")),
+    ("a capital within a word begins no other word: McGee is one token",
+     _regex(rf"[A-Z]?[^\W_A-Z]+(?:['’][^\W_]+)*|[A-Z]|{_MARK}")),
+    (_SCRIPT, _regex(r"[А-Яа-яЁё0-9]+(?:['’][А-Яа-яЁё0-9]+)*|\S")),
     (_GLUED, lambda text: [t[t[0] == "■" and t[1].isalnum() :] for t in reference(text)]),
     ("the ■ stands before a token without white space before it, not after one",
      lambda text: [t.removeprefix("■") + "■" * (n[:1] == "■")
@@ -182,14 +192,24 @@ _MISTAKES: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
     (_ALONE, _regex(r"[^\W_]+(?:['’][^\W_]+)*|(?:[^\w\s]|_)+")),
     ("split at spaces, marks are still part of words: punctuation marks are tokens",
      lambda text: text.split()),
-    ("marks inside a piece without spaces are tokens, too, not only those at its ends", _peeled),
-    ("marks inside a piece without spaces are tokens, too, not only those at its ends",
+    (_INNER, _peeled),
+    (_INNER,
      lambda text: [t.removeprefix("■") for t in _peeled(text)]),
 )  # fmt: skip
 
 
 def _mistake(text: str, received: Any) -> str:
     """Gives the hint of a mistake that leads to just these tokens; else an empty string."""
+    right = reference(text)
+    if _strings(received) and received:
+        if [t.lower() for t in received] == [t.lower() for t in right]:
+            return "`The` and `the` are two words: do not change the case"
+        if sorted(received) == sorted(right):
+            return "the tokens stand in the order of the text"
+        if received == right[:-1]:
+            return "the last token is lost: every one counts, also at the end of the text"
+        if received == list(dict.fromkeys(right)):
+            return "every token stands in the list each time that it is in the text"
     bare = [t.removeprefix("■") for t in received] if _strings(received) else []
     for hint, wrong in _MISTAKES:
         if received == wrong(text):
@@ -206,6 +226,7 @@ def _strings(value: Any) -> bool:
 
 def detokenize(ex: Any, random: Random) -> None:
     """Checks the way back, also from the middle of a text."""
+    equal("detokenize([])", ex.detokenize([]), "", "no tokens, an empty text: ''")
     for i in range(12):
         text = " ".join(_any_text(random).split())
         tokens = reference(text)
@@ -221,7 +242,6 @@ def detokenize(ex: Any, random: Random) -> None:
         elif received == " ".join(t.removeprefix("■") for t in tokens):
             hint = "no space before a token with ■"
         equal("detokenize(tokens)", received, text, hint)
-    equal("detokenize([])", ex.detokenize([]), "", "no tokens, no text: ''")
 
 
 def make_vocabulary(ex: Any, random: Random) -> None:
@@ -243,6 +263,8 @@ def make_vocabulary(ex: Any, random: Random) -> None:
                 hint = "`<unk>` comes first: its id is 0"
             elif len(set(found)) < len(found):
                 hint = "each token is in the vocabulary once"
+            elif not set(found) <= {"<unk>", *tokens}:
+                hint = "tokens stay as they are: with their case, with the ■"
             elif set(found) != set(expected):
                 hint = "kept is what is seen at least `min_count` times: exactly so often is enough"
             elif [count[t] for t in found[1:]] == [count[t] for t in expected[1:]]:
@@ -256,11 +278,12 @@ def encode(ex: Any, random: Random) -> None:
     """Checks ids, of known and of unknown tokens, and their type."""
     for _ in range(3):
         names = list(dict.fromkeys(_word(random, _SCRIPTS) for _ in range(20)))
+        names = ["■,", "Ab", *names, "ab", ","]  # the last ones are unknown
         vocabulary = ["<unk>", *names[:-5]]
         text = [names[i] for i in random.integers(0, len(names), 30)] + [names[-1], names[0]]
         wanted = [vocabulary.index(token) if token in vocabulary else 0 for token in text]
         found = ex.encode(text, vocabulary)
-        hint = "a token's id is its place in the vocabulary; 0 if it has none"
+        hint = "the id of a token, as it is, is its place in the vocabulary; 0 if it has none"
         if plain(found) == [max(0, i - 1) for i in wanted]:
             hint = "`<unk>` has the id 0, so the token after it has the id 1"
         equal("encode", found, wanted, hint)

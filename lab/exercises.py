@@ -204,8 +204,8 @@ def sample(logits: np.ndarray, temperature: float, uniform: float) -> int:
     """A word drawn from softmax(logits / temperature); the most probable one at temperature 0.
 
     Go through the words in order and add up their probabilities: the word is the first whose sum
-    is above `uniform`. Logits may be large (thousands) or minus infinity, whose word is never drawn. By
-    rounding, the last sum may be a little below `uniform`; then it is the last word whose
+    is above `uniform`. Logits may be large (thousands) or minus infinity, whose word is never
+    drawn. By rounding, the last sum may be a little below `uniform`; then it is the last word whose
     probability is above 0.
 
     Args:

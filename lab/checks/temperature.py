@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.checks.expect import Random, equal, show, true, whole
+from lab.checks.expect import Random, Wrong, equal, show, true, whole
 
 _DRAWS = 1000
 
@@ -173,7 +173,12 @@ def _last(ex: Any, random: Random) -> None:
                 logits[-cut:] = -np.inf
             if np.cumsum(softmax(logits))[-1] < largest:
                 break
-        answer = _draws(ex, logits, 1.0, np.array([largest]))
+        try:
+            answer = _draws(ex, logits, 1.0, np.array([largest]))
+        except Wrong as wrong:
+            if hint not in wrong.hint:
+                wrong.hint += f"; {hint}"
+            raise
         last = len(logits) - cut - 1
         equal(f"sample with uniform {largest!r}, word {last} the last of a probability above 0",
               answer, [last], hint)  # fmt: skip

@@ -82,6 +82,8 @@ def word_list(name: str, received: Any) -> list[int]:
 def read_once(name: str, walk: Walk, prompt: list[int], drawn: list[int]) -> None:
     """Expects that each word went through once, with the state after the word before it."""
     expected = prompt + drawn[:-1]
+    if not drawn and walk.fed == prompt[: len(walk.fed)]:
+        return  # nothing is to be drawn, so not all of the prompt has to be read
     received = walk.fed[: len(expected)] if len(walk.fed) == len(expected) + 1 else walk.fed
     hint = "every word goes through the network once, in order; only the last drawn need not"
     read, which = len(prompt), "first word" if len(prompt) == 1 else "prompt's last word"
@@ -96,8 +98,10 @@ def read_once(name: str, walk: Walk, prompt: list[int], drawn: list[int]) -> Non
             f"{len(walk.fed)} steps for {len(expected)} words: some words went through again; keep "
             "the state instead"
         )
-    elif walk.fed[: read + 1] == prompt + prompt[-1:] and walk.fed != expected:
+    elif walk.fed[: read + 1] == prompt + prompt[-1:] and len(walk.fed) > len(expected):
         hint = f"the {which} went through twice: take the logits of its first step"
+    elif walk.fed[:read] == prompt:
+        hint = "after the prompt each drawn word is fed to the next step, every word once, in order"
     equal(f"{name}: words that went through the network", received, expected, hint)
     for i, state in enumerate(walk.states[1:], start=1):
         before = walk.after(walk.fed[i - 1], walk.states[i - 1])

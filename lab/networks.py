@@ -27,12 +27,15 @@ def seed(number: int) -> None:
 
 
 def run(model: Any, inputs: list[Any]) -> list[Any]:
-    """Gives the model's outputs, without dropout, as arrays; one input comes as it is."""
+    """Gives the model's outputs as arrays; one input comes as it is.
+
+    Nothing is said of training, so dropout is off, unless a layer was told to keep it on.
+    """
     import numpy as np
     from keras import ops
 
     tensors = [ops.convert_to_tensor(each) for each in inputs]
-    found = model(tensors[0] if len(tensors) == 1 else tensors, training=False)
+    found = model(tensors[0] if len(tensors) == 1 else tensors)
     return [np.asarray(each) for each in (found if isinstance(found, list | tuple) else [found])]
 
 

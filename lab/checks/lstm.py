@@ -85,7 +85,7 @@ class _Model:
             "LSTM(units, return_sequences=True, return_state=True), then Dense(V) at every step",
         )
         true(
-            f"{_NAME}: the same ids again, with training=False",
+            f"{_NAME}: the same ids again, model([ids, h, c])",
             all(
                 np.allclose(a, b, atol=1e-6) for a, b in zip(outputs, self(ids, h, c), strict=True)
             ),

@@ -19,9 +19,9 @@ def build_model(ex: Any, random: Random) -> None:
     model = _Model(ex.build_model(size, embedding, units), size, units)
     for shape in ((3, 9), (1, 1), (4, 2)):
         model.shapes(random, shape)
+    _reads_words(model, random)
     _is_lstm(model, random)
     _is_affine(model, random)
-    _reads_words(model, random)
     _keeps_its_state(model, random)
     _learns(ex, random)
 

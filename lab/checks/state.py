@@ -75,6 +75,7 @@ def generate_with_state(ex: Any, random: Random) -> None:
         read_once(name, case.walk, case.prompt, received)
         hint = "the logits after the prompt's last word give the first new one"
         equal(_title(name, case), received, case.expected, _cause(case, received) or hint)
+        _temperature(name, case)
 
 
 def generate_by_rerunning(ex: Any, random: Random) -> None:
@@ -102,11 +103,22 @@ def generate_by_rerunning(ex: Any, random: Random) -> None:
         if len(reruns) == len(whole) == len(case.uniforms) and first is None:
             hint = "the last row of run(prompt + words so far) gives the next word"
             equal(_title(name, case), received, case.expected, _cause(case, received) or hint)
-        if reruns and reruns[0] != case.prompt:
+        if reruns and reruns[0] != case.prompt[-len(reruns[0]) :]:
             hint = "first only the prompt is read, all of it: keep nothing from earlier calls"
         elif len(reruns) < len(whole):
             hint += "; keep nothing from earlier calls"
         equal(f"{name}: what was read", reruns, whole, hint)
+        _temperature(name, case)
+
+
+def _temperature(name: str, case: _Case) -> None:
+    """Expects that `sample`, if it is used, gets the temperature as it came in."""
+    true(f"{_title(name, case)}: the temperature that `sample` was given", not _other(case),
+         expected=case.temperature, received=_other(case)[:1], hint=_cause(case, case.expected))  # fmt: skip
+
+
+def _other(case: _Case) -> list[float]:
+    return [t for t in case.asked if not np.isclose(t, case.temperature, rtol=1e-5, atol=1e-9)]
 
 
 def _title(name: str, case: _Case) -> str:
@@ -132,8 +144,7 @@ def _words(name: str, answer: Any, case: _Case) -> list[int]:
 def _cause(case: _Case, received: list[int]) -> str:
     """Explains why the words are wrong although the network has read the right words."""
     t = case.temperature
-    other = [each for each in case.asked if each != t]
-    if other:
+    if other := _other(case):
         return (
             f"`sample` was given the temperature {other[0]:.6g}, not {t:.6g}: give it what came in"
         )

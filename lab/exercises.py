@@ -153,9 +153,9 @@ def build_model(size: int, embedding: int, units: int) -> Any:
     float [B, T, V], for the word after each word; the outputs h and c are the state after the last.
     B and T are any numbers. The network has three parts: `Embedding(V, embedding)`, as an id is
     only a name; one `LSTM(units)` with Keras's own activations; `Dense(V)` on its output at each
-    step, without an activation (no softmax). Id 0, `<unk>`, is read like any other word. Dropout
-    before and after the LSTM is allowed, and helps on a book; it is on in training only. The model
-    may be of a class of your own; it is called as `model([ids, h, c])`.
+    step, without an activation (no softmax). Id 0, `<unk>`, is read like any other word: no
+    mask. Dropout before and after the LSTM is allowed, and helps on a book; it is on in training
+    only. The model may be of a class of your own; it is called as `model([ids, h, c])`.
     """
     raise NotImplementedError
 

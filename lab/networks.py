@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-ASKED = ("run", "train", "fit", "first_states")
+ASKED = ("run", "train", "fit", "first_states", "masks")
 
 
 def is_network(value: Any) -> bool:
@@ -122,6 +122,20 @@ def differentiate(loss: Callable[[Any, Any], Any], logits: Any, targets: Any) ->
         return [value, None]
     gradient = tf.function(lambda *given: by_logits(*given)[1])(*given)
     return [value, None if gradient is None else np.asarray(tf.convert_to_tensor(gradient))]
+
+
+def masks(model: Any) -> list[str]:
+    """Gives the names of the layers that make a mask, whether or not a later layer heeds it.
+
+    Keras hands a mask on or drops it by rules that differ from layer to layer.
+    """
+    import keras
+
+    return [
+        type(layer).__name__
+        for layer in model._flatten_layers()
+        if getattr(layer, "mask_zero", False) or isinstance(layer, keras.layers.Masking)
+    ]
 
 
 def first_states(model: Any, inputs: list[Any]) -> list[Any]:

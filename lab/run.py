@@ -321,6 +321,10 @@ class Network:
         """Takes steps over one batch."""
         self._asked("fit", x, y, logits, rounds, 0.02)
 
+    def masks(self) -> list[str]:
+        """Gives the names of the layers that make a mask."""
+        return [str(each) for each in self._asked("masks")]
+
     def first_states(self, *inputs: np.ndarray) -> list[list[list[np.ndarray]]]:
         """Gives the states in which the recurrent layers began and ended."""
         return list(self._asked("first_states", list(inputs)))

@@ -193,12 +193,15 @@ def _reads_words(model: _Model, random: Random) -> None:
     words = np.concatenate([np.full((size, 1), before), ids], axis=1)
     moved = np.abs(model(words, *start)[1] - model(words[:, :1], *start)[1]).max(axis=1)
     still = np.flatnonzero(moved < 1e-7)
+    mask = "id 0 is a word here, not padding: no mask, so no mask_zero"
+    found = model.network.masks()
+    true(f"{_NAME}: layers that make a mask", not found, expected="none", received=found, hint=mask)
     true(
         f"{_NAME}: h after one more word",
         not len(still),
         expected="another h for each word",
         received=f"the same h for id {still[:1]}",
-        hint="id 0 is a word here, not padding: no mask, so no mask_zero",
+        hint=mask,
     )
 
 

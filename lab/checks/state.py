@@ -113,8 +113,13 @@ def generate_by_rerunning(ex: Any, random: Random) -> None:
 
 def _temperature(name: str, case: _Case) -> None:
     """Expects that `sample`, if it is used, gets the temperature as it came in."""
-    true(f"{_title(name, case)}: the temperature that `sample` was given", not _other(case),
-         expected=case.temperature, received=_other(case)[:1], hint=_cause(case, case.expected))  # fmt: skip
+    true(
+        f"{_title(name, case)}: the temperature that `sample` was given",
+        not _other(case),
+        expected=case.temperature,
+        received=_other(case)[:1],
+        hint=_cause(case, case.expected),
+    )
 
 
 def _other(case: _Case) -> list[float]:

@@ -39,7 +39,7 @@ class Opaque:
     """
 
     kind: str
-    text: str = ""
+    text: str = field(default="", compare=False)  # it may hold an address
 
     def __repr__(self) -> str:
         return self.text or f"<{self.kind}>"

@@ -609,3 +609,12 @@ def test_what_a_student_s_function_gives_acts_on_nothing(capsys):
     out = capsys.readouterr().out
     assert out.count("[red]:smile:") == 4
     assert visible(out, keep="\n") == out
+
+
+def test_what_is_kept_between_calls_is_told(tmp_path):
+    text = SOLUTION.read_text("utf-8").replace(
+        "    return Counter(tokens)", "    kept.extend(tokens)\n    return Counter(kept)"
+    )
+    found = statuses(written(tmp_path, text + "\n\nkept = []\n"), ("0",))
+    assert "keep nothing from earlier calls" in found["count_words"].hint
+    assert found["coverage"].status == PASSED

@@ -63,6 +63,7 @@ setup(
             "jupytext>=1.16",
             "matplotlib>=3.8",
             "nbclient>=0.10",
+            "scipy>=1.11",  # an exercise may use it
         ],
         "report": ["sacrebleu>=2.4"],
         "test": [

@@ -293,7 +293,7 @@ def main(argv: Sequence[str]) -> None:
     import keras
     import tensorflow as tf
 
-    from lab.run import load
+    from lab.student import load
     from lab.training import train
 
     _limit(float(memory))
@@ -310,7 +310,7 @@ def main(argv: Sequence[str]) -> None:
         left = given["seconds"] - (time.monotonic() - begun)
         found = train(model, exercises.loss, (inputs, targets), seconds=max(0.0, left))
         parameters = sum(int(np.prod(weights.shape)) for weights in model.weights)
-        tell(event="trained", epochs=len(found), parameters=parameters)
+        tell(event="trained", epochs=int(found.epochs), parameters=parameters)
         _answer(model, given["size"], given["units"], words, out, tf)
     except BaseException as error:  # SystemExit, too
         tell(error=_told(error, file))

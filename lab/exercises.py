@@ -2,6 +2,11 @@
 
 Words are numbers ("ids") from exercise 1 on: 0 is `<unk>`, for words that are not in the
 vocabulary, and V is the size of the vocabulary. Arrays are NumPy's; [B, T] means B rows of T.
+
+No function changes what it is given: the caller goes on using it. No answer depends on the calls
+before. You may import Python's own modules, NumPy, SciPy, and Keras, whose models run on
+TensorFlow, and TensorFlow itself. Each function is checked on its own, in a process that can read
+and write no other files, start no other programs, and has no network.
 """
 
 from __future__ import annotations
@@ -23,7 +28,10 @@ def count_words(tokens: Sequence[str]) -> Counter[str]:
 
 
 def coverage(counts: Counter[str], size: int) -> float:
-    """The share of the text (not of the vocabulary) that the `size` most frequent words cover."""
+    """The share of the text (not of the vocabulary) that the `size` most frequent words cover.
+
+    It is a number from 0 to 1. `size` may be 0, or larger than the vocabulary.
+    """
     raise NotImplementedError
 
 
@@ -33,23 +41,32 @@ def coverage(counts: Counter[str], size: int) -> float:
 def tokenize(text: str) -> list[str]:
     """Splits a text into words and punctuation marks, each punctuation mark a token of its own.
 
-    If there is no white space before a token, write it with a leading `■`, so that `detokenize` can
-    put the text together again: "Stop, she said." gives
-    ["Stop", "■,", "she", "said", "■."]. An apostrophe within a word, ' or ’, belongs to it: "don't"
-    is one token. Words are letters and digits of any script; "..." is three marks, so three tokens.
+    If a token follows another one without white space, write it with a leading `■`, so that
+    `detokenize` can put the text together again: "Stop, she said." gives
+    ["Stop", "■,", "she", "said", "■."]. Words are letters and digits of any script, as they are
+    written. An apostrophe between two of them, ' or ’, belongs to the word, as often as it comes:
+    "don't" and "rock'n'roll" are one token each. Any other character that is not white space is a
+    mark, a token of its own: also each of the three in "...", the hyphen of "well-known", the point
+    of "1.5", an underscore, an apostrophe at a word's edge or beside another one. An empty text has
+    no tokens.
     """
     raise NotImplementedError
 
 
 def detokenize(tokens: Sequence[str]) -> str:
-    """The text: `detokenize(tokenize(text))` is `text`, with each run of white space one space."""
+    """The text: `detokenize(tokenize(text))` is `text`, with each run of white space one space.
+
+    There is no space at the ends, also if the tokens come from the middle of a text and the first
+    one has a `■`. No tokens give an empty text.
+    """
     raise NotImplementedError
 
 
 def make_vocabulary(tokens: Sequence[str], min_count: int) -> list[str]:
     """`<unk>`, then the tokens seen at least `min_count` times, the most frequent first.
 
-    Tokens that are equally frequent are in alphabetical order.
+    Tokens that are equally frequent are in alphabetical order, as `sorted` puts them: capitals
+    before small letters.
     """
     raise NotImplementedError
 
@@ -66,7 +83,7 @@ def count_ngrams(ids: Sequence[int], n: int) -> dict[tuple[int, ...], Counter[in
     """Counts, for each sequence of n - 1 words, how often each word follows it.
 
     `count_ngrams([5, 6, 5, 7], 2)` is `{(5,): Counter({6: 1, 7: 1}), (6,): Counter({5: 1})}`; for
-    n = 1 the only key is `()`.
+    n = 1 the only key is `()`. n is at least 1; a text of fewer than n words gives no keys.
     """
     raise NotImplementedError
 
@@ -93,7 +110,10 @@ def ngram_distribution(
 
 
 def perplexity(probabilities: Sequence[float]) -> float:
-    """exp of the mean of -log p, where p is the probability that the model gave each true word."""
+    """exp of the mean of -log p, where p is the probability that the model gave each true word.
+
+    The text may be long: the product of its probabilities may be too small for a float.
+    """
     raise NotImplementedError
 
 
@@ -104,8 +124,8 @@ def tune_weights(
 
     The first two words of the text only serve as contexts. One way is expectation-maximisation:
     begin with equal weights; a word's share of order n is weights[n] pn over the sum of these; the
-    new weights are the mean shares; repeat. The pn of the words are the same in all rounds: compute
-    them once.
+    new weights are the mean shares; repeat, some 50 times. The pn of the words are the same in all
+    rounds: compute them once. The perplexity may be 1 % above the lowest, no more.
     """
     raise NotImplementedError
 
@@ -131,14 +151,19 @@ def build_model(size: int, embedding: int, units: int) -> Any:
 
     ids are int [B, T], h and c the LSTM's state before the first word, float [B, units]; logits are
     float [B, T, V], for the word after each word; the outputs h and c are the state after the last.
-    B and T are any numbers. The output is a plain affine map: no softmax. Id 0, `<unk>`, is read
-    like any other word. Dropout before and after the LSTM is allowed, and helps on a book.
+    B and T are any numbers. The network has three parts: `Embedding(V, embedding)`, as an id is
+    only a name; one `LSTM(units)` with Keras's own activations; `Dense(V)` on its output at each
+    step, without an activation (no softmax). Id 0, `<unk>`, is read like any other word: no
+    mask. Dropout before and after the LSTM is allowed, and helps on a book; it is on in training
+    only. The model may be of a class of your own; it is called as `model([ids, h, c])`.
     """
     raise NotImplementedError
 
 
 def loss(logits: Any, targets: Any) -> Any:
     """Mean of -log softmax(logits)[target] over all words, in nats, a scalar tensor.
+
+    Training needs its gradient. It is right for large logits (10,000), too.
 
     Args:
         logits: float tensor [B, T, V].
@@ -155,7 +180,10 @@ Step = Callable[[int, Any], tuple[np.ndarray, Any]]
 
 
 def greedy(step: Step, first: int, words: int) -> list[int]:
-    """The `words` words after `first`, each the most probable one; `first` is not in the list."""
+    """The `words` words after `first`, each the most probable one; `first` is not in the list.
+
+    No word goes through the network twice. `words` may be 0.
+    """
     raise NotImplementedError
 
 
@@ -176,11 +204,13 @@ def sample(logits: np.ndarray, temperature: float, uniform: float) -> int:
     """A word drawn from softmax(logits / temperature); the most probable one at temperature 0.
 
     Go through the words in order and add up their probabilities: the word is the first whose sum
-    is above `uniform`. Logits may be large (1,000) or minus infinity, whose word is never drawn.
+    is above `uniform`. Logits may be large (thousands) or minus infinity, whose word is never
+    drawn. By rounding, the last sum may be a little below `uniform`; then it is the last word whose
+    probability is above 0.
 
     Args:
-        logits: float [V].
-        temperature: at least 0.
+        logits: float [V], float32 or float64.
+        temperature: at least 0; however small, it is not 0.
         uniform: a number in [0, 1), which the caller drew.
     """
     raise NotImplementedError
@@ -194,7 +224,7 @@ def generate_with_state(
 ) -> list[int]:
     """Words after the prompt, one for each uniform, by `sample`; the prompt is not in the list.
 
-    No word goes through the network twice.
+    No word goes through the network twice. The prompt has at least one word.
     """
     raise NotImplementedError
 
@@ -217,7 +247,10 @@ def generate_by_rerunning(
 
 
 def distinct(texts: Sequence[Sequence[int]], n: int) -> float:
-    """Number of different n-grams divided by all n-grams of all texts; none spans two texts."""
+    """Number of different n-grams divided by all n-grams of all texts; none spans two texts.
+
+    Here and below, 0 if there are no n-grams.
+    """
     raise NotImplementedError
 
 
@@ -227,7 +260,10 @@ def repetition(text: Sequence[int], n: int) -> float:
 
 
 def copied_share(text: Sequence[int], book: Sequence[int], n: int) -> float:
-    """The share of a text's words that are part of an n-gram which is in the book, too."""
+    """The share of a text's words that are part of an n-gram which is in the book, too.
+
+    N-grams are sequences of whole words: (1, 2) is not in [11, 2].
+    """
     raise NotImplementedError
 
 
@@ -235,7 +271,7 @@ def copied_share(text: Sequence[int], book: Sequence[int], n: int) -> float:
 
 
 def build_classifier(size: int, embedding: int, units: int) -> Any:
-    """Many to one: a `keras.Model` from ids [B, T] to p of the second class, [B, 1].
+    """Many to one: a `keras.Model` from ids [B, T] to p of the second class, [B, 1], by a sigmoid.
 
     Id 0 is padding at the end of a row: it must change nothing.
     """
@@ -245,8 +281,8 @@ def build_classifier(size: int, embedding: int, units: int) -> Any:
 def build_from_vector(size: int, vector: int, embedding: int, units: int) -> Any:
     """One to many: a `keras.Model` from [vector [B, C], ids [B, T]] to logits [B, T, V].
 
-    The vector makes the state that the LSTM begins with; the ids are the words before (teacher
-    forcing).
+    The vector makes the state that the LSTM begins with, and comes in nowhere else; the ids are the
+    words before (teacher forcing). The logits have no activation, and know no word to come.
     """
     raise NotImplementedError
 
@@ -254,8 +290,8 @@ def build_from_vector(size: int, vector: int, embedding: int, units: int) -> Any
 def build_translator(source: int, target: int, embedding: int, units: int) -> Any:
     """Many to many: a `keras.Model` from [ids [B, S], ids [B, T]] to logits [B, T, V].
 
-    The first LSTM reads the source words; its last state is the first of the second LSTM, which
-    reads the target's words before (teacher forcing). `source` and `target` are sizes of
-    vocabularies.
+    The first LSTM reads the source words; its last state, h and c, is the first of the second LSTM,
+    which reads the target's words before (teacher forcing). The logits have no activation, and know
+    no target word to come. `source` and `target` are sizes of vocabularies.
     """
     raise NotImplementedError

@@ -82,7 +82,7 @@ def set_up(
     environment: Mapping[str, str] = os.environ,
     run: Callable[[Sequence[str]], subprocess.CompletedProcess[str]] | None = None,
 ) -> None:
-    """Makes a hosted kernel ready for the lab; elsewhere it only goes into the folder.
+    """Makes a hosted kernel ready for the lab; elsewhere it does nothing.
 
     What is missing is installed in the tested versions.
 
@@ -95,10 +95,10 @@ def set_up(
         TextmillError: Python is too old or too new, the packages cannot be installed, or the kernel
             has already loaded another version of one, so that it must be restarted.
     """
-    os.chdir(root)
     service = host(environment)
     if service is None:
         return
+    os.chdir(root)
     if not _PYTHONS[0] <= sys.version_info[:2] < _PYTHONS[1]:
         raise TextmillError(
             f"{service} has Python {sys.version_info[0]}.{sys.version_info[1]} here; the lab needs "

@@ -344,7 +344,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         read(args.network)  # before TensorFlow is loaded, which takes long
-        from lab.run import load
+        from lab.student import load
         from textmill.model.tensorflow_setup import load_tensorflow
         from textmill.pipeline.command.play import HOST, server
 

@@ -15,28 +15,36 @@
 # The assignment is in [README.md](README.md). Fill in `lab/exercises.py`; this notebook uses it, step by
 # step. `python -m lab.check`, or a cell with `!python -m lab.check`, says how you stand. After a change in
 # `exercises.py` restart the kernel and run all cells from the top.
-#
-# In a hosted notebook, run this first, in a cell of its own:
-# ```
-# !git clone <this repository> textmill && cd textmill && pip install -q -c constraints.txt ".[lab]"
-# %cd textmill
-# ```
-
 # %%
+# In a hosted notebook this fetches and installs the lab; on your own machine it changes nothing.
+REPOSITORY = ""  # what `git clone` takes
 import os
+import subprocess
 import sys
-import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path.cwd() if (Path.cwd() / "lab").is_dir() else Path.cwd().parent
+places = (Path.cwd(), Path.cwd().parent, Path("textmill").resolve())
+ROOT = next((place for place in places if (place / "lab" / "hosted.py").exists()), None)
+if ROOT is None:
+    if not REPOSITORY:
+        raise RuntimeError("write the repository's address into REPOSITORY, in this cell")
+    fetch = ["git", "clone", "--quiet", "--depth", "1", "--", REPOSITORY, "textmill"]
+    subprocess.run(fetch, check=True)
+    ROOT = Path("textmill").resolve()
 sys.path.insert(0, str(ROOT))
+from lab.hosted import set_up
 
+set_up(ROOT)
+
+# %%
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import matplotlib.pyplot as plt
 import numpy as np
 
 from lab.books import read_book
-from lab.run import load
+from lab.student import load
 
 ex = load(Path(os.environ.get("LAB_EXERCISES", ROOT / "lab" / "exercises.py")))
 
@@ -169,6 +177,7 @@ print("targets", to_text(targets[0, 0, :12]))
 
 # %%
 from lab.plan import Progress
+from lab.play import save
 from lab.training import (
     perplexity_by_place,
     primer,
@@ -196,6 +205,15 @@ trained = train_network(
     plain=train[-3000:],
     valid=valid,
     watch=Progress(),
+)
+# For the playground: python -m lab.play network.safetensors
+save(
+    os.environ.get("LAB_NETWORK", ROOT / "network.safetensors"),
+    model,
+    words=vocabulary,
+    embedding=UNITS // 2,
+    units=UNITS,
+    before=valid[-100:],
 )
 lstm_perplexity = ex.perplexity(probabilities(model, test))
 print(

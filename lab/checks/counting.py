@@ -8,123 +8,266 @@ from typing import Any
 
 import numpy as np
 
-from lab.checks.expect import Random, close, equal, true
+from lab.checks.expect import Random, array, close, equal, kind, number, numbers, true
 
 Table = dict[tuple[int, ...], Counter[int]]
 
 
-def check(ex: Any, random: Random) -> None:
-    """Checks with a text of 400 words, in which each word depends on the two before it."""
-    size = 8
-    ids = _markov(random, size, 400)
-    for n, table in enumerate(ngram_tables(ids), start=1):
-        expected = {key: dict(row) for key, row in table.items()}
-        received = {tuple(k): dict(v) for k, v in ex.count_ngrams(list(ids), n).items()}
-        hint = "the key is the n - 1 words before; do not forget the last n-gram of the text"
-        equal(f"count_ngrams with n = {n}", received, expected, hint)
-    _mixture(ex, random, size, ids)
-    hint = "exp(-mean(log p)): the mean is of logarithms"
-    close("perplexity([1/8, 1/8, 1/8])", ex.perplexity([1 / 8] * 3), 8.0, hint)
-    close("perplexity([1/2, 1/8])", ex.perplexity([0.5, 0.125]), 4.0, hint)
-    _weights(ex, size, ids)
+def count_ngrams(ex: Any, random: Random) -> None:
+    """Checks each order, also with a text that is too short for it."""
+    for n, length in ((1, 60), (2, 60), (3, 60), (4, 60), (3, 2), (2, 1)):
+        ids = random.integers(0, 5, length).tolist()
+        table = ngram_tables(ids, n)
+        received = ex.count_ngrams(ids, n)
+        what = f"count_ngrams with n = {n}, {length} words"
+        hint = "a dictionary from tuples of n - 1 words to Counters"
+        true(
+            what, isinstance(received, dict), expected="a dictionary", received=received, hint=hint
+        )
+        keys = set(map(type, received)) - {tuple}
+        true(what, not keys, expected="keys that are tuples", received=f"{list(received)[:3]}",
+             hint="for n = 1 the key is (), for n = 2 it is (word,)")  # fmt: skip
+        hint = (
+            "every n-gram of the text counts once where it stands, from the first to the last, "
+            "`<unk>` (0), too: the key is its first n - 1 words"
+        )
+        if received == ngram_tables(ids[:-1], n):
+            hint = "do not forget the last n-gram of the text"
+        elif received == ngram_tables(ids[1:], n):
+            hint = "do not forget the first n-gram of the text"
+        elif received == ngram_tables(ids + ids[: n - 1], n):
+            hint = "the text ends with its last word: no n-gram goes on at its beginning"
+        equal(what, received, table, hint)
+        for row in received.values():
+            true(
+                what,
+                isinstance(row, Counter),
+                expected="a Counter for each key",
+                received=kind(row),
+                hint="a Counter gives 0 for a word that never came",
+            )
 
 
-def _markov(random: Random, size: int, length: int) -> list[int]:
+def ngram_tables(ids: Sequence[int], n: int) -> Table:
+    """Gives the right result of `count_ngrams`."""
+    table: Table = {}
+    for i in range(len(ids) - n + 1):
+        table.setdefault(tuple(ids[i : i + n - 1]), Counter())[ids[i + n - 1]] += 1
+    return table
+
+
+def three_tables(ids: Sequence[int]) -> list[Table]:
+    """Gives the tables for n = 1, 2 and 3."""
+    return [ngram_tables(ids, n) for n in (1, 2, 3)]
+
+
+def _markov(random: Random, size: int, length: int, even: float) -> list[int]:
     """Makes a text in which a word depends on the two before it; the last id is rare."""
-    table = random.dirichlet(np.full(size - 1, 0.3), (size, size))
+    table = random.dirichlet(np.full(size - 1, even), (size, size))
     ids = [0, 1]
     for _ in range(length - 2):
         ids.append(int(random.choice(size - 1, p=table[ids[-2], ids[-1]])))
     return ids
 
 
-def ngram_tables(ids: Sequence[int]) -> list[Table]:
-    """Gives the right result of `count_ngrams` for n = 1, 2 and 3."""
-    tables = []
-    for n in (1, 2, 3):
-        table: Table = {}
-        for i in range(len(ids) - n + 1):
-            table.setdefault(tuple(ids[i : i + n - 1]), Counter())[ids[i + n - 1]] += 1
-        tables.append(table)
-    return tables
-
-
 def shares(
-    tables: Sequence[Table], context: Sequence[int], word: int, size: int, *, below: bool = True
+    tables: Sequence[Table], context: Sequence[int], word: int, size: int, *, unseen: str = "below"
 ) -> list[float]:
     """1 / V, p1, p2, p3 of one word.
 
     Args:
-        below: whether the order below stands for one that was never seen, or (wrong) 1 / V.
+        tables: for n = 1, 2 and 3.
+        context: the words before.
+        word: the word.
+        size: V.
+        unseen: what stands for an order that was never seen: `below`, or one of the mistakes
+            `uniform` (1 / V) and `nothing` (0).
     """
     found = [1 / size]
     for n, table in enumerate(tables, start=1):
         row = table.get(tuple(context[len(context) - n + 1 :])) if len(context) >= n - 1 else None
-        found.append(row[word] / sum(row.values()) if row else found[-1 if below else 0])
+        if row:
+            found.append(row[word] / sum(row.values()))
+        else:
+            found.append({"below": found[-1], "uniform": found[0], "nothing": 0.0}[unseen])
     return found
 
 
-def _mixture(ex: Any, random: Random, size: int, ids: list[int]) -> None:
-    tables, own = ngram_tables(ids), ngram_tables(ids)  # the first may be changed by the answer
-    weights = random.dirichlet(np.ones(4))
+def _mixture(tables: Sequence[Table], context: Sequence[int], weights: Sequence[float], size: int,
+             **how: Any) -> np.ndarray:  # fmt: skip
+    parts = [shares(tables, context, word, size, **how) for word in range(size)]
+    return np.array(parts) @ np.asarray(weights)
 
-    def mixture(context: list[int], *, below: bool) -> list[float]:
-        parts = [shares(own, context, word, size, below=below) for word in range(size)]
-        return [float(np.dot(weights, each)) for each in parts]
 
-    seen, rare = ids[50:52], [size - 1, size - 1]  # the second stands nowhere
+def ngram_distribution(ex: Any, random: Random) -> None:
+    """Checks contexts that were seen, in part or not at all, and others than two words."""
+    size = int(random.integers(7, 12))
+    ids = _markov(random, size, 400, 0.3)
+    tables = three_tables(ids)
+    rare = [size - 1, size - 1]  # they stand nowhere
+    places = random.integers(10, 390, 5).tolist()
     for name, context in (
-        ("a context that was seen", seen),
+        ("a context that was seen", ids[places[0] : places[0] + 2]),
         ("a context that was never seen", rare),
-        ("a context whose last word was seen", [size - 1, ids[5]]),
-        ("a context of one word", ids[7:8]),
+        ("a context whose last word was seen", [size - 1, ids[places[1]]]),
+        ("a context of one word", ids[places[2] : places[2] + 1]),
+        ("a context of one word, never seen", rare[:1]),
         ("no context", []),
-        ("a longer context than is needed", ids[40:47]),
+        ("a longer context than is needed", ids[places[3] : places[3] + 7]),
+        ("a longer context than is needed", ids[places[4] : places[4] + 3]),
+        ("a context with other weights than before", ids[places[0] : places[0] + 2]),
+        ("a context with other tables than before", ids[places[0] : places[0] + 2]),
     ):
-        received = ex.ngram_distribution(tables, list(context), tuple(weights), size)
-        total = float(np.sum(received))
+        if "other tables" in name:
+            tables = three_tables(ids[::-1])
+        weights = tuple(random.dirichlet(np.ones(4)).tolist())
+        what = f"ngram_distribution after {name}"
+        received = ex.ngram_distribution(tables, context, weights, size)
+        hint = "an array [V] of float64, as exact as Python's numbers: begin with np.zeros(size)"
+        array(what, received, "float64", hint)
+        found, expected = numbers(received), _mixture(tables, context, weights, size)
+        total = float(np.sum(found))
         hint = "pn is over the counts after the last n - 1 words; count them by hand for one word"
-        uniform = mixture(context, below=False)
-        if np.shape(received) == (size,) and np.allclose(received, uniform):
+        if found.shape == (size,) and not np.allclose(found, expected, rtol=1e-4):
+            hint = _fault(tables, context, weights, size, found) or hint
+            if total > 1 and not np.isclose(total, 1.0):
+                hint = f"they add up to {total:.4f}, not to 1: divide by the sum of the counts"
+            elif not np.isclose(total, 1.0):
+                hint = (
+                    f"they add up to {total:.4f}, not to 1: where the words before were never seen "
+                    "or are too few, pn is p(n-1)"
+                )
+        elif found.shape != (size,):
+            hint = "one number for each word of the vocabulary, V in all"
+        close(what, received, expected, hint)
+
+
+def _fault(tables: Sequence[Table], context: Sequence[int], weights: Sequence[float], size: int,
+           found: np.ndarray) -> str:  # fmt: skip
+    """Gives the hint of a mistake that leads to just these numbers; else an empty string."""
+    for hint, wrong in (
+        ("where the words before were never seen, pn is p(n-1), the order below, not 1 / V",
+         _mixture(tables, context, weights, size, unseen="uniform")),
+        ("weights[0] is that of 1 / V, weights[3] that of p3: not the other way round",
+         _mixture(tables, context, weights[::-1], size)),
+        ("pn looks at the last n - 1 words of the context, not at the first",
+         _mixture(tables, context[:2], weights, size)),
+        ("the words before are in the order of the text",
+         _mixture(tables, context[::-1], weights, size)),
+    ):  # fmt: skip
+        if np.allclose(found, wrong, rtol=1e-4):
+            return hint
+    parts = np.array([shares(tables, context, word, size) for word in range(size)])
+    fitted = np.linalg.lstsq(parts, found, rcond=None)[0]
+    if np.allclose(parts @ fitted, found, rtol=1e-4):
+        return "a mixture of all orders: weights[0] / V + weights[1] p1 + weights[2] p2 + ..."
+    if not all(
+        tuple(context[len(context) - n :]) in tables[n] for n in (1, 2) if len(context) >= n
+    ) or (len(context) < 2):
+        return (
+            "where the words before were never seen, or are too few, pn is p(n-1), the order below"
+        )
+    return ""
+
+
+def perplexity(ex: Any, random: Random) -> None:
+    """Checks short texts, a certain one, and one whose probability is 0 in floating-point."""
+    cases = [random.uniform(0.01, 1, int(n)) for n in random.integers(2, 9, 4)]
+    cases += [np.full(int(random.integers(2, 6)), 1 / random.integers(2, 9)), np.ones(3)]
+    cases += [random.uniform(0.0001, 0.01, 5000), 10.0 ** random.uniform(-12, -9, 60)]
+    for p in cases:
+        expected = float(np.exp(-np.mean(np.log(p))))
+        received = ex.perplexity(p.tolist())
+        found = number(received)
+        hint = "exp(-mean(log p)): the mean is of logarithms"
+        if found == np.inf or np.isnan(found):
             hint = (
-                "where the words before were never seen, pn is p(n-1), the order below, not 1 / V"
+                "the product of many probabilities is 0 in floating-point: add logarithms instead"
             )
-        elif total > 1 and not np.isclose(total, 1.0):
-            hint = f"they add up to {total:.4f}, not to 1: divide by the sum of the counts"
-        elif not np.isclose(total, 1.0):
-            hint = (
-                f"they add up to {total:.4f}, not to 1: where the words before were never seen, or "
-                "are too few, pn is p(n-1)"
+        elif np.isclose(found, np.exp(-np.median(np.log(p)))):
+            hint = "that is a median: take the mean of the logarithms"
+        elif np.isclose(found, -np.mean(np.log(p))):
+            hint = "that is the mean of -log p: the perplexity is exp of it"
+        elif np.isclose(found, 2 ** -np.mean(np.log(p))) or np.isclose(
+            found, np.exp(-np.mean(np.log2(p)))
+        ):
+            hint = "exp goes with the natural logarithm, 2 ** with log2: do not mix them"
+        elif np.isclose(found * expected, 1):
+            hint = "the sign: it is the mean of -log p"
+        shown = np.array2string(p, precision=4, threshold=6, separator=", ")
+        close(f"perplexity({shown})", received, expected, hint)
+
+
+def tune_weights(ex: Any, random: Random) -> None:
+    """Checks how probable the weights make a validation text with much that was never seen."""
+    for name, right in (
+        ("ngram_distribution", _mixture),
+        ("perplexity", lambda p: float(np.exp(-np.mean(np.log(p))))),
+    ):
+        if name not in ex.passed:
+            ex.lend(name, right)
+    size, worth = 30, 1.02
+    while True:
+        # The usual mistakes must cost more than the tolerance.
+        ids = _markov(random, size, 500, 0.05)
+        tables, valid = three_tables(ids[:350]), ids[350:]
+        parts, nothing, uniform = (
+            np.array(
+                [
+                    shares(tables, valid[i - 2 : i], valid[i], size, unseen=unseen)
+                    for i in range(2, len(valid))
+                ]
             )
-        close(f"ngram_distribution after {name}", received, mixture(context, below=True), hint)
-
-
-def _weights(ex: Any, size: int, ids: list[int]) -> None:
-    train, valid = ids[:280], ids[280:]
-    tables = ngram_tables(train)
-    parts = np.array(
-        [shares(tables, valid[i - 2 : i], valid[i], size) for i in range(2, len(valid))]
-    )
-
-    def score(weights: Any) -> float:
-        return float(np.exp(-np.mean(np.log(parts @ np.asarray(weights, np.float64)))))
-
-    best = np.full(4, 0.25)
-    for _ in range(2000):
-        best = (best * parts / (parts @ best)[:, None]).mean(axis=0)
-    received = ex.tune_weights(tables, list(valid), size)
+            for unseen in ("below", "nothing", "uniform")
+        )
+        best = float(_perplexity(parts, _tuned(parts)))
+        if min(_perplexity(parts, _tuned(wrong)) for wrong in (nothing, uniform)) > worth * best:
+            break
+    received = ex.tune_weights(tables, valid, size)
+    found = numbers(received)
     true(
         "tune_weights",
-        len(received) == 4 and np.isclose(sum(received), 1) and min(received) >= 0,
+        found.shape == (4,) and bool(np.isclose(found.sum(), 1)) and bool(found.min() >= 0),
         expected="four numbers of at least 0 that add up to 1",
         received=received,
         hint="after each round divide by the number of words, so that the shares add up to 1",
     )
+    hint = (
+        "look at the probabilities of the validation text's words, and go on until the weights no "
+        "longer change (some 50 rounds)"
+    )
+    likely = {
+        "": _tuned(parts),
+        "where the words before were never seen, pn is p(n-1), as in `ngram_distribution`": _tuned(
+            nothing
+        ),
+        "where the words before were never seen, pn is p(n-1), not 1 / V": _tuned(uniform),
+        "weights[0] is that of 1 / V, weights[3] that of p3": _tuned(parts)[::-1],
+    }
+    nearest = min(likely, key=lambda told: float(np.abs(likely[told] - found).sum()))
+    if np.abs(likely[nearest] - found).max() < 0.12:
+        hint = nearest or hint
+    if np.allclose(found, 0.25):
+        hint = "these are the weights to begin with: use the new ones in the next round"
+    score = float(_perplexity(parts, found))
     true(
         "tune_weights: perplexity of the validation text",
-        score(received) <= 1.005 * score(best),
-        expected=f"{score(best):.4f}, with {np.round(best, 3).tolist()}",
-        received=f"{score(received):.4f}, with {np.round(received, 3).tolist()}",
-        hint="look at the probabilities of the validation text's words, and go on until the "
-        "weights no longer change (some 50 rounds)",
+        score <= 1.01 * best,
+        expected=f"{best:.4f}, with {np.round(_tuned(parts), 3).tolist()}",
+        received=f"{score:.4f}, with {np.round(found, 3).tolist()}",
+        hint=hint,
     )
+
+
+def _tuned(parts: np.ndarray) -> np.ndarray:
+    """Gives the best weights, by expectation-maximisation."""
+    weights = np.full(4, 0.25)
+    for _ in range(1000):
+        p = parts @ weights
+        weights = (weights * parts / np.where(p > 0, p, 1)[:, None]).mean(axis=0)
+    return np.asarray(weights / weights.sum())
+
+
+def _perplexity(parts: np.ndarray, weights: np.ndarray) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.exp(-np.mean(np.log(parts @ weights))))

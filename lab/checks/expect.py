@@ -17,10 +17,19 @@ class Wrong(Exception):
     def __init__(self, what: str, *, expected: Any, received: Any, hint: str):
         super().__init__(what)
         self.what, self.hint = what, hint
-        self.expected, self.received = _short(expected), _short(received)
+        self.expected, self.received = show(expected), show(received)
 
 
-def _short(value: Any) -> str:
+class NotStarted(Exception):
+    """Raised if the code comes to a placeholder."""
+
+    def __init__(self, function: str):
+        super().__init__(function)
+        self.function = function
+
+
+def show(value: Any) -> str:
+    """Writes a value in one line, cut if it is long."""
     with np.printoptions(precision=4, threshold=20):
         text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 200 else text[:200] + "…"
@@ -30,30 +39,47 @@ def equal(what: str, received: Any, expected: Any, hint: str) -> None:
     """Expects the same value, in any kind of sequence."""
     found, wanted = plain(received), plain(expected)
     if found != wanted:
-        if len(str(wanted)) > 80 and (first := _first(found, wanted)) is not None:
+        for type_, name in ((list, "a list"), (str, "a text"), (dict, "a dictionary")):
+            if isinstance(wanted, type_) and not isinstance(found, type_) and found is not None:
+                hint = f"return {name}, not a value of type {kind(received)}"
+        long = isinstance(wanted, dict) or len(str(wanted)) > 80
+        if long and (first := _first(found, wanted)) is not None:
             place, found, wanted = first
             expected, received = f"{wanted!r} at place {place}", f"{found!r} there"
         raise Wrong(what, expected=expected, received=received, hint=hint)
 
 
 def _first(found: Any, wanted: Any) -> tuple[str, Any, Any] | None:
-    """Finds the first place where lists of lists differ, and its values; None for other kinds."""
-    if not isinstance(found, list) or not isinstance(wanted, list):
+    """Finds the first place where lists or dictionaries differ, and the values that stand there."""
+    if isinstance(found, list) and isinstance(wanted, list):
+        pairs = [
+            (i, a, b) for i, (a, b) in enumerate(zip_longest(found, wanted, fillvalue=NOTHING))
+        ]
+    elif isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [*wanted, *(key for key in found if key not in wanted)]
+        pairs = [(key, found.get(key, NOTHING), wanted.get(key, NOTHING)) for key in keys]
+    else:
         return None
-    for i, (a, b) in enumerate(zip_longest(found, wanted, fillvalue="nothing")):
+    for key, a, b in pairs:
         if a != b:
             place, a, b = _first(a, b) or ("", a, b)
-            return f"[{i}]{place}", a, b
+            return f"[{key!r}]{place}", a, b
     return None
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()
 
 
 def close(what: str, received: Any, expected: Any, hint: str, *, atol: float = 1e-6) -> None:
     """Expects the same numbers, except for rounding."""
-    try:
-        found = np.asarray(received, np.float64)
-    except (TypeError, ValueError):
-        found = np.array(math.nan)
-    wanted = np.asarray(expected, np.float64)
+    found, wanted = numbers(received), np.asarray(expected, np.float64)
+    if found.shape == () and math.isnan(found) and not isinstance(plain(received), float):
+        hint = f"return numbers, not a value of type {kind(received)}"
     if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=1e-4, atol=atol):
         raise Wrong(what, expected=expected, received=received, hint=hint)
 
@@ -62,6 +88,23 @@ def true(what: str, condition: bool, *, expected: Any, received: Any, hint: str)
     """Expects that a condition holds."""
     if not condition:
         raise Wrong(what, expected=expected, received=received, hint=hint)
+
+
+def whole(what: str, value: Any, hint: str) -> int:
+    """Expects a whole number; gives it."""
+    found = plain(value)
+    right = isinstance(found, int) and not isinstance(found, bool)
+    true(what, right, expected="a whole number", received=value, hint=hint)
+    return int(found)
+
+
+def array(what: str, value: Any, dtype: str, hint: str) -> np.ndarray:
+    """Expects an array of a dtype; gives it."""
+    wanted = f"an array of {dtype}"
+    true(
+        what, kind(value) == f"ndarray of {dtype}", expected=wanted, received=kind(value), hint=hint
+    )
+    return np.asarray(value)
 
 
 def affine(name: str, logits: np.ndarray) -> None:
@@ -84,6 +127,8 @@ def affine(name: str, logits: np.ndarray) -> None:
 
 def kind(value: Any) -> str:
     """Names the type of a value, and the type of an array's numbers."""
+    if hasattr(value, "kind"):
+        return str(value.kind)  # what stays in the process of the student's code
     return type(value).__name__ + (f" of {value.dtype}" if hasattr(value, "dtype") else "")
 
 
@@ -100,7 +145,15 @@ def plain(value: Any) -> Any:
 
 def number(value: Any) -> float:
     """Turns a value into a float; a value that is not a number gives NaN instead of an error."""
+    found = numbers(value)
+    return float(found) if found.shape == () else math.nan
+
+
+def numbers(value: Any) -> np.ndarray:
+    """Turns a value into an array of float64; other values give NaN instead of an error."""
+    if isinstance(value, str):
+        return np.array(math.nan)
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return np.array(math.nan)

@@ -1,4 +1,4 @@
-"""Exercise 4: the model's shapes and state, its loss, and what it learns."""
+"""Exercise 4: the model's shapes and state, what it learns, and its loss."""
 
 from __future__ import annotations
 
@@ -6,123 +6,334 @@ from typing import Any
 
 import numpy as np
 
-from lab.checks.counting import ngram_tables, shares
-from lab.checks.expect import Random, affine, close, equal, true
+from lab.checks.counting import shares, three_tables
+from lab.checks.expect import Random, Wrong, affine, close, equal, kind, numbers, true
+
+_NAME = "build_model"
+_STATE = "give the LSTM initial_state=[h, c], and return the state after the last word"
 
 
-def check(ex: Any, random: Random) -> None:
-    """Checks the model before it is trained, then the loss, then what both learn."""
-    from keras import ops
+def build_model(ex: Any, random: Random) -> None:
+    """Checks the model before it is trained, then what it learns with a right loss."""
+    size, embedding, units = int(random.integers(20, 28)), 5, int(random.integers(9, 13))
+    model = _Model(ex.build_model(size, embedding, units), size, units)
+    for shape in ((3, 9), (1, 1), (4, 2)):
+        model.shapes(random, shape)
+    _reads_words(model, random)
+    _is_lstm(model, random)
+    _is_affine(model, random)
+    _keeps_its_state(model, random)
+    _learns(ex, random)
 
-    size, embedding, units = 13, 6, 10
-    model = ex.build_model(size, embedding, units)
-    ids = random.integers(1, size, (3, 9)).astype(np.int32)
-    zeros = np.zeros((3, units), np.float32)
 
-    def call(ids: Any, h: Any, c: Any) -> Any:
-        found = model([ops.convert_to_tensor(each) for each in (ids, h, c)], training=False)
-        outputs = found if isinstance(found, list | tuple) else [found]
+class _Model:
+    """The student's model, with the outputs that it has to have."""
+
+    def __init__(self, network: Any, size: int, units: int):
         true(
-            "build_model: outputs",
+            f"{_NAME}: what it returns",
+            hasattr(network, "run"),
+            expected="a keras.Model",
+            received=kind(network),
+            hint="return keras.Model([ids, h, c], [logits, h, c])",
+        )
+        true(
+            f"{_NAME}: what it returns",
+            "Sequential" not in network.handle.bases,
+            expected="a keras.Model with three inputs and three outputs",
+            received="a keras.Sequential, which has one of each",
+            hint="keras.Model([ids, h, c], [logits, h, c]), with layers called on tensors",
+        )
+        self.network, self.size, self.units = network, size, units
+
+    def __call__(self, ids: Any, h: Any, c: Any) -> list[np.ndarray]:
+        """Gives logits, h and c."""
+        try:
+            outputs = self.network.run(np.asarray(ids, np.int32), *self._floats(h, c))
+        except Wrong as wrong:
+            wrong.what = f"{_NAME}: the model, called on the list [ids, h, c]"
+            if not wrong.hint.startswith("look in line"):
+                wrong.hint = "keras.Model([ids, h, c], [logits, h, c]): three inputs, in this order"
+            raise
+        true(
+            f"{_NAME}: outputs",
             len(outputs) == 3,
             expected="[logits, h, c]",
             received=f"{len(outputs)} output(s)",
             hint="keras.Model([ids, h, c], [logits, h, c]); LSTM(..., return_state=True)",
         )
-        return [np.asarray(each) for each in outputs]
+        return list(outputs)
 
-    logits, h, c = call(ids, zeros, zeros)
-    equal(
-        "build_model: shapes of logits, h and c for ids [3, 9]",
-        (logits.shape, h.shape, c.shape),
-        ((3, 9, size), (3, units), (3, units)),
-        "LSTM(units, return_sequences=True, return_state=True), then Dense(V) at every step",
+    @staticmethod
+    def _floats(*states: Any) -> list[np.ndarray]:
+        return [np.asarray(each, np.float32) for each in states]
+
+    def states(self, random: Random, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draws h and c."""
+        h = random.uniform(-0.9, 0.9, (rows, self.units))
+        return h, random.normal(size=(rows, self.units)) * 1.5
+
+    def shapes(self, random: Random, shape: tuple[int, int]) -> None:
+        """Expects logits for each word, and the same again without dropout."""
+        ids = random.integers(0, self.size, shape)
+        h, c = self.states(random, shape[0])
+        outputs = self(ids, h, c)
+        equal(
+            f"{_NAME}: shapes of logits, h and c for ids {list(shape)}",
+            [each.shape for each in outputs],
+            [(*shape, self.size), (shape[0], self.units), (shape[0], self.units)],
+            "LSTM(units, return_sequences=True, return_state=True), then Dense(V) at every step",
+        )
+        true(
+            f"{_NAME}: the same ids again, model([ids, h, c])",
+            all(
+                np.allclose(a, b, atol=1e-6) for a, b in zip(outputs, self(ids, h, c), strict=True)
+            ),
+            expected="the same outputs",
+            received="other outputs",
+            hint="dropout is for training only: do not call its layer with training=True",
+        )
+
+
+def _is_lstm(model: _Model, random: Random) -> None:
+    """Expects c' = f c + i g with 0 < f < 1, and h' = o tanh(c') with 0 < o < 1."""
+    rows = 8
+    ids = random.integers(1, model.size, (rows, 1))
+    (h, c), (h2, c2) = model.states(random, rows), model.states(random, rows)
+
+    def cell(h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+        return model(ids, h, c)[1:]
+
+    after_h, after_c = cell(h, c)
+    what, hint = (
+        f"{_NAME}: h and c after a word",
+        "is it a keras.layers.LSTM with initial_state=[h, c]?",
     )
-    affine("build_model", logits)
-    # It is wrong only if another word changes h and `<unk>` does not.
-    longer = [np.concatenate([ids, np.full((3, 1), word, np.int32)], axis=1) for word in (0, 1)]
-    moved = [not np.allclose(call(each, zeros, zeros)[1], h, atol=1e-7) for each in longer]
     true(
-        "build_model: h after one more word, `<unk>`",
-        moved[0] or not moved[1],
-        expected="changed",
-        received="unchanged",
-        hint="id 0 is a word here, not padding: no mask",
+        what,
+        not np.allclose(after_c, c, atol=1e-6),
+        expected="a new c",
+        received="the c given",
+        hint="c comes out as it went in. A GRU has no c: take an LSTM, return_state=True",
     )
+    if _gated(after_c, after_h) and not _gated(after_h, after_c):
+        hint = "h and c are exchanged: an LSTM's outputs are the sequence, h and c, in this order"
+    true(
+        what,
+        _gated(after_h, after_c),
+        expected="|h| <= tanh |c|, with the same sign, as in an LSTM",
+        received="others",
+        hint=hint,
+    )
+    mean = cell(h, (c + c2) / 2)[1]
+    other = cell(h, c2)[1]
+    kept = (other - after_c) / (c2 - c)
+    right = np.allclose(mean, (after_c + other) / 2, atol=1e-4) and bool(
+        ((kept > -1e-3) & (kept < 1.001)).all()
+    )
+    if np.allclose(after_c, other, atol=1e-6):
+        hint = "the c given has no effect: initial_state=[h, c]"
+        if np.allclose(cell(h2, c)[1], after_c, atol=1e-6):
+            hint = "the state given has no effect: initial_state=[h, c]"
+    elif not right:
+        hint = "h and c are exchanged on their way in: initial_state=[h, c]"
+    true(f"{_NAME}: c after a word, with two c before", right,
+         expected="the part of the old c that the forget gate keeps", received="another c",
+         hint=hint)  # fmt: skip
+    true(f"{_NAME}: c after a word, with two h before",
+         not np.allclose(cell(h2, c)[1], after_c, atol=1e-6), expected="two", received="the same",
+         hint="the h given has no effect: initial_state=[h, c]")  # fmt: skip
+
+
+def _gated(h: np.ndarray, c: np.ndarray) -> bool:
+    return bool((np.abs(h) <= np.tanh(np.abs(c)) + 1e-5).all() and (h * c >= -1e-6).all())
+
+
+def _is_affine(model: _Model, random: Random) -> None:
+    """Expects logits that are an affine map of the LSTM's output, which is h."""
+    rows = 6 * model.units
+    h, c = model.states(random, rows)
+    logits, after_h, _ = model(np.full((rows, 1), int(random.integers(1, model.size))), h, c * 2)
+    affine(_NAME, logits)
+    known = np.concatenate([after_h, np.ones((rows, 1))], axis=1)
+    wanted = logits[:, 0].astype(np.float64)
+    off = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
+    hint = "Dense(V) without an activation, on the output of the LSTM"
+    if np.allclose(np.exp(wanted).sum(axis=1), 1, atol=1e-3):
+        hint = "that is log softmax: the loss and the sampler make it, so leave it out"
+    elif np.abs(wanted).max() <= 1:
+        hint += ": is there a tanh?"
+    true(
+        f"{_NAME}: logits",
+        bool(np.abs(off).max() <= 1e-3 * np.abs(wanted).max()),
+        expected="an affine map of the LSTM's output h",
+        received="a bent one",
+        hint=hint,
+    )
+
+
+def _reads_words(model: _Model, random: Random) -> None:
+    """Expects that each word, `<unk>` too, changes the state, and as a name, not as a number."""
+    size = model.size
+    zeros = np.zeros((size, model.units))
+    ids = np.arange(size)[:, None]
+    h = model(ids, zeros, zeros)[1].astype(np.float64)
+    apart = np.linalg.norm(h[:, None] - h[None], axis=-1)
+    mean = apart.sum() / (size * (size - 1))
+    near = np.mean([apart[i, i + 1] for i in range(size - 1)])
+    true(
+        f"{_NAME}: h after each of the words",
+        bool(near >= 0.5 * mean),  # all alike, as a table of zeros is, may still be trained
+        expected="words 3 and 4 are as different as words 3 and 20",
+        received="the closer two ids, the closer h",
+        hint="the ids are fed as numbers: an id is only a name, so Embedding(V, ...) comes first",
+    )
+    before = int(random.integers(1, size))
+    start = model.states(random, size)
+    words = np.concatenate([np.full((size, 1), before), ids], axis=1)
+    moved = np.abs(model(words, *start)[1] - model(words[:, :1], *start)[1]).max(axis=1)
+    still = np.flatnonzero(moved < 1e-7)
+    mask = "id 0 is a word here, not padding: no mask, so no mask_zero"
+    found = model.network.masks()
+    true(f"{_NAME}: layers that make a mask", not found, expected="none", received=found, hint=mask)
+    true(
+        f"{_NAME}: h after one more word",
+        not len(still),
+        expected="another h for each word",
+        received=f"the same h for id {still[:1]}",
+        hint=mask,
+    )
+
+
+def _keeps_its_state(model: _Model, random: Random) -> None:
+    """Expects the same in two halves as in one, and nothing from the words to come."""
+    ids = random.integers(0, model.size, (3, 9))
+    start = model.states(random, 3)
+    logits = model(ids, *start)[0]
     other = ids.copy()
-    other[:, -1] = ids[:, -1] % (size - 1) + 1
-    same = np.allclose(call(other, zeros, zeros)[0][:, :-1], logits[:, :-1], atol=1e-5)
+    other[:, -1] = (ids[:, -1] + 1 + random.integers(0, model.size - 1, 3)) % model.size
     true(
-        "build_model: logits before a word that was changed",
-        same,
+        f"{_NAME}: logits before a word that was changed",
+        np.allclose(model(other, *start)[0][:, :-1], logits[:, :-1], atol=1e-5),
         expected="unchanged",
         received="changed",
         hint="the network sees the words to come: no Bidirectional layer here",
     )
-    middle = call(ids[:, :4], zeros, zeros)
-    close(
-        "build_model: the second half after the state of the first, against the whole",
-        call(ids[:, 4:], *middle[1:])[0],
-        logits[:, 4:],
-        "give the LSTM initial_state=[h, c], and return the state after the last word",
-        atol=1e-4,
-    )
-    _loss(ex, random)
-    _learns(ex, random)
-
-
-def _loss(ex: Any, random: Random) -> None:
-    logits = random.normal(size=(2, 5, 7)).astype(np.float32) * 3
-    targets = random.integers(0, 7, (2, 5)).astype(np.int32)
-    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    nll = -np.log(np.take_along_axis(p, targets[..., None], -1))[..., 0]
-    received = np.asarray(ex.loss(logits, targets), np.float64)
-    hint = "the mean of -log softmax(logits)[target], natural logarithm"
-    if received.shape:
-        hint = "a scalar: the mean over all words"
-    elif np.isclose(received, nll.sum(), rtol=1e-4):
-        hint = "that is the sum: take the mean"
-    elif np.isclose(received, nll.mean() / np.log(2), rtol=1e-4):
-        hint = "that is in bits: take the natural logarithm"
-    else:
-        hint += "; Keras needs from_logits=True"
-    close("loss", received, nll.mean(), hint, atol=1e-5)
+    cut = int(random.integers(2, 7))
+    middle = model(ids[:, :cut], *start)[1:]
+    what = f"{_NAME}: the second half after the state of the first, against the whole"
+    close(what, model(ids[:, cut:], *middle)[0], logits[:, cut:], _STATE, atol=1e-4)
+    one = model(ids[1:2], *(each[1:2] for each in start))[0]
+    hint = "the rows of a batch are texts of their own: nothing of one reaches another"
+    close(f"{_NAME}: a row alone, against the row in a batch", one[0], logits[1], hint, atol=1e-4)
 
 
 def _learns(ex: Any, random: Random) -> None:
     """Trains on a text that a trigram cannot know: a word depends on one that is further back."""
-    from lab.training import probabilities, train
+    names = random.permutation(np.arange(1, 9))
+    size, units = 9, 32
 
     def text(sentences: int) -> np.ndarray:
         found: list[int] = []
-        for kind in random.integers(0, 2, sentences):
-            found += [1 + int(kind), 3, 4, 5, 6 + int(kind), 8]
-        return np.array(found, np.int32)
+        for which in random.integers(0, 2, sentences):
+            found += [0 + int(which), 2, 3, 4, 5 + int(which), 7]
+        return names[found]
 
-    learn, test = text(500), text(60)
-    tables = ngram_tables(learn.tolist())
-    weights = (0.01, 0.01, 0.01, 0.97)
+    learn = text(500)
+    rows = learn[: len(learn) // 10 * 10].reshape(10, -1)
+    count = (rows.shape[1] - 1) // 12
+    inputs = rows[:, : count * 12].reshape(10, count, 12).swapaxes(0, 1).astype(np.int32)
+    targets = rows[:, 1 : count * 12 + 1].reshape(10, count, 12).swapaxes(0, 1).astype(np.int32)
+    test = np.array([text(5) for _ in range(20)])
+    begin = 6  # the first sentence is only read: training seldom begins without a state
+    tables, weights = three_tables(learn.tolist()), (0.01, 0.01, 0.01, 0.97)
     trigram = [
-        float(np.dot(weights, shares(tables, test[i - 2 : i].tolist(), int(test[i]), 9)))
-        for i in range(2, len(test))
-    ]
+        np.dot(weights, shares(tables, row[i - 2 : i].tolist(), int(row[i]), size))
+        for row in test for i in range(begin, test.shape[1])
+    ]  # fmt: skip
     baseline = float(np.exp(-np.mean(np.log(trigram))))
-    length = len(learn) // 10
-    rows = learn[: length * 10].reshape(10, length)
-    count = (length - 1) // 12
-    inputs = rows[:, : count * 12].reshape(10, count, 12).swapaxes(0, 1)
-    targets = rows[:, 1 : count * 12 + 1].reshape(10, count, 12).swapaxes(0, 1)
     for _ in range(2):  # an unlucky start is not the student's fault
-        model = ex.build_model(9, 16, 32)
-        train(model, ex.loss, (inputs, targets), epochs=20, rate=1e-2)
-        found = float(np.exp(-np.mean(np.log(probabilities(model, test)[1:]))))
+        model = _Model(ex.build_model(size, 16, units), size, units)
+        try:
+            model.network.train(inputs, targets, units=units, epochs=20, rate=1e-2)
+        except Wrong as wrong:
+            wrong.what = f"{_NAME}: training the model"
+            raise
+        found = _perplexity(model, test, begin)
         if found < 0.98 * baseline:
             break
     true(
-        "perplexity after training on a text with a memory of four words",
+        f"{_NAME}: perplexity after training on a text with a memory of four words",
         found < 0.98 * baseline,
         expected=f"below the trigram's, {baseline:.3f}",
         received=f"{found:.3f}",
-        hint="the state must reach from word to word: is it an LSTM, over the whole sequence, and "
-        "is all of it trained?",
+        hint="do the words reach the LSTM, and its state from word to word? Is all of it trained?",
     )
+
+
+def _perplexity(model: _Model, rows: np.ndarray, begin: int) -> float:
+    """Feeds word by word: the word to be predicted leaves here after its probability came back."""
+    h = c = np.zeros((len(rows), model.units), np.float32)
+    nats = []
+    for t in range(rows.shape[1] - 1):
+        logits, h, c = model(rows[:, t : t + 1], h, c)
+        if t + 1 >= begin:
+            nats.append(_nats(logits[:, 0], rows[:, t + 1]))
+    return float(np.exp(np.mean(nats)))
+
+
+def _nats(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """-log softmax(logits)[target], in float64."""
+    z = np.asarray(logits, np.float64)
+    z = z - z.max(axis=-1, keepdims=True)
+    picked = np.take_along_axis(z, targets[..., None].astype(np.int64), -1)[..., 0]
+    return np.asarray(np.log(np.exp(z).sum(axis=-1)) - picked)
+
+
+def loss(ex: Any, random: Random) -> None:
+    """Checks the value and the gradient, for ordinary logits and for large ones."""
+    for shape, scale in (((2, 5, 7), 3.0), ((1, 1, 4), 1.0), ((3, 2, 5), 300.0), ((4, 3, 6), 2e4)):
+        logits = (random.normal(size=shape) * scale).astype(np.float32)
+        targets = random.integers(0, shape[-1], shape[:-1]).astype(np.int32)
+        targets[0, 0] = 0  # `<unk>` counts, too
+        nats = _nats(logits, targets)
+        received, gradient = ex.differentiate("loss", logits, targets)
+        found = numbers(received)
+        what = "loss" if scale < 10 else f"loss of logits up to {np.abs(logits).max():.0f}"
+        hint = _hint(found, nats, logits, scale)
+        close(what, received, nats.mean(), hint, atol=1e-5)
+        z = logits.astype(np.float64)
+        p = np.exp(z - z.max(axis=-1, keepdims=True))
+        p /= p.sum(axis=-1, keepdims=True)
+        slope = (p - np.eye(shape[-1])[targets]) / targets.size
+        true(
+            f"{what}: its gradient by the logits",
+            gradient is not None,
+            expected="a gradient",
+            received="none",
+            hint="compute with keras.ops, not with NumPy or float(): training needs the gradient",
+        )
+        hint = "is every step of it differentiable, without a clip or a stop_gradient?"
+        close(f"{what}: its gradient by the logits", gradient, slope, hint, atol=1e-5)
+
+
+def _hint(found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float) -> str:
+    mean = float(nats.mean())
+    if found.shape:
+        return "a scalar: the mean over all words"
+    for wrong, hint in (
+        (nats.sum(), "that is the sum: take the mean"),
+        (nats.sum(axis=-1).mean(), "that is the sum over each row: take the mean over all words"),
+        (mean / np.log(2), "that is in bits: take the natural logarithm"),
+        (-mean, "the sign: the mean of -log p, so that a smaller loss is a better one"),
+        (np.exp(min(mean, 700.0)), "that is the perplexity: leave out exp"),
+        (np.exp(-nats).mean(), "that is the mean of p: take -log of it"),
+    ):
+        if np.isclose(found, wrong, rtol=1e-4) and not np.isclose(wrong, mean):
+            return hint
+    if scale > 10:
+        return (
+            "softmax and log one after the other overflow, or give log(0): from_logits=True, or "
+            "ops.log_softmax"
+        )
+    return "the mean of -log softmax(logits)[target]; Keras needs from_logits=True"

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from lab.checks.expect import Random, affine, close, equal, true
+from lab.checks.expect import Random, affine, close, equal, kind, true
+from lab.checks.temperature import softmax
 
 
-def classifier(ex: Any, random: Random) -> None:
+def build_classifier(ex: Any, random: Random) -> None:
     """Checks many to one: which word came first."""
-    model = ex.build_classifier(9, 6, 12)
-    ids = random.integers(1, 9, (40, 6)).astype(np.int32)
     name = "build_classifier"
-    out = _shape(name, model(ids), (40, 1), "one number for each row: LSTM(units), then Dense(1)")
+    model = _model(name, ex.build_classifier(9, 6, 12))
+    ids = random.integers(1, 9, (40, 6)).astype(np.int32)
+    hint = "one number for each row: LSTM(units), then Dense(1)"
+    out = _output(name, model, [ids], (40, 1), hint)
     true(
         name,
         bool(((out >= 0) & (out <= 1)).all()),
@@ -22,90 +24,151 @@ def classifier(ex: Any, random: Random) -> None:
         received=f"numbers from {out.min():.2f} to {out.max():.2f}",
         hint="a sigmoid makes a probability of the last number",
     )
+    hint = "the words do not reach the output: Embedding, LSTM, Dense(1, activation='sigmoid')"
+    if np.allclose(out, 1):
+        hint = "a softmax over one number is always 1: activation='sigmoid'"
+    true(name, bool(np.ptp(out) > 1e-7), expected="another p for other words",
+         received=f"always {out[0, 0]:.3f}", hint=hint)  # fmt: skip
     padded = np.concatenate([ids, np.zeros((40, 3), np.int32)], axis=1)
     hint = "id 0 is padding: Embedding(..., mask_zero=True)"
-    close(f"{name}: with padding at the end", model(padded), out, hint, atol=1e-5)
+    found = _output(name, model, [padded], (40, 1), hint)
+    close(f"{name}: with padding at the end", found, out, hint, atol=1e-5)
     classes = (ids[:, 0] > 4).astype(np.float32)[:, None]
-    what = f"{name}: the loss after training on which word came first"
-    hint = "is all of the row read by the LSTM, and all of it trained?"
-    _learns(what, model, padded, classes, logits=False, rounds=150, below=0.2, hint=hint)
+    model.fit([padded], classes, logits=False, rounds=150)
+    p = np.clip(model.run(padded)[0].astype(np.float64), 1e-7, 1 - 1e-7)
+    nats = -np.mean(classes * np.log(p) + (1 - classes) * np.log(1 - p))
+    _learned(f"{name}: the loss after training on which word came first", nats, 0.2,
+             "is all of the row read by the LSTM, and all of it trained?")  # fmt: skip
 
 
-def from_vector(ex: Any, random: Random) -> None:
+def build_from_vector(ex: Any, random: Random) -> None:
     """Checks one to many: a line for each vector."""
     name = "build_from_vector"
-    model = ex.build_from_vector(9, 3, 8, 16)
+    model = _model(name, ex.build_from_vector(9, 3, 8, 16))
     vectors = np.eye(3, dtype=np.float32)
     lines = random.integers(2, 9, (3, 7)).astype(np.int32)
     lines[:, 0] = 1
-    lines[:, 1] = [2, 3, 4]
-    out = _shape(name, model([vectors, lines]), (3, 7, 9), "logits at each step: [B, T, V]")
+    lines[:, 1] = random.permutation([2, 3, 4])
+    out = _output(name, model, [vectors, lines], (3, 7, 9), "logits at each step: [B, T, V]")
     affine(name, out)
+    hint = "two Dense layers make h and c of the vector: initial_state=[h, c]"
     true(
         f"{name}: logits after the first word, with three vectors",
         not np.allclose(out[0, 0], out[1, 0], atol=1e-6),
         expected="three different rows",
         received="equal rows",
-        hint="two Dense layers make h and c of the vector: initial_state=[h, c]",
+        hint=hint,
     )
+    _sees_no_future(name, model, [vectors, lines], out)
+    # What a state says fades from word to word; what is added at each step does not.
+    long = np.repeat(random.integers(1, 9, (1, 150)), 3, axis=0).astype(np.int32)
+    logits = model.run(vectors, long)[0]
+    apart = np.abs(logits[0] - logits[1]).max(axis=-1)
+    if np.ptp(logits[0] - logits[1], axis=0).max() < 1e-5:
+        hint = "the vector is added to the output; it is to make the first state, " + hint
+    else:
+        hint = "the vector comes in at each step; it is to make the first state only, " + hint
+    true(
+        f"{name}: what the vector changes after 150 words, against the first",
+        bool(apart[-10:].max() < 0.05 * apart[:3].max()),
+        expected="it fades, as a state does",
+        received=f"{apart[-10:].max():.2g} against {apart[:3].max():.2g}",
+        hint=hint,
+    )
+    feed, wanted = lines[:, :-1], lines[:, 1:]
+    model.fit([vectors, feed], wanted, logits=True, rounds=150)
     what = f"{name}: the loss after training on three lines, one for each vector"
     hint = "what comes first can only be known from the vector: does it reach the LSTM?"
-    feed, wanted = [vectors, lines[:, :-1]], lines[:, 1:]
-    _learns(what, model, feed, wanted, logits=True, rounds=150, below=0.2, hint=hint)
+    _learned(what, _nats(model.run(vectors, feed)[0], wanted), 0.2, hint)
 
 
-def translator(ex: Any, random: Random) -> None:
+def build_translator(ex: Any, random: Random) -> None:
     """Checks many to many: three numbers in reverse order."""
     name = "build_translator"
-    model = ex.build_translator(7, 9, 8, 32)
+    model = _model(name, ex.build_translator(7, 9, 8, 32))
     source = random.integers(1, 7, (24, 3)).astype(np.int32)
     target = np.concatenate([np.ones((24, 1), np.int32), source[:, ::-1] + 2], axis=1)
     feed, wanted = target[:, :-1], target[:, 1:]
-    out = _shape(name, model([source, feed]), (24, 3, 9), "logits at each target step: [B, T, V]")
+    hint = "logits at each target step: [B, T, V]"
+    out = _output(name, model, [source, feed], (24, 3, 9), hint)
     affine(name, out)
     changed = source.copy()
     changed[:, 0] = changed[:, 0] % 6 + 1
     true(
         f"{name}: logits after another first source word",
-        not np.allclose(model([changed, feed]), out, atol=1e-7),
+        not np.allclose(model.run(changed, feed)[0], out, atol=1e-7),
         expected="changed",
         received="unchanged",
         hint="the encoder's last state, [h, c], is the decoder's initial_state",
     )
-    later = feed.copy()
+    _sees_no_future(name, model, [source, feed], out)
+    _states(name, model.first_states(source, feed))
+    model.fit([source, feed], wanted, logits=True, rounds=300)
+    what = f"{name}: the loss after training to read three numbers backwards"
+    hint = "the encoder has to read all source words, and both LSTMs have to be trained"
+    _learned(what, _nats(model.run(source, feed)[0], wanted), 0.3, hint)
+
+
+def _states(name: str, layers: list[Any]) -> None:
+    """Expects that the second LSTM begins with [h, c] of the first, as far as it can be seen."""
+    ended = [after for _, after in layers[:-1] if len(after) == 2]
+    if not ended or not layers[-1][0]:
+        return
+    begins, (h, c) = layers[-1][0], ended[-1]
+
+    def same(i: int, state: np.ndarray) -> bool:
+        return i < len(begins) and begins[i].shape == state.shape and np.allclose(begins[i], state)
+
+    hint = ""
+    if same(0, c) and same(1, h):
+        hint = "h and c are exchanged: initial_state=[h, c]"
+    elif same(0, h) and not same(1, c) and (same(1, h) or len(begins) < 2 or not begins[1].any()):
+        hint = "the decoder gets only h: initial_state=[h, c]"
+    elif same(1, c) and not same(0, h) and (same(0, c) or not begins[0].any()):
+        hint = "the decoder gets only c: initial_state=[h, c]"
+    true(f"{name}: the state in which the decoder begins", not hint,
+         expected="h and c of the encoder", received="others", hint=hint)  # fmt: skip
+
+
+def _model(name: str, network: Any) -> Any:
+    true(
+        f"{name}: what it returns",
+        hasattr(network, "run"),
+        expected="a keras.Model",
+        received=kind(network),
+        hint="return keras.Model(inputs, outputs)",
+    )
+    return network
+
+
+def _output(
+    name: str, model: Any, inputs: list[np.ndarray], shape: tuple[int, ...], hint: str
+) -> np.ndarray:
+    """Gives the one output, an array of the expected shape."""
+    outputs = model.run(*inputs)
+    equal(f"{name}: number of outputs", len(outputs), 1, hint)
+    equal(f"{name}: shape of the output", outputs[0].shape, shape, hint)
+    return np.asarray(outputs[0])
+
+
+def _sees_no_future(name: str, model: Any, inputs: list[np.ndarray], out: np.ndarray) -> None:
+    later = inputs[1].copy()
     later[:, -1] = later[:, -1] % 8 + 1
     close(
         f"{name}: logits before a target word that was changed",
-        np.asarray(model([source, later]))[:, :-1],
+        model.run(inputs[0], later)[0][:, :-1],
         out[:, :-1],
-        "the decoder sees the words to come: no Bidirectional layer there",
+        "the network sees the words to come: no Bidirectional layer there",
         atol=1e-5,
     )
-    what = f"{name}: the loss after training to read three numbers backwards"
-    hint = "the encoder has to read all source words, and both LSTMs have to be trained"
-    _learns(what, model, [source, feed], wanted, logits=True, rounds=300, below=0.3, hint=hint)
 
 
-def _shape(name: str, received: Any, expected: tuple[int, ...], hint: str) -> np.ndarray:
-    """Gives the output as an array of the expected shape."""
-    found = np.asarray(received)
-    equal(f"{name}: shape of the output", found.shape, expected, hint)
-    return found
+def _nats(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Mean of -log p."""
+    p = np.array([[softmax(z)[w] for z, w in zip(*row, strict=True)]
+                  for row in zip(logits, targets, strict=True)])  # fmt: skip
+    return float(-np.log(np.maximum(p, 1e-12)).mean())
 
 
-def _learns(
-    what: str, model: Any, x: Any, y: Any, *, logits: bool, rounds: int, below: float, hint: str
-) -> None:
-    """The loss after some steps over one batch, of logits of words or of p of the second class."""
-    import keras
-
-    losses = keras.losses
-    loss = (
-        losses.SparseCategoricalCrossentropy(from_logits=True)
-        if logits
-        else losses.BinaryCrossentropy()
-    )
-    model.compile(optimizer=keras.optimizers.Adam(0.02), loss=loss)
-    for _ in range(rounds):
-        nats = float(model.train_on_batch(x, y))
+def _learned(what: str, nats: float, below: float, hint: str) -> None:
     true(what, nats < below, expected=f"below {below}", received=f"{nats:.3f}", hint=hint)

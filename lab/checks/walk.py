@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lab.checks.expect import Random, equal, plain, true
+from lab.checks.expect import Random, equal, kind, plain, true
+
+_MOST_WORDS = 10_000  # in one call, which runs where the student's limits do not hold
 
 
 class Walk:
@@ -24,19 +26,35 @@ class Walk:
     def after(self, word: int, h: np.ndarray | None) -> np.ndarray:
         """Gives the state after a word."""
         before = np.zeros(6) if h is None else h
-        return np.tanh(self.turn @ before + self.mix[int(word)])
+        return np.asarray(np.tanh(self.turn @ before + self.mix[word]))
 
-    def step(self, word: int, state: Any) -> tuple[np.ndarray, Any]:
+    def step(self, word: Any, state: Any) -> tuple[np.ndarray, Any]:
         """Makes a step, as a student calls it."""
-        self.fed.append(int(word))
+        word = self._word(word)
+        if state is not None and (not isinstance(state, np.ndarray) or state.shape != (6,)):
+            raise TypeError(f"the state is None or what a step returned, not a {kind(state)}")
+        self.fed.append(word)
         self.states.append(state)
         h = self.after(word, state)
         return h @ self.out, h
 
-    def run(self, words: Sequence[int]) -> np.ndarray:
+    def run(self, words: Any) -> np.ndarray:
         """Reads all words from the beginning, as a student calls it."""
-        self.reruns.append([int(word) for word in words])
-        return self.logits(words)
+        found = plain(words)
+        if not isinstance(found, list):
+            raise TypeError(f"run takes a list of words, not a {kind(words)}")
+        if len(found) > _MOST_WORDS:
+            raise ValueError(f"{len(found)} words at once: {_MOST_WORDS} are allowed")
+        self.reruns.append([self._word(word) for word in found])
+        return self.logits(self.reruns[-1])
+
+    def _word(self, word: Any) -> int:
+        found = plain(word)
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise TypeError(f"a word is a whole number, not a {kind(word)}")
+        if not 0 <= found < len(self.mix):
+            raise IndexError(f"there is no word {found}: V is {len(self.mix)}")
+        return found
 
     def logits(self, words: Sequence[int]) -> np.ndarray:
         """Gives logits [T, V] without recording the call."""
@@ -44,7 +62,7 @@ class Walk:
         for word in words:
             h = self.after(word, h)
             found.append(h @ self.out)
-        return np.array(found)
+        return np.array(found).reshape(len(words), self.out.shape[1])
 
 
 def word_list(name: str, received: Any) -> list[int]:
@@ -52,10 +70,11 @@ def word_list(name: str, received: Any) -> list[int]:
     found = plain(received)
     true(
         f"{name}: what it returns",
-        isinstance(found, list) and all(isinstance(word, int) for word in found),
+        isinstance(found, list)
+        and all(isinstance(word, int) and not isinstance(word, bool) for word in found),
         expected="a list of words, which are whole numbers",
         received=received,
-        hint="collect the words in a list, and return it",
+        hint="collect the words, whole numbers as argmax gives them, in a list, and return it",
     )
     return list(found)
 
@@ -63,24 +82,33 @@ def word_list(name: str, received: Any) -> list[int]:
 def read_once(name: str, walk: Walk, prompt: list[int], drawn: list[int]) -> None:
     """Expects that each word went through once, with the state after the word before it."""
     expected = prompt + drawn[:-1]
+    if not drawn and walk.fed == prompt[: len(walk.fed)]:
+        return  # nothing is to be drawn, so not all of the prompt has to be read
     received = walk.fed[: len(expected)] if len(walk.fed) == len(expected) + 1 else walk.fed
     hint = "every word goes through the network once, in order; only the last drawn need not"
     read, which = len(prompt), "first word" if len(prompt) == 1 else "prompt's last word"
-    if walk.fed[: read + 1] == prompt + prompt[-1:] and walk.fed != expected:
-        hint = f"the {which} went through twice: take the logits of its first step"
-    elif len(walk.fed) > len(expected) + 1:
+    if walk.states[:1] and walk.states[0] is not None:
+        hint = "the first step's state is None: no state is kept from one call to the next"
+        if not np.any(walk.states[0]):
+            hint = "the first step's state is None, not zeros: the network knows how it begins"
+        true(f"{name}: the state given with word 1", False, expected="None",
+             received="a state", hint=hint)  # fmt: skip
+    if len(walk.fed) > len(expected) + 2:
         hint = (
             f"{len(walk.fed)} steps for {len(expected)} words: some words went through again; keep "
             "the state instead"
         )
+    elif walk.fed[: read + 1] == prompt + prompt[-1:] and len(walk.fed) > len(expected):
+        hint = f"the {which} went through twice: take the logits of its first step"
+    elif walk.fed[:read] == prompt:
+        hint = "after the prompt each drawn word is fed to the next step, every word once, in order"
     equal(f"{name}: words that went through the network", received, expected, hint)
-    for i, state in enumerate(walk.states):
-        before = walk.states[0] if i == 0 else walk.after(walk.fed[i - 1], walk.states[i - 1])
-        right = state is None if i == 0 else state is not None and np.array_equal(state, before)
+    for i, state in enumerate(walk.states[1:], start=1):
+        before = walk.after(walk.fed[i - 1], walk.states[i - 1])
         true(
             f"{name}: the state given with word {i + 1}",
-            bool(right),
-            expected="None" if i == 0 else "the state that the step before returned",
+            state is not None and np.array_equal(state, before),
+            expected="the state that the step before returned",
             received="None" if state is None else "another state",
             hint="a step returns (logits, state): give that state to the next step",
         )

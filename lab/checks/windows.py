@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from lab.checks.expect import Random, equal, kind, true
+from lab.checks.expect import Random, array, equal, true
 
 
-def check(ex: Any, random: Random) -> None:
-    """Checks with texts of different words that do not fill a whole number of windows."""
-    # W is never B, so that axes in the wrong order are found.
-    for length, batch, steps in ((97, 3, 5), (41, 2, 4), (int(random.integers(200, 300)), 3, 7)):
-        ids = random.permutation(1000)[:length].astype(np.int32)
+def make_windows(ex: Any, random: Random) -> None:
+    """Checks with texts of different words that mostly do not fill a whole number of windows."""
+    for length, batch, steps, dtype in _sizes(random):
+        ids = random.permutation(1000)[:length].astype(dtype)
         name = f"make_windows of {length} words, B = {batch}, T = {steps}"
-        inputs, targets = found = ex.make_windows(ids, batch, steps)
-        for each in found:
-            true(
-                f"{name}: inputs and targets",
-                kind(each) == "ndarray of int32",
-                expected="two arrays, ndarray of int32",
-                received=kind(each),
-                hint="slices and reshapes of `ids` are arrays of int32",
-            )
+        found = ex.make_windows(ids, batch, steps)
+        true(
+            f"{name}: what it returns",
+            isinstance(found, tuple | list) and len(found) == 2,
+            expected="two arrays: inputs, targets",
+            received=found,
+            hint="two arrays, inputs and targets: end with return inputs, targets",
+        )
+        hint = "both are arrays of int32: np.asarray(ids, np.int32) is one, and so are its slices"
+        inputs, targets = (array(f"{name}: inputs and targets", x, "int32", hint) for x in found)
         row = length // batch
         count = (row - 1) // steps
         hint = (
@@ -42,15 +43,39 @@ def check(ex: Any, random: Random) -> None:
         )
         after = dict(pairwise(ids.tolist()))
         expected = np.vectorize(lambda word, after=after: after.get(int(word), -1))(inputs)
-        hint = "targets[w, b, t] is the word that stands after inputs[w, b, t] in the text"
+        before = {b: a for a, b in after.items()}
+        hint = (
+            "targets[w, b, t] is the word that stands after inputs[w, b, t] in the text, of which "
+            "each row b is a piece"
+        )
         if (targets == inputs).all():
             hint = "the targets are the inputs themselves: shift them by one word"
+        elif (targets == np.vectorize(lambda w, t=before: t.get(int(w), -1))(inputs)).all():
+            hint = "inputs and targets are exchanged: the target is the word after the input"
         equal(f"{name}: targets of the first window", targets[0], expected[0], hint)
         equal(f"{name}: targets", targets, expected, hint)
         rows = ids[: row * batch].reshape(batch, row)[:, : count * steps]
         joined = np.concatenate(list(inputs), axis=1)
         hint = (
-            "each row b is a piece of the text of its own, and window w + 1 goes on in it where "
-            "window w ended: reshape to [B, N / B] first, then cut along the row"
+            f"each row b is a piece of the text of its own, of {length} // {batch} = {row} words; "
+            "window w + 1 goes on in it where window w ended: reshape to [B, N // B] first, then "
+            "cut along the row"
         )
         equal(f"{name}: the inputs put together, row by row", joined, rows, hint)
+
+
+def _sizes(random: Random) -> Iterator[tuple[int, int, int, str]]:
+    """Draws N, B, T: words left over, rows that N fills, rows whose last word fills a window."""
+    for rest, last, dtype in (
+        ("some", "some", "int32"), ("none", "some", "int32"), ("some", "none", "int64"),
+        ("none", "none", "int32"), ("some", "full", "int32"), ("none", "full", "int64"),
+    ):  # fmt: skip
+        batch, steps = int(random.integers(2, 6)), int(random.integers(3, 8))
+        count = batch + int(
+            random.integers(1, 4)
+        )  # W is never B: axes in the wrong order are found
+        row = (
+            count * steps + {"none": 1, "some": int(random.integers(2, steps)), "full": steps}[last]
+        )
+        words = batch * row + (0 if rest == "none" else int(random.integers(1, batch)))
+        yield words, batch, steps, dtype

@@ -50,6 +50,7 @@ def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
         ("EXERCISES", SOLUTION), ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
         ("LEAST", "2"), ("UNITS", "32"), ("TEXTS", "2"), ("EPOCHS", "1"), ("DATES", "400"),
         ("SMALL", "0.3"), ("SEEDS", "2"), ("SMALL_EPOCHS", "1"),
+        ("NETWORK", str(tmp_path / "network.safetensors")),
     ):  # fmt: skip
         monkeypatch.setenv(f"LAB_{name}", value)
     shown = []
@@ -95,6 +96,7 @@ def test_as_the_starter_it_runs_to_the_first_exercise(monkeypatch):
 @pytest.mark.lab
 def test_on_a_book_the_lstm_beats_the_trigram(shared, monkeypatch):
     monkeypatch.setenv("LAB_EXERCISES", SOLUTION)
+    monkeypatch.setenv("LAB_NETWORK", str(tmp_path / "network.safetensors"))
     monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "sherlock.txt"))
     run = notebook.run(notebook.made())
     said = printed(run)

@@ -402,7 +402,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--{name} must be a number of at least {least or 'more than 0'}")
     from lab.grade import submissions
 
-    found = submissions(args.folder)
+    try:
+        handed_in = submissions(args.folder)
+    except ValueError as error:
+        parser.error(str(error))
+    for name, each in handed_in.items():
+        if each.fault:
+            print(visible(f"{name} is left out: {each.fault}"), file=sys.stderr)
+    found = {name: each.file for name, each in handed_in.items() if not each.fault}
     if not found:
         parser.error(f"{args.folder} holds neither NAME.py nor NAME/exercises.py")
     try:

@@ -94,7 +94,7 @@ def test_as_the_starter_it_runs_to_the_first_exercise(monkeypatch):
 
 
 @pytest.mark.lab
-def test_on_a_book_the_lstm_beats_the_trigram(shared, monkeypatch):
+def test_on_a_book_the_lstm_beats_the_trigram(shared, tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_EXERCISES", SOLUTION)
     monkeypatch.setenv("LAB_NETWORK", str(tmp_path / "network.safetensors"))
     monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "sherlock.txt"))

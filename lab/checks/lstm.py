@@ -21,6 +21,7 @@ def build_model(ex: Any, random: Random) -> None:
         model.shapes(random, shape)
     _reads_words(model, random)
     _is_lstm(model, random)
+    _sees_no_future(model, random)
     _is_affine(model, random)
     _keeps_its_state(model, random)
     _learns(ex, random)
@@ -82,7 +83,8 @@ class _Model:
             f"{_NAME}: shapes of logits, h and c for ids {list(shape)}",
             [each.shape for each in outputs],
             [(*shape, self.size), (shape[0], self.units), (shape[0], self.units)],
-            "LSTM(units, return_sequences=True, return_state=True), then Dense(V) at every step",
+            "[logits, h, c]: LSTM(units, return_sequences=True, return_state=True), then Dense(V) "
+            "at every step",
         )
         true(
             f"{_NAME}: the same ids again, model([ids, h, c])",
@@ -117,7 +119,7 @@ def _is_lstm(model: _Model, random: Random) -> None:
         hint="c comes out as it went in. A GRU has no c: take an LSTM, return_state=True",
     )
     if _gated(after_c, after_h) and not _gated(after_h, after_c):
-        hint = "h and c are exchanged: an LSTM's outputs are the sequence, h and c, in this order"
+        hint = "h and c are exchanged: an LSTM's outputs are the sequence, then its state h, c"
     true(
         what,
         _gated(after_h, after_c),
@@ -180,6 +182,14 @@ def _reads_words(model: _Model, random: Random) -> None:
     h = model(ids, zeros, zeros)[1].astype(np.float64)
     apart = np.linalg.norm(h[:, None] - h[None], axis=-1)
     mean = apart.sum() / (size * (size - 1))
+    alike = np.argwhere(np.triu(apart < 1e-8, 1))
+    true(
+        f"{_NAME}: h after each of the words",
+        not len(alike) or bool(mean < 1e-8),  # all alike, as in a table of zeros, can be trained
+        expected="another h for each",
+        received=f"the same h for the ids {alike[:1].tolist()}",
+        hint="each word has a row of its own in the table: Embedding(V, embedding), V the size",
+    )
     near = np.mean([apart[i, i + 1] for i in range(size - 1)])
     true(
         f"{_NAME}: h after each of the words",
@@ -201,12 +211,14 @@ def _reads_words(model: _Model, random: Random) -> None:
         not len(still),
         expected="another h for each word",
         received=f"the same h for id {still[:1]}",
-        hint=mask,
+        hint=mask
+        if len(still) < size
+        else "the state that comes out is not that after the last word: return_state=True",
     )
 
 
-def _keeps_its_state(model: _Model, random: Random) -> None:
-    """Expects the same in two halves as in one, and nothing from the words to come."""
+def _sees_no_future(model: _Model, random: Random) -> None:
+    """Expects that a logit says nothing of the words to come."""
     ids = random.integers(0, model.size, (3, 9))
     start = model.states(random, 3)
     logits = model(ids, *start)[0]
@@ -219,6 +231,13 @@ def _keeps_its_state(model: _Model, random: Random) -> None:
         received="changed",
         hint="the network sees the words to come: no Bidirectional layer here",
     )
+
+
+def _keeps_its_state(model: _Model, random: Random) -> None:
+    """Expects the same in two halves as in one."""
+    ids = random.integers(0, model.size, (3, 9))
+    start = model.states(random, 3)
+    logits = model(ids, *start)[0]
     cut = int(random.integers(2, 7))
     middle = model(ids[:, :cut], *start)[1:]
     what = f"{_NAME}: the second half after the state of the first, against the whole"

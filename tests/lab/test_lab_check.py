@@ -207,7 +207,7 @@ WRONG_NETWORKS = [
      "keras.layers.Embedding(size, embedding, mask_zero=True)(ids)\n    x, after", "no mask"),
     ("4", "x, initial_state=[h, c]\n", "x, initial_state=[h, c], mask=keras.ops.not_equal(ids, 3)\n", "no mask"),
     ("4", "initial_state=[h, c]", "initial_state=[c, h]", "on their way in"),
-    ("4", "after_h, after_c])", "after_c, after_h])", "in this order"),
+    ("4", "after_h, after_c])", "after_c, after_h])", "then its state h, c"),
     ("4", "keras.layers.Dense(size)(x)", "keras.layers.Dense(size, 'tanh')(x)", "without an activation"),
     ("4", "keras.layers.Dense(size)(x)", "keras.layers.Dense(size, 'log_softmax')(x)", "log softmax"),
     ("4", "return keras.Model([ids, h, c], [", "return keras.Sequential([keras.layers.Embedding(size, 4), keras.layers.LSTM(units), keras.layers.Dense(size)])\n    return keras.Model([ids, h, c], [", "layers called on tensors"),

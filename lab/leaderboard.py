@@ -404,7 +404,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         handed_in = submissions(args.folder)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     for name, each in handed_in.items():
         if each.fault:

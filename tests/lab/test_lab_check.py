@@ -279,7 +279,11 @@ def test_nothing_is_passed_before_it_is_started(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "right", "wrong", "hint"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)]
+    ("name", "right", "wrong", "hint"),
+    [
+        pytest.param(*row, id=f"{row[0]}-{i}", marks=[pytest.mark.long] if row[0] == "4" else [])
+        for i, row in enumerate(WRONG)
+    ],
 )
 def test_what_is_wrong_is_told(tmp_path, name, right, wrong, hint):
     text = SOLUTION.read_text("utf-8")

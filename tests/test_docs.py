@@ -218,6 +218,7 @@ def test_no_placeholder_is_left():
     assert "@@" not in README
 
 
+@pytest.mark.walk
 def test_the_page_about_keras_runs(model_dir, tmp_path, monkeypatch, capsys):
     """Its blocks in order, in one namespace; scores in this process, as another takes seconds."""
     import textmill

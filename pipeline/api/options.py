@@ -37,6 +37,7 @@ class TrainOptions(TypedDict, total=False):
     clip: float
     patience: int
     enough: float
+    enough_every: int | None
     weight_drop: float | None
     word_dropout: float | None
     activation_penalty: float | None

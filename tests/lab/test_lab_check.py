@@ -342,6 +342,7 @@ def test_a_model_of_a_class_of_its_own_passes(tmp_path):
     run_checks("4", written(tmp_path, SOLUTION.read_text("utf-8") + SUBCLASSED))
 
 
+@pytest.mark.long
 def test_the_checks_draw_other_inputs_for_each_seed():
     """Answers to one seed, given for another, are wrong in every check."""
     for name in EXERCISES:
@@ -455,6 +456,7 @@ def test_each_function_has_points_of_its_own(tmp_path):
     assert sum(each.points for each in EXERCISES.values()) == 85
 
 
+@pytest.mark.long
 def test_a_function_left_out_does_not_cost_those_that_call_it(tmp_path):
     text = SOLUTION.read_text("utf-8")
     stub = "\n    raise NotImplementedError"

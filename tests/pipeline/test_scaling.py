@@ -98,6 +98,7 @@ def test_the_seed_decides(scaling):
     assert one.done != other.done
 
 
+@pytest.mark.walk
 def test_the_commands_of_the_document_run(
     scaling, many_shards, model_dir, tmp_path, monkeypatch, capsys
 ):

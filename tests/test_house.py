@@ -112,3 +112,14 @@ def test_the_checks_can_fail(tmp_path):
     bad.write_text("def f():\n    from textmill.pipeline.command import cli\n")
     assert room(*imports(bad)) == ("pipeline", "command")
     assert place("pipeline", "command") > place("pipeline", "job") > place("model", "generation")
+
+
+def test_no_duration_and_no_deadline_hangs_on_a_clock_that_may_jump():
+    """The time of day is read in one place, which only orders what workers have told."""
+    clock = re.compile(r"\btime\.time(_ns)?\(|\bdatetime\b.*\b(now|utcnow|today)\(")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources("model", "pipeline", "lab")
+        if clock.search(path.read_text("utf-8"))
+    }
+    assert found == {"pipeline/job/notes.py"}

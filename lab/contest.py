@@ -39,7 +39,6 @@ PRIMED = 100  # words of the training part's end that are read before the held-o
 _START_SECONDS = 300.0  # for Python and TensorFlow, on a slow machine
 _LOAD_SECONDS = 30.0  # for the student's file
 _ANSWER_SECONDS = 60.0  # for one word: the first one is compiled
-_FILE_BYTES = 64 << 20
 _MOST_LINE = 4096
 _MOST_NATS = 100.0  # of a mean: a table of random numbers has some 10
 # What a process needs to run; nothing else of the teacher's environment is a student's business.
@@ -293,10 +292,11 @@ def main(argv: Sequence[str]) -> None:
     import keras
     import tensorflow as tf
 
+    from lab.jail import Limits, limit
     from lab.student import load
     from lab.training import train
 
-    _limit(float(memory))
+    limit(Limits(memory=float(memory)))
     tell(event="started")
     try:
         exercises = load(Path(file))
@@ -332,19 +332,6 @@ def _answer(model: Any, size: int, units: int, words: Any, out: Any, tf: Any) ->
             raise ValueError(f"the logits of one word are {found.shape}, not ({size},)")
         out.write(b"L" + found.tobytes())
         out.flush()
-
-
-def _limit(memory: float) -> None:
-    import resource
-
-    # macOS refuses some of these.
-    for kind, most in (
-        (resource.RLIMIT_AS, int(memory * 2**30)),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (most, most))
 
 
 def _told(error: BaseException, file: str) -> str:

@@ -29,13 +29,13 @@ class Limits:
 
     Attributes:
         memory: GiB of address space.
-        seconds: of processor time.
+        seconds: of processor time; None leaves it to who waits for the process.
         file_bytes: size of one file.
         files: how many may be open.
     """
 
     memory: float
-    seconds: int
+    seconds: int | None = None
     file_bytes: int = 64 << 20
     files: int = 512
 
@@ -51,7 +51,7 @@ def shut(scratch: Path, readable: Iterable[Path], limits: Limits) -> list[str]:
     Returns:
         What this system has no protection from: some of `FILES`, `PROCESSES`, `NETWORK`, `LIMITS`.
     """
-    missing = [] if _limit(limits) else [LIMITS]
+    missing = [] if limit(limits) else [LIMITS]
     if not sys.platform.startswith("linux"):
         return [FILES, PROCESSES, NETWORK, *missing]
     libc = ctypes.CDLL(None, use_errno=True)
@@ -64,14 +64,15 @@ def shut(scratch: Path, readable: Iterable[Path], limits: Limits) -> list[str]:
     return missing
 
 
-def _limit(limits: Limits) -> bool:
+def limit(limits: Limits) -> bool:
+    """Sets the limits of this process; tells whether the system keeps that of memory."""
     try:
         import resource
     except ImportError:
         return False
     for kind, most in (
         (resource.RLIMIT_AS, int(limits.memory * 2**30)),
-        (resource.RLIMIT_CPU, limits.seconds),
+        (resource.RLIMIT_CPU, resource.RLIM_INFINITY if limits.seconds is None else limits.seconds),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.files),
         (resource.RLIMIT_CORE, 0),

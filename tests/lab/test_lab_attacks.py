@@ -332,7 +332,7 @@ def test_a_class_is_graded_as_if_each_were_alone(tmp_path, capsys):
 
 def test_what_is_missing_on_another_system_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(jail.sys, "platform", "darwin")
-    monkeypatch.setattr(jail, "_limit", lambda limits: False)
+    monkeypatch.setattr(jail, "limit", lambda limits: False)
     limits = jail.Limits(1, 1)
     everything = [jail.FILES, jail.PROCESSES, jail.NETWORK, jail.LIMITS]
     assert jail.shut(tmp_path, [], limits) == everything

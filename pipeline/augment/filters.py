@@ -396,7 +396,8 @@ class _Kept:
         self._most, self._cut = most, cut
         self._exact: set[Words] = set()
         self._words: dict[str, Words] = {}
-        threshold = min(max(most, 0.1), 0.99)
+        # It only finds what to compare. Above 0.98 that is one band, which datasketch refuses.
+        threshold = min(max(most, 0.1), 0.98)
         self._near = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
 
     def why_not(self, text: str, *, by_people: bool) -> str | None:

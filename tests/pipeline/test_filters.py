@@ -241,6 +241,15 @@ def test_kept_rows_differ_from_one_another():
     assert firsts == {0, 1, 2}
 
 
+@pytest.mark.parametrize("most", [0.6, 0.99, 1])
+def test_a_threshold_of_similarity_may_be_near_1(most):
+    alike, other = "one two three four", "five six seven eight"
+    found = chosen([(alike, {}), ("four three two one", {}), (other, {})], max_similarity=most)
+    rejected = {0, 1} & set(found.reasons)
+    assert len(rejected) == (0 if most == 1 else 1)
+    assert 2 in found.kept
+
+
 def test_edited_rows_may_be_near_copies_but_no_copies():
     near = {"copied": 9, "copied_share": 0.9, "similarity": 1.0, "origin": "swap"}
     rows = [("one two three four five", {}), ("two one three four five", near)]

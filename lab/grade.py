@@ -165,6 +165,16 @@ def grade_all(
     return graded
 
 
+def warn() -> None:
+    """Says what this system does not protect the teacher from, if there is anything."""
+    if missing := unprotected():
+        print(
+            f"this system does not protect you from: {', '.join(missing)}; "
+            "grade in a container instead (see lab/README.md)",
+            file=sys.stderr,
+        )
+
+
 def file_name(name: str) -> str:
     """Makes a file's name of a submission's, whatever characters it has."""
     found = quote(os.fsencode(name), safe=" =+,@")
@@ -208,12 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     if not found:
         parser.error(f"{args.folder} holds neither NAME.py nor NAME/exercises.py")
-    if missing := unprotected():
-        print(
-            f"this system does not protect you from: {', '.join(missing)}; "
-            "grade in a container instead (see lab/README.md)",
-            file=sys.stderr,
-        )
+    warn()
     place = args.folder.resolve()
     out = place.with_name(f"{place.name}-grades")
     try:

@@ -8,8 +8,8 @@ A submission is FOLDER/NAME.py or FOLDER/NAME/exercises.py. Each result is kept 
 FOLDER-leaderboard.json as it comes, and FOLDER-leaderboard.csv and .html are made anew, so a run
 that was stopped goes on where it was. What went wrong, or has another file now, is tried again.
 
-The held-out words reach a student's code only when its guesses are back. But it runs as you do: it
-could look for the text on your disk. `lab.contest` says more.
+The code runs shut in, as when it is graded, so it cannot read the text on your disk, and each
+held-out word reaches it only when its guess is back. It could only know the text beforehand.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from typing import Any
 import numpy as np
 
 from lab.contest import PRIMED, Failed, Measured, Task, compete
+from lab.run import readable
 from textmill.model.errors import TextmillError
 from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import STYLE, html_page, table
 from textmill.model.small_files import json_object, read_small
 from textmill.model.visible import visible
 
-_VERSION = 1
+_VERSION = 2
 _BATCH = _STEPS = 32  # as in the notebook
-_LEAST_WORDS = 4096
+_LEAST_WORDS, _MOST_WORDS = 4096, 8_000_000  # what one message to a student's process holds
 _START_SECONDS = 20.0  # a guess for what each takes beside its minutes, until one is done
 
 
@@ -116,6 +117,8 @@ def read_text(file: Path, *, encoding: str | None, words: int) -> Text:
         raise TextmillError(
             f"{file} has {len(found.ids):,} words; {_LEAST_WORDS * 10 // 9:,} are the least"
         )
+    if cut > _MOST_WORDS:
+        raise TextmillError(f"{file} has {len(found.ids):,} words: take a part of it, 8,000,000")
     counts = np.bincount(found.ids[:cut], minlength=len(found.words))
     vocabulary = Vocabulary.build(found.words, counts, VocabularySettings())
     ids = vocabulary.lookup(found.words)[found.ids]
@@ -400,7 +403,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, least in (("minutes", 0), ("seeds", 1), ("units", 2), ("words", 100), ("memory", 0)):
         if not least <= getattr(args, name) < math.inf or getattr(args, name) == 0:
             parser.error(f"--{name} must be a number of at least {least or 'more than 0'}")
-    from lab.grade import submissions
+    from lab.grade import submissions, warn
 
     try:
         handed_in = submissions(args.folder)
@@ -412,6 +415,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = {name: each.file for name, each in handed_in.items() if not each.fault}
     if not found:
         parser.error(f"{args.folder} holds neither NAME.py nor NAME/exercises.py")
+    warn()
     try:
         text = read_text(args.text, encoding=args.encoding, words=args.words)
         task = Task(
@@ -427,6 +431,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             place = args.folder.resolve()
             place.with_name(f"{place.name}-leaderboard.json").unlink(missing_ok=True)
         board = Board(args.folder, settings, text)
+        if readable(args.text):
+            print(
+                visible(f"a student's code could read {args.text}: put it into a folder of yours"),
+                file=sys.stderr,
+            )
         run(board, found, task, seeds=args.seeds)
     except (TextmillError, OSError) as error:
         print(f"lab.leaderboard: error: {error}", file=sys.stderr)

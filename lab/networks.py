@@ -5,11 +5,15 @@ The verdict is made elsewhere, from what these functions give, so TensorFlow loa
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
-ASKED = ("run", "train", "fit", "first_states", "masks")
+ASKED = ("run", "step", "train", "fit", "first_states", "masks", "parameters")
 
 
 def is_network(value: Any) -> bool:
@@ -39,8 +43,31 @@ def run(model: Any, inputs: list[Any]) -> list[Any]:
     return [np.asarray(each) for each in (found if isinstance(found, list | tuple) else [found])]
 
 
+def step(model: Any, ids: Any, h: Any, c: Any) -> list[Any]:
+    """Runs a language model as `run` does, but compiled: for word after word of a long text."""
+    import numpy as np
+    import tensorflow as tf
+
+    return [np.asarray(each) for each in _compiled(model)(*map(tf.constant, (ids, h, c)))]
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(model: Any) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    return tf.function(lambda ids, h, c: model([ids, h, c], training=False), reduce_retracing=True)
+
+
 def train(
-    model: Any, inputs: Any, targets: Any, units: int, epochs: int, rate: float
+    model: Any,
+    inputs: Any,
+    targets: Any,
+    units: int,
+    epochs: int | None,
+    rate: float,
+    *,
+    seconds: float = math.inf,
+    loss: Callable[[Any, Any], Any] | None = None,
 ) -> list[float]:
     """Trains a language model on windows, with the state carried.
 
@@ -49,16 +76,19 @@ def train(
         inputs: ids, int32 [W, B, T].
         targets: ids, int32 [W, B, T].
         units: size of h and of c.
-        epochs: how often all windows are read.
+        epochs: how often all windows are read; None leaves the end to `seconds`.
         rate: Adam's learning rate.
+        seconds: ends the training, also within an epoch.
+        loss: of logits and targets; None is the mean cross-entropy.
 
     Returns:
-        The mean loss of each epoch.
+        The mean loss of each whole epoch.
     """
     import keras
     import numpy as np
     import tensorflow as tf
 
+    end = time.monotonic() + seconds
     nothing = tf.zeros((inputs.shape[1], units))
     model(
         [tf.constant(inputs[0]), nothing, nothing]
@@ -70,23 +100,36 @@ def train(
     def step(ids: Any, following: Any, h: Any, c: Any) -> Any:
         with tf.GradientTape() as tape:
             logits, h, c = model([ids, h, c], training=True)
-            nats = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=following, logits=logits)
-            )
+            nats = (loss or _cross_entropy)(logits, following)
         gradients = tape.gradient(nats, model.trainable_variables)
         pairs = zip(gradients, model.trainable_variables, strict=True)
         optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
         return nats, h, c
 
-    found = []
-    for _ in range(epochs):
+    found: list[float] = []
+    for _ in itertools.count() if epochs is None else range(epochs):
         h = c = nothing
         losses = []
         for ids, following in zip(inputs, targets, strict=True):
+            if time.monotonic() >= end:
+                return found
             nats, h, c = step(tf.constant(ids), tf.constant(following), h, c)
             losses.append(float(nats))
         found.append(float(np.mean(losses)))
     return found
+
+
+def _cross_entropy(logits: Any, targets: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    )
+
+
+def parameters(model: Any) -> int:
+    """Counts the numbers that the network has."""
+    return sum(math.prod(weights.shape) for weights in model.weights)
 
 
 def fit(model: Any, x: list[Any], y: Any, logits: bool, rounds: int, rate: float) -> None:

@@ -98,9 +98,9 @@ def results(
     passed: set[str] = set()
     while left:
         limit = int(600 + 16 * seconds * len(left))
-        with _Student(file, memory=memory, seconds=limit) as process:
+        with Student(file, memory=memory, seconds=limit) as process:
             exercises = Exercises(process.ask, passed=passed)
-            fault = _started(process)
+            fault = started(process)
             if fault is not None:
                 yield from (replace(fault, name=name, function=each) for name, each in left)
                 return
@@ -120,12 +120,22 @@ def results(
 
 def unprotected() -> list[str]:
     """Says what this system does not protect from; see `lab.jail`."""
+    return _tried("")[0]
+
+
+def readable(file: Path) -> bool:
+    """Whether a student's code could read a file of yours."""
+    return _tried(f"open({str(file.resolve())!r}).close()")[1] is None
+
+
+def _tried(code: str) -> tuple[list[str], Result | None]:
+    """Loads code as a student's; gives what the system lacks, and what stopped the code."""
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
-        file = Path(folder, "nothing.py")
-        file.write_text("")
-        with _Student(file, memory=MEMORY_GIB, seconds=60) as process:
-            _started(process)
-            return process.missing
+        file = Path(folder, "tried.py")
+        file.write_text(code, encoding="utf-8")
+        with Student(file, memory=MEMORY_GIB, seconds=60) as process:
+            fault = started(process)
+            return process.missing, fault
 
 
 _KEPT = (
@@ -137,8 +147,8 @@ def _remembers(file: Path, ex: Exercises, function: str, memory: float) -> bool:
     """Whether the last call of a function gives another answer in a new process."""
     if ex.request is None or ex.request[1] != function or function in _DRAWS_WORDS:
         return False
-    with _Student(file, memory=memory, seconds=60) as process:
-        if _started(process) is not None:
+    with Student(file, memory=memory, seconds=60) as process:
+        if started(process) is not None:
             return False
         try:
             found = process.ask(ex.request)
@@ -147,7 +157,7 @@ def _remembers(file: Path, ex: Exercises, function: str, memory: float) -> bool:
     return ex.answers is None or plain(found) != plain(ex.answers)
 
 
-def _started(process: _Student) -> Result | None:
+def started(process: Student) -> Result | None:
     """Waits until the file is loaded; gives a fault if it cannot be."""
     process.deadline = time.monotonic() + _LOAD_SECONDS
     try:
@@ -161,11 +171,11 @@ def _started(process: _Student) -> Result | None:
         hint = "is there a loop that never ends? Code outside the functions runs when it loads"
         return Result("", FAILED, "the file takes too long to load", "an end", "none", hint)
     except Gone as gone:
-        return Result("", FAILED, "the process ended", "a loaded file", gone.reason, _GONE)
+        return Result("", FAILED, "the process ended", "a loaded file", gone.reason, GONE)
     return None
 
 
-_GONE = "does the code end the process, or take more memory than there is?"
+GONE = "does the code end the process, or take more memory than there is?"
 
 
 def _failed(what: str, wrong: Wrong, name: str = "", function: str = "") -> Result:
@@ -173,7 +183,7 @@ def _failed(what: str, wrong: Wrong, name: str = "", function: str = "") -> Resu
 
 
 def _checked(
-    process: _Student, ex: Exercises, name: str, function: str, *, seed: int, seconds: float
+    process: Student, ex: Exercises, name: str, function: str, *, seed: int, seconds: float
 ) -> Result:
     """Runs the check of one function."""
     exercise = EXERCISES[name]
@@ -187,8 +197,7 @@ def _checked(
     what = f"{function}: it takes more than {limit:g} s"
     try:
         if exercise.keras:
-            process.deadline = time.monotonic() + _KERAS_SECONDS
-            process.ask(["keras", int(random.integers(1 << 31))])
+            process.keras(int(random.integers(1 << 31)))
         process.deadline = time.monotonic() + limit
         exercise.checks[function](ex, random)
     except NotStarted as stub:
@@ -199,7 +208,7 @@ def _checked(
         return failed(what, "an end", "none", "is there a loop that never ends?")
     except Gone as gone:
         process.end()  # if it has not ended, it can no longer be trusted to answer in turn
-        return failed(f"{function}: the process ended", "a result", gone.reason, _GONE)
+        return failed(f"{function}: the process ended", "a result", gone.reason, GONE)
     except Exception as error:  # an answer of a kind that the check cannot even compare
         hint = f"look at what `{ex.called}` returns: it is a value of type {kind(ex.answer)}"
         return failed(f"{ex.called}: {type(error).__name__}", "an answer", ex.answer, hint)
@@ -308,7 +317,7 @@ class Network:
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """Gives the outputs, without dropout."""
         found = self._asked("run", list(inputs))
-        if not all(isinstance(each, np.ndarray) for each in found):
+        if not isinstance(found, list) or not all(isinstance(each, np.ndarray) for each in found):
             raise Gone("an answer that is no answer")
         return list(found)
 
@@ -316,6 +325,27 @@ class Network:
               rate: float) -> None:  # fmt: skip
         """Trains a language model on windows, with the state carried; see `lab.networks.train`."""
         self._asked("train", inputs, targets, units, epochs, rate)
+
+    def learn(self, inputs: np.ndarray, targets: np.ndarray, *, units: int, rate: float,
+              seconds: float) -> int:  # fmt: skip
+        """Trains with the student's own loss for some time; gives the number of whole epochs."""
+        request = ["learn", self.handle.number, inputs, targets, units, rate, seconds]
+        return _count(self._ask(request))
+
+    def step(self, ids: np.ndarray, h: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+        """Gives logits, h and c, as `run` does, but faster; their shapes may be any."""
+        found = self._asked("step", ids, h, c)
+        if (
+            not isinstance(found, list)
+            or len(found) != 3
+            or not all(isinstance(each, np.ndarray) for each in found)
+        ):
+            raise Gone("an answer that is no answer")
+        return list(found)
+
+    def parameters(self) -> int:
+        """Gives how many numbers the network has."""
+        return _count(self._asked("parameters"))
 
     def fit(self, x: list[np.ndarray], y: np.ndarray, *, logits: bool, rounds: int) -> None:
         """Takes steps over one batch."""
@@ -334,6 +364,12 @@ class Network:
 
     def __repr__(self) -> str:
         return f"a {self.handle.kind}"
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise Gone("an answer that is no answer")
+    return int(value)
 
 
 def read_reply(reply: Any, request: list[Any], function: str = "") -> Any:
@@ -383,7 +419,7 @@ def _told(told: dict[str, Any], function: str) -> Wrong:
 # -- the process -----------------------------------------------------------------------------------
 
 
-class _Student:
+class Student:
     """A process of `lab.student` with a file, in a scratch folder of its own.
 
     Attributes:
@@ -425,7 +461,7 @@ class _Student:
         os.close(theirs_in)
         os.close(theirs_out)
 
-    def __enter__(self) -> _Student:
+    def __enter__(self) -> Student:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -454,6 +490,11 @@ class _Student:
             case _:
                 raise self._gone("an answer that is no answer")
         read_reply(self._receive(), ["load"])
+
+    def keras(self, seed: int) -> None:
+        """Loads Keras there, with a seed for first weights and for dropout."""
+        self.deadline = time.monotonic() + _KERAS_SECONDS
+        self.ask(["keras", seed])
 
     def ask(self, request: list[Any], function: str = "") -> Any:
         """Sends a request, runs the functions that are asked for meanwhile, and gives the answer.

@@ -257,14 +257,14 @@ def test_an_endless_thread_does_not_keep_the_process(tmp_path):
     code = "import threading\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()"
     file = tmp_path / "exercises.py"
     file.write_text(STARTER.replace("UNKNOWN =", f"{code}\n\nUNKNOWN ="), encoding="utf-8")
-    started, student = [], run._Student.__init__
+    started, student = [], run.Student.__init__
 
     def noted(self, *arguments, **more):
         student(self, *arguments, **more)
         started.append(self.process)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run._Student, "__init__", noted)
+        patch.setattr(run.Student, "__init__", noted)
         assert {each.status for each in graded(file, ["0"]).values()} == {NOT_STARTED}
     assert len(started) == 1
     assert started[0].poll() is not None

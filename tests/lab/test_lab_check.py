@@ -492,8 +492,8 @@ def test_a_file_that_cannot_be_loaded(tmp_path, text, said):
 
 def test_a_file_that_hangs_when_it_loads(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_LOAD_SECONDS", 2.0)
-    started, student = [], run._Student
-    monkeypatch.setattr(run, "_Student", lambda *a, **k: started.append(a) or student(*a, **k))
+    started, student = [], run.Student
+    monkeypatch.setattr(run, "Student", lambda *a, **k: started.append(a) or student(*a, **k))
     found = statuses(written(tmp_path, "while True: pass"))
     assert {r.what for r in found.values()} == {"the file takes too long to load"}
     assert len(started) == 1  # it is not loaded again for each function

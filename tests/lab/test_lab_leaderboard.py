@@ -6,19 +6,17 @@ import csv
 import io
 import json
 import math
-import os
-import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import lab_solution
 import numpy as np
 import pytest
 from pages import EVIL, Tags
 
-from lab import contest, leaderboard
-from lab.contest import PRIMED, Failed, Measured, Task, _foretold, _Other, compete, grace
+from lab import contest, jail, leaderboard
+from lab.contest import PRIMED, Failed, Measured, Task, _foretold, compete, grace
 from lab.leaderboard import Board, Row, as_csv, as_html, read_text, run
+from lab.run import readable, unprotected
 from textmill.model.errors import TextmillError
 
 TEXT = "\n\n".join(
@@ -83,32 +81,25 @@ def test_unknown_words_and_short_texts(tmp_path):
         read_text(tmp_path / "none", encoding=None, words=100)
 
 
-# -- the other end of the pipes --------------------------------------------------------------------
+# -- the words to foretell -------------------------------------------------------------------------
 
 
-class End:
-    """The student's end of the pipes, in a thread."""
+class Guesses:
+    """Stands for a network and its process: gives these answers, and notes what it was sent."""
 
-    def __init__(self, body):
-        to_read, self.out = os.pipe()
-        self.words, to_write = os.pipe()
-        process = SimpleNamespace(wait=lambda timeout: -9)
-        self.other = _Other(process, to_read, to_write)
-        self.seen = []
-        self.thread = threading.Thread(target=self._run, args=(body,), daemon=True)
-        self.thread.start()
+    def __init__(self, answers):
+        self.answers, self.sent, self.deadlines = iter(answers), [], []
+        self.deadline = None
 
-    def _run(self, body):
-        body(self)
-        os.close(self.out)
+    def step(self, ids, h, c):
+        self.sent.append(int(ids[0, 0]))
+        self.deadlines.append(self.deadline)
+        return [next(self.answers), h, c]
 
-    def word(self):
-        data = os.read(self.words, 4)
-        self.seen.append(int.from_bytes(data, "little"))
-        return len(data) == 4
 
-    def answer(self, logits):
-        os.write(self.out, b"L" + np.asarray(logits, "<f4").tobytes())
+def foretold(answers, **more):
+    guesses = Guesses(np.asarray(each)[None, None] for each in answers)
+    return guesses, _foretold(guesses, guesses, Task(**{**vars(SMALL), **more}))
 
 
 SMALL = Task(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.array([1, 2], np.int32),
@@ -117,74 +108,48 @@ SMALL = Task(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.array([1, 2], np.int32
 
 def test_each_word_is_sent_when_its_guess_is_back():
     random = np.random.default_rng(0)
-    logits = random.normal(size=(4, 4)) * [[1], [5], [20], [80]]
+    logits = (random.normal(size=(4, 4)) * [[1], [5], [20], [80]]).astype(np.float32)
     known = []
 
-    def body(end):
+    def answers():
         for each in logits:
-            end.word()
-            known.append(list(end.seen))
-            end.answer(each)
+            known.append(list(guesses.sent))
+            yield each[None, None]
 
-    end = End(body)
-    found = _foretold(end.other, SMALL)
-    end.thread.join(10)
+    guesses = Guesses(answers())
+    found = _foretold(guesses, guesses, SMALL)
     # The last held-out word is never sent; each other one after the guess for it.
     assert known == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 0]]
-    z = logits[1:].astype(np.float32).astype(np.float64)
+    z = logits[1:].astype(np.float64)
     p = np.exp(z - z.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     assert found == pytest.approx(-np.mean(np.log(p[np.arange(3), [3, 0, 2]])))
-
-
-def whatever(data):
-    def body(end):
-        end.word()
-        os.write(end.out, data)
-
-    return body
-
-
-NONE = np.full(4, -np.inf, "<f4").tobytes()
-NAN = np.array([np.nan, 0, 0, 0], "<f4").tobytes()
-FAR = np.array([0, 1e9, 0, 0], "<f4").tobytes()
-ZEROS = np.zeros(4, "<f4").tobytes()
+    assert all(each is not None for each in guesses.deadlines)
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("logits", "said"),
     [
-        (b"", "the process ended .signal 9."),
-        (b"garbage\n", "no event of the contest"),
-        (b"[1]\n", "no event of the contest"),
-        (b'{"event": "trained"}\n', "no event of the contest"),
-        (b"{" * 5000, "no event of the contest"),
-        (b'{"error": "ValueError\\n\\n in line 3"}\n', "^ValueError in line 3$"),
-        (b'{"error": "' + b"x" * 999 + b'"}\n', "^x{300}$"),
-        (b"L" + ZEROS + b"L" + ZEROS, "more came back than was asked for"),
-        (b"L" + NONE, "the probability 0"),
-        (b"L" + NAN, "not finite numbers"),
-        (b"L" + FAR, "its mean of -log p is 1e.09; did its training diverge"),
-        (b"L" + ZEROS[:-1], "the process ended"),
+        (np.full(4, -np.inf), "the probability 0"),
+        ([np.nan, 0.0, 0.0, 0.0], "not finite numbers"),
+        ([0.0, 1e9, 0.0, 0.0], "its mean of -log p is 1e.09; did its training diverge"),
+        ([0.0, 0.0, 0.0], r"float64 of the shape \(1, 1, 3\), not floats of the shape \(1, 1, 4\)"),
+        ([1, 0, 0, 0], "int64 of the shape"),
     ],
 )
-def test_what_comes_back_may_be_anything(data, said):
-    one = {"primed": SMALL.primed[:1], "held_out": SMALL.held_out[:1]}
-    small = Task(**{**vars(SMALL), **one})
-    end = End(whatever(data))
+def test_what_comes_back_may_be_anything(logits, said):
     with pytest.raises(Failed, match=said):
-        _foretold(end.other, small)
+        foretold([logits], primed=SMALL.primed[:1], held_out=SMALL.held_out[:1])
 
 
-def test_who_says_nothing_is_late(monkeypatch):
-    monkeypatch.setattr(contest, "_ANSWER_SECONDS", 0.1)
-    waits = threading.Event()
-    end = End(lambda end: waits.wait(60))
-    with pytest.raises(Failed, match="too long to foretell"):
-        _foretold(end.other, SMALL)
-    with pytest.raises(Failed, match=r"^late$"):
-        end.other.event(0.1, "trained", "late")
-    waits.set()
+def test_all_words_together_have_a_time_too(monkeypatch):
+    monkeypatch.setattr(contest, "_ANSWER_SECONDS", 1000.0)
+    monkeypatch.setattr(contest.time, "monotonic", lambda: 100.0 * len(guesses.sent))
+    guesses = Guesses(np.zeros((1, 1, 4)) for _ in range(99))
+    one = SMALL.held_out[:1].repeat(30)
+    _foretold(guesses, guesses, Task(**{**vars(SMALL), "held_out": one}))
+    assert guesses.deadlines[0] == 1000
+    assert max(guesses.deadlines) == 2000
 
 
 # -- a process -------------------------------------------------------------------------------------
@@ -212,12 +177,14 @@ def test_a_submission_is_trained_and_measured(text, tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("import os; os._exit(3)", r"the process ended \(exit status 3\)"),
-        ("def build_model(*sizes): raise NotImplementedError", "build_model is not started"),
-        ("def loss(logits, targets): return 1 / 0", r"^ZeroDivisionError: .*zero \(line \d+\)$"),
-        ("def build_model(*sizes): import time; time.sleep(600)", "for longer than the 1 s"),
-        ("import sys; sys.exit()", r"SystemExit.*\(line \d+\)"),
+        ("import os; os._exit(3)", "the process ended: exit status 3"),
         ("x = [", "SyntaxError"),
+        ("import sys; sys.exit()", r"SystemExit.*in line \d+"),
+        ("open('/etc/passwd')", "PermissionError"),
+        ("def build_model(*sizes): raise NotImplementedError", "build_model is not started"),
+        ("def loss(logits, targets): return 1 / 0", r"ZeroDivisionError: .*in line \d+: .*1 / 0"),
+        ("def build_model(*sizes): return 7", "build_model gives no keras.Model"),
+        ("def build_model(*sizes): import time; time.sleep(600)", "for longer than the 1 s"),
         ("import time\ntime.monotonic = lambda: 0.0", "for longer than the 1 s"),
     ],
 )
@@ -294,7 +261,7 @@ def test_results_of_other_settings_are_not_mixed(folder, text):
     file = folder.parent / "class-leaderboard.json"
     whole = json.loads(file.read_text())
     for changed in (
-        "{", "[]", json.dumps({**whole, "version": 2}), json.dumps({**whole, "rows": [1]}),
+        "{", "[]", json.dumps({**whole, "version": 1}), json.dumps({**whole, "rows": [1]}),
         json.dumps({**whole, "rows": {"a": {"results": [{"nats": 1}]}}}),
         file.read_text().replace(f"{math.log(9)}", '"x"'),
     ):  # fmt: skip
@@ -364,3 +331,169 @@ def test_the_command(folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit):
         leaderboard.main([str(tmp_path / "empty"), *usual[1:]])
+
+
+# -- attacks ---------------------------------------------------------------------------------------
+
+LIST = """
+import os, select
+
+def nothing(found):
+    raise ValueError(f"found {len(found)}: {found[:1]}")
+"""
+# What it does, and what its row says; None for one that is measured.
+ATTACKS = {
+    "looks for the text": ("""
+def build_model(*sizes):
+    open_, found = 0, []
+    for place in [os.path.dirname(TEXT), os.getcwd(), "/tmp", "/home", "/root", "/"]:
+        for folder, _, names in os.walk(place):
+            for name in names:
+                if name == os.path.basename(TEXT):
+                    found.append(folder)
+    try:
+        found.append(open(TEXT).read())
+    except PermissionError:
+        pass
+    nothing(found)
+""", "ValueError: found 0"),
+    "looks into other processes": ("""
+def build_model(*sizes):
+    found = []
+    for name in ["mem", "environ", "cmdline", "maps", "fd/0", "cwd/x"]:
+        try:
+            found.append(open(f"/proc/{os.getppid()}/{name}", "rb").read(1))
+        except OSError:
+            pass
+    nothing(found)
+""", "ValueError: found 0"),
+    "writes the table": ("""
+def loss(logits, targets):
+    open(BOARD, "w").write("{}")
+""", "PermissionError"),
+    "writes another's file": ("""
+def build_model(*sizes):
+    open(OTHER, "a").write("raise SystemExit")
+""", "PermissionError"),
+    "forks": ("""
+def build_model(*sizes):
+    os.fork()
+""", "PermissionError"),
+    "takes more minutes": ("""
+import time
+time.monotonic = time.time = time.perf_counter = lambda: 0.0
+""", "it trains for longer than the"),
+    "reads the next words": ("""
+import keras
+import tensorflow as tf
+
+def peek(ids):
+    \"\"\"Reads what lies in any pipe, and fails if anything does: the words to come.\"\"\"
+    for place in range(3, 64):
+        try:
+            while select.select([place], [], [], 0)[0] and (data := os.read(place, 1 << 16)):
+                raise ValueError(f"read {len(data)}")
+        except OSError:
+            pass
+    return ids
+
+class Peeks(keras.Model):
+    def __init__(self, model):
+        super().__init__()
+        self.inner = model
+
+    def call(self, inputs, training=False):
+        ids, h, c = inputs
+        shape = ids.shape
+        ids = tf.numpy_function(peek, [ids], tf.int32)
+        ids.set_shape(shape)
+        return self.inner([ids, h, c], training=training)
+
+honest = build_model
+
+def build_model(*sizes):
+    return Peeks(honest(*sizes))
+""", None),
+    "answers before it is asked": ("""
+from lab import wire
+import numpy as np
+
+honest_loss = loss
+
+def loss(logits, targets):
+    for guess in range(50):
+        zeros = np.zeros((1, 8), np.float32)
+        certain = np.full((1, 1, SIZE), -50.0, np.float32)
+        certain[..., 1] = 50.0
+        packer = wire.Packer()
+        data = wire.message(packer.pack(["value", [certain, zeros, zeros]]), packer.blocks)
+        for place in range(3, 64):
+            try:
+                os.write(place, data)
+            except OSError:
+                pass
+    return honest_loss(logits, targets)
+""", "the process ended"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def attacked(text, tmp_path_factory):
+    """The rows of a class in which one is honest; what the others went for is whole."""
+    if missing := unprotected():
+        pytest.skip(f"this system does not protect from: {', '.join(missing)}")
+    folder = tmp_path_factory.mktemp("attacks") / "class"
+    folder.mkdir()
+    held_out = folder.parent / "cats.txt"
+    held_out.write_text(TEXT, "utf-8")
+    honest = Path(lab_solution.__file__).read_text("utf-8")
+    (folder / "ada.py").write_text(honest, "utf-8")
+    board = folder.parent / "class-leaderboard.json"
+    known = f"TEXT, BOARD, OTHER = {str(held_out)!r}, {str(board)!r}, {str(folder / 'ada.py')!r}\n"
+    known += f"SIZE = {text.size}\n"
+    for name, (code, _) in ATTACKS.items():
+        (folder / f"{name}.py").write_text(honest + LIST + known + code, "utf-8")
+    kept, rows = [], Board(folder, SETTINGS, text)
+    keep = rows.keep
+
+    def noted(row):
+        keep(row)
+        kept.append(json.loads(board.read_text())["rows"]["ada"])
+
+    rows.keep = noted
+    assert not readable(held_out)
+    run(rows, files(folder), task(text, seconds=3.0), seeds=1)
+    assert len(kept) == 1 + len(ATTACKS)
+    assert all(each == kept[0] for each in kept)  # nobody changes another's row
+    assert (folder / "ada.py").read_text("utf-8") == honest
+    assert held_out.read_text("utf-8") == TEXT
+    assert sorted(path.suffix for path in folder.parent.iterdir() if path.is_file()) == [
+        ".csv", ".html", ".json", ".txt"
+    ]  # fmt: skip
+    return rows.ranked()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_gets_no_better_rank(attacked, attack):
+    (row,) = [row for row in attacked if row.name == attack]
+    said = ATTACKS[attack][1]
+    if said is None:
+        assert not row.failed
+        assert row.perplexity > 1.5  # whoever knew the words would be nearly sure of them
+    else:
+        assert said in row.failed
+        assert attacked.index(row) > [row.name for row in attacked].index("ada")
+
+
+def test_a_text_that_code_could_read_is_told(folder, text, monkeypatch, capsys):
+    import pydoc_data.topics
+
+    if jail.FILES not in unprotected():
+        assert readable(Path(pydoc_data.topics.__file__))
+        assert not readable(Path(__file__))
+    monkeypatch.setattr(leaderboard, "readable", lambda file: True)
+    monkeypatch.setattr(leaderboard, "compete", lambda file, task, seed: done(12))
+    monkeypatch.setattr(leaderboard, "read_text", lambda *_, **__: text)
+    assert leaderboard.main([str(folder), "--text", "cats.txt", "--minutes", "1"]) == 0
+    assert "a student's code could read cats.txt" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.training import units_of
+from lab.training import units_of, with_weights
 from lab.unrolled import Weights, forwards
 
 TOLERANCE = 1e-3  # between NumPy and the layer's own h, which TensorFlow computes in float32
@@ -64,7 +64,7 @@ def find_lstm(model: Any) -> Any:
     found = [
         layer
         for layer in model._flatten_layers()
-        if isinstance(getattr(layer, "cell", None), keras.layers.LSTMCell)
+        if isinstance(layer, keras.layers.RNN) and isinstance(layer.cell, keras.layers.LSTMCell)
     ]
     if len(found) != 1:
         raise NoLstmError(f"there are {len(found)} LSTM layers in this model, not one")
@@ -118,7 +118,7 @@ def record(model: Any, ids: np.ndarray) -> Record:
     import tensorflow as tf
 
     layer = find_lstm(model)
-    units = units_of(model)
+    units = units_of(with_weights(model))
 
     @tf.function(reduce_retracing=True)
     def read(words: Any) -> tuple[Any, Any]:

@@ -306,11 +306,11 @@ def own_network(file: str | os.PathLike[str], exercises: ModuleType) -> OwnNetwo
     Raises:
         TextmillError: the file holds none, or `build_model` builds another network than it did.
     """
-    from lab.training import stepper
+    from lab.training import stepper, with_weights
 
     saved = read(file)
     try:
-        model = exercises.build_model(len(saved.words), saved.embedding, saved.units)
+        model = with_weights(exercises.build_model(len(saved.words), saved.embedding, saved.units))
         shapes = [tuple(array.shape) for array in model.get_weights()]
     except NotImplementedError:
         raise TextmillError("build_model of your exercises is not written yet") from None

@@ -36,14 +36,30 @@ class Trained:
 
 
 def units_of(model: Any) -> int:
-    """Gives the number of units, which is the size of h and of c."""
+    """Gives the number of units, which is the size of h and of c.
+
+    Raises:
+        ValueError: a model of one's own class does not tell.
+    """
     try:
         return int(model.inputs[1].shape[-1])
     except (AttributeError, TypeError, IndexError, ValueError):  # a subclass of keras.Model
-        sizes = [layer.units for layer in model._flatten_layers() if hasattr(layer, "cell")]
-        if not sizes:
-            raise ValueError("there is no recurrent layer in this model") from None
-        return int(sizes[0])
+        pass
+    cells = [layer for layer in model._flatten_layers() if hasattr(layer, "state_size")]
+    told = [getattr(each, "units", None) for each in (model, *cells)]
+    sizes = [size for size in told if isinstance(size, int)]
+    if not sizes:
+        raise ValueError(
+            "there is no recurrent layer in this model: write `self.units = units` in its __init__"
+        )
+    return sizes[0]
+
+
+def with_weights(model: Any, rows: int = 1) -> Any:
+    """Gives the model, called once: one of one's own class has no weights before."""
+    nothing = np.zeros((rows, units_of(model)), np.float32)
+    model([np.zeros((rows, 1), np.int32), nothing, nothing])
+    return model
 
 
 def train(
@@ -158,8 +174,7 @@ def _step(
     import keras
     import tensorflow as tf
 
-    nothing = tf.zeros((rows, units_of(model)))
-    model([tf.zeros((rows, 1), tf.int32), nothing, nothing])  # a subclass has no weights before
+    with_weights(model, rows)
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     optimizer.build(model.trainable_variables)
 
@@ -179,15 +194,24 @@ def _step(
 def _compiled(model: Any) -> Callable[[Any, Any, Any], Any]:
     """Compiles the model, as one program for all B and T.
 
-    It takes ids [B, T], h and c [B, units], and gives logits, h and c.
+    It takes ids [B, T], h and c [B, units], and gives logits, h and c. A class of one's own may
+    need numbers for B and T, such as for a loop over the words; then it runs as it is written.
     """
     import tensorflow as tf
 
+    def run(ids: Any, h: Any, c: Any) -> Any:
+        return model([ids, h, c], training=False)
+
+    with_weights(model)
     state = tf.TensorSpec([None, units_of(model)], tf.float32)
-    return tf.function(
-        lambda ids, h, c: model([ids, h, c], training=False),
-        input_signature=[tf.TensorSpec([None, None], tf.int32), state, state],
+    compiled = tf.function(
+        run, input_signature=[tf.TensorSpec([None, None], tf.int32), state, state]
     )
+    try:
+        compiled.get_concrete_function()
+    except Exception:
+        return run
+    return compiled
 
 
 def _no_state(model: Any, rows: int = 1) -> np.ndarray:

@@ -181,11 +181,14 @@ def test_a_submission_is_trained_and_measured(text, tmp_path):
         ("x = [", "SyntaxError"),
         ("import sys; sys.exit()", r"SystemExit.*in line \d+"),
         ("open('/etc/passwd')", "PermissionError"),
-        ("def build_model(*sizes): raise NotImplementedError", "build_model is not started"),
+        ("def build_model(*sizes):\n    raise NotImplementedError", "build_model is not started"),
         ("def loss(logits, targets): return 1 / 0", r"ZeroDivisionError: .*in line \d+: .*1 / 0"),
         ("def build_model(*sizes): return 7", "build_model gives no keras.Model"),
         ("def build_model(*sizes): import time; time.sleep(600)", "for longer than the 1 s"),
-        ("import time\ntime.monotonic = lambda: 0.0", "for longer than the 1 s"),
+        (
+            "import time\ntime.monotonic = iter(range(0, -(10**9), -1)).__next__",
+            "longer than the 1 s",
+        ),
     ],
 )
 def test_a_submission_that_is_wrong_is_one_line(more, said, text, tmp_path):
@@ -368,7 +371,7 @@ def build_model(*sizes):
     nothing(found)
 """, "ValueError: found 0"),
     "writes the table": ("""
-def loss(logits, targets):
+def build_model(*sizes):
     open(BOARD, "w").write("{}")
 """, "PermissionError"),
     "writes another's file": ("""
@@ -381,12 +384,9 @@ def build_model(*sizes):
 """, "PermissionError"),
     "takes more minutes": ("""
 import time
-time.monotonic = time.time = time.perf_counter = lambda: 0.0
+time.monotonic = iter(range(0, -(10**9), -1)).__next__
 """, "it trains for longer than the"),
     "reads the next words": ("""
-import keras
-import tensorflow as tf
-
 def peek(ids):
     \"\"\"Reads what lies in any pipe, and fails if anything does: the words to come.\"\"\"
     for place in range(3, 64):
@@ -397,30 +397,33 @@ def peek(ids):
             pass
     return ids
 
-class Peeks(keras.Model):
-    def __init__(self, model):
-        super().__init__()
-        self.inner = model
-
-    def call(self, inputs, training=False):
-        ids, h, c = inputs
-        shape = ids.shape
-        ids = tf.numpy_function(peek, [ids], tf.int32)
-        ids.set_shape(shape)
-        return self.inner([ids, h, c], training=training)
-
 honest = build_model
 
 def build_model(*sizes):
+    import keras
+    import tensorflow as tf
+
+    class Peeks(keras.Model):
+        def __init__(self, model):
+            super().__init__()
+            self.inner = model
+
+        def call(self, inputs, training=False):
+            ids, h, c = inputs
+            shape = ids.shape
+            ids = tf.numpy_function(peek, [ids], tf.int32)
+            ids.set_shape(shape)
+            return self.inner([ids, h, c], training=training)
+
     return Peeks(honest(*sizes))
 """, None),
     "answers before it is asked": ("""
 from lab import wire
 import numpy as np
 
-honest_loss = loss
+honest = build_model
 
-def loss(logits, targets):
+def build_model(*sizes):
     for guess in range(50):
         zeros = np.zeros((1, 8), np.float32)
         certain = np.full((1, 1, SIZE), -50.0, np.float32)
@@ -432,7 +435,7 @@ def loss(logits, targets):
                 os.write(place, data)
             except OSError:
                 pass
-    return honest_loss(logits, targets)
+    return honest(*sizes)
 """, "the process ended"),
 }  # fmt: skip
 
@@ -462,7 +465,9 @@ def attacked(text, tmp_path_factory):
 
     rows.keep = noted
     assert not readable(held_out)
-    run(rows, files(folder), task(text, seconds=3.0), seeds=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.run._LOAD_SECONDS", 600.0)  # on a busy machine
+        run(rows, files(folder), task(text, seconds=3.0), seeds=1)
     assert len(kept) == 1 + len(ATTACKS)
     assert all(each == kept[0] for each in kept)  # nobody changes another's row
     assert (folder / "ada.py").read_text("utf-8") == honest

@@ -253,7 +253,7 @@ def test_a_trained_network_comes_back_as_it_was(tmp_path):
     np.testing.assert_allclose(
         found.probabilities(at("cat"), GenerationSettings()), p, rtol=1e-5, atol=1e-9
     )
-    other = broken(build_model=lambda *sizes: Weights([1]))
+    other = broken(build_model=lambda *sizes: lab_solution.build_model(len(WORDS), 4, 9))
     with pytest.raises(TextmillError, match="builds another network"):
         own_network(file, other)
     with pytest.raises(TextmillError, match="build_model of your exercises is not written yet"):

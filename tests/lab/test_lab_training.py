@@ -20,7 +20,6 @@ from lab.training import (
     rerunner,
     stepper,
     train,
-    units_of,
 )
 
 V, UNITS = 11, 6
@@ -171,31 +170,6 @@ def test_what_makes_no_sense_is_refused(model):
         train(model, loss, tuple(np.zeros((2, 0, 3, 4), np.int32)), epochs=1)
     with pytest.raises(ValueError, match="20 places need more than 20 words"):
         perplexity_by_place(model, np.zeros(20, np.int32), 20)
-
-
-def test_a_subclass_of_model_is_trained_as_well(ids):
-    import keras
-
-    @keras.saving.register_keras_serializable("tests")
-    class Own(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.table = keras.layers.Embedding(V, 4)
-            self.lstm = keras.layers.LSTM(UNITS, return_sequences=True, return_state=True)
-            self.out = keras.layers.Dense(V)
-
-        def call(self, inputs, training=False):
-            words, h, c = inputs
-            x, h, c = self.lstm(self.table(words), initial_state=[h, c])
-            return self.out(x), h, c
-
-    model = Own()
-    assert units_of(model) == UNITS
-    text = np.tile(np.arange(1, 9, dtype=np.int32), 12)  # each word follows from the one before
-    found = train(model, loss, make_windows(text, 2, 8), epochs=40, rate=0.03, valid=text)
-    assert found.points[-1].validation < found.points[0].training / 2
-    with pytest.raises(ValueError, match="no recurrent layer"):
-        units_of(keras.Sequential([keras.layers.Dense(2)]))
 
 
 def by_hand(model, ids, temperature=1.0):

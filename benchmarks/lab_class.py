@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -225,6 +226,8 @@ def run(place: Path, seed: int) -> int:
         command(folder, "--resume", "--roster", canvas, "--write", "canvas"),
         cwd=ROOT, stdout=subprocess.DEVNULL, check=True,
     )  # fmt: skip
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime
     wrong = 0
     for kind, points in received(out).items():
         for name, student in known.items():
@@ -246,6 +249,7 @@ def run(place: Path, seed: int) -> int:
                                                           f"{len(known) * 5}"),
         ("kept when it was killed and resumed", f"{kept}"),
         ("minutes in all", f"{spent / 60:.1f}"),
+        ("seconds of a processor for a submission, mean", f"{processor / len(known):.0f}"),
         ("seconds a submission: mean, median", f"{statistics.mean(seconds.values()):.0f}, "
                                                f"{statistics.median(seconds.values()):.0f}"),
         ("... of a right one, median", f"{statistics.median(full):.0f}"),

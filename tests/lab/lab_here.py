@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -61,3 +62,15 @@ def run_checks(name, file, seed=0):
         check(exercises, random)
         exercises.restore()
         exercises.passed.add(function)
+
+
+def with_class(folder, name) -> Path:
+    """Writes the solution with a class of `subclassed` as its network."""
+    file = Path(folder, "exercises.py")
+    here = Path(__file__).parent
+    kinds = (here / "subclassed.py").read_text("utf-8")
+    solution = (here / "lab_solution.py").read_text("utf-8")
+    future = "from __future__ import annotations\n"
+    assert future in solution
+    file.write_text(f"{kinds}\n{solution.replace(future, '')}\n\nbuild_model = {name}\n", "utf-8")
+    return file

@@ -86,6 +86,3 @@ class Formulas(keras.Model):
             h = ops.sigmoid(o) * ops.tanh(c)
             found.append(h)
         return self.out(ops.stack(found, axis=1)), h, c
-
-
-KINDS = [Layers, Inner, Loop, Formulas]

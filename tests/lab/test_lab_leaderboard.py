@@ -173,6 +173,9 @@ def test_a_submission_is_trained_and_measured(text, tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+BACKWARDS = "iter(range(0, -(10**9), -1)).__next__"  # a clock by which no time is ever over
+
+
 @pytest.mark.long  # each loads TensorFlow
 @pytest.mark.parametrize(
     ("more", "said"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from lab_here import with_class
 
 from lab import notebook
 
@@ -37,8 +38,12 @@ def test_the_notebook_is_the_one_that_its_source_makes():
         assert not cell.get("outputs")
 
 
-@pytest.mark.walk
-def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param("", marks=pytest.mark.walk), pytest.param("Layers", marks=pytest.mark.lab),
+     pytest.param("Loop", marks=pytest.mark.lab)],
+)  # fmt: skip
+def test_it_runs_with_a_solution(network, monkeypatch, tmp_path, capsys):
     """In this process, which has TensorFlow already; on a book it runs in a kernel of its own."""
     text = "\n\n".join(
         f"The {a} cat sat on the {b} mat. “Stop {c}!” said the {d} dog."
@@ -47,7 +52,8 @@ def test_it_runs_with_a_solution(monkeypatch, tmp_path, capsys):
     )  # fmt: skip
     (tmp_path / "book.txt").write_text(text, encoding="utf-8")
     for name, value in (
-        ("EXERCISES", SOLUTION), ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
+        ("EXERCISES", str(with_class(tmp_path, network)) if network else SOLUTION),
+        ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
         ("LEAST", "2"), ("UNITS", "32"), ("TEXTS", "2"), ("EPOCHS", "1"), ("DATES", "400"),
         ("SMALL", "0.3"), ("SEEDS", "2"), ("SMALL_EPOCHS", "1"),
         ("NETWORK", str(tmp_path / "network.safetensors")),

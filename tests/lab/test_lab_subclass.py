@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import lab_solution
 import numpy as np
 import pytest
+from lab_here import with_class
 from lab_solution import loss, make_windows
 
 from lab.inside import NoLstmError, record
@@ -86,16 +86,6 @@ def test_who_says_nothing_of_its_units_is_told():
 
     with pytest.raises(ValueError, match=r"no recurrent layer.*self\.units = units"):
         units_of(Nameless())
-
-
-def with_class(tmp_path, name):
-    file = tmp_path / "exercises.py"
-    kinds = Path(__file__).with_name("subclassed.py").read_text("utf-8").split("KINDS =")[0]
-    solution = Path(lab_solution.__file__).read_text("utf-8")
-    future = "from __future__ import annotations\n"
-    assert future in solution
-    file.write_text(f"{kinds}\n{solution.replace(future, '')}\n\nbuild_model = {name}\n", "utf-8")
-    return file
 
 
 @pytest.mark.lab

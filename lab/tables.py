@@ -20,8 +20,10 @@ MOST = sum(exercise.points for exercise in EXERCISES.values())
 TITLE = "textmill lab"
 _STYLE = """
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;
-max-width:70rem;padding:0 1rem}table{border-collapse:collapse}td,th{border:1px solid #8888;
-padding:.2rem .6rem;text-align:left}.n{text-align:right}pre{white-space:pre-wrap;margin:.2rem 0}
+max-width:80rem;padding:0 1rem}table{border-collapse:collapse}td,th{border:1px solid #8888;
+padding:.2rem .6rem;text-align:left}.n{text-align:right}.wide{overflow-x:auto}
+tr>:first-child{min-width:7rem;position:sticky;left:0;background:Canvas}
+pre{white-space:pre-wrap;margin:.2rem 0}pre,h3,p{overflow-wrap:anywhere}
 """
 
 Roster = list[dict[str, str]]
@@ -121,28 +123,36 @@ def as_html(grades: dict[str, Grade]) -> str:
     """Makes a page with a table and what went wrong; it escapes all text from submissions."""
     head = "<th>points" + "".join(f"<th>{escape(name)}" for name in EXERCISES)
     rows, details = [], []
-    for name, grade in grades.items():
-        cells = ""
+    for number, (name, grade) in enumerate(grades.items()):
+        cells, shown = "", escape(name)
         for exercise, found in _each(grade.results).items():
             right, most = sum(r.status == PASSED for r in found), EXERCISES[exercise].points
             got = f"{points(found)}/{most}" if most else f"{right}/{len(found)}"
             cells += f"<td>{'✓' if right == len(found) else got}"
-        rows.append(f"<tr><th>{escape(name)}<td class=n>{points(grade.results)}{cells}")
-        # A fault of the whole file is shown once.
+        # A fault of the whole file, and what is not started, is shown once.
         wrong: dict[str, list[str]] = {}
         for result in grade.results:
             if result.status != PASSED:
-                wrong.setdefault(said(result), []).append(result.function)
+                lines = said(result) if result.status == FAILED else NOT_STARTED
+                wrong.setdefault(lines, []).append(result.function)
         if wrong:
-            details.append(f"<h2>{escape(name)}</h2>")
+            details.append(f'<h2 id="s{number}">{shown}</h2>')
+            shown = f'<a href="#s{number}">{shown}</a>'
+        rows.append(f"<tr><th>{shown}<td class=n>{points(grade.results)}{cells}")
         for lines, names in wrong.items():
-            details.append(f"<h3>{escape(', '.join(names))}</h3><pre>{escape(lines)}</pre>")
+            about = escape(", ".join(names))
+            details.append(
+                f"<p>{lines}: {about}"
+                if lines == NOT_STARTED
+                else f"<h3>{about}</h3><pre>{escape(lines)}</pre>"
+            )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>Grades</title><style>{_STYLE}</style><h1>Grades</h1>"
         f"<p>{len(grades)} submissions; {MOST} points without the report."
-        f"<table><tr><th>name{head}{''.join(rows)}</table>{''.join(details)}</html>\n"
+        f"<div class=wide tabindex=0><table><tr><th>name{head}{''.join(rows)}</table></div>"
+        f"{''.join(details)}</html>\n"
     )
 
 

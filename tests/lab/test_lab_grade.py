@@ -76,7 +76,9 @@ def test_grading(tmp_path, capsys, only_three):
     assert "<script>" not in page
     assert page.count("SyntaxError") == 1  # not once for each function
     assert "<tr><th>name<th>points<th>0" in page
-    assert "<tr><th>=bob<td class=n>13<td>3/5<td>✓<td>✓" in page
+    assert "<div class=wide" in page  # a narrow window moves the table, not the page
+    assert '<tr><th><a href="#s0">=bob</a><td class=n>13<td>3/5<td>✓<td>✓' in page
+    assert '<h2 id="s0">=bob</h2>' in page
     assert "there is no exercises.py" in page
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("1 of 4  =bob: 13, about ")
@@ -84,6 +86,15 @@ def test_grading(tmp_path, capsys, only_three):
     assert {path.name for path in out.iterdir()} == {
         "grades.csv", "grades.html", "moodle.csv", "canvas.csv", "gradescope", "results"
     }  # fmt: skip
+
+
+def test_what_is_not_started_is_one_line_of_the_page():
+    found = tuple(
+        Result("5", NOT_STARTED, name, function=name) for name in ("greedy", "find_cycle")
+    )
+    page = tables.as_html({"ada": Grade(found)})
+    assert "<p>not started: greedy, find_cycle" in page
+    assert "to be written" not in page
 
 
 def test_grading_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch, only_three):

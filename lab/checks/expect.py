@@ -30,6 +30,9 @@ class NotStarted(Exception):
 
 def show(value: Any) -> str:
     """Writes a value in one line, cut if it is long."""
+    if isinstance(value, np.generic | np.ndarray) and not value.shape:
+        value = value.item()
+        value = float(f"{value:.7g}") if isinstance(value, float) else value
     with np.printoptions(precision=4, threshold=20):
         text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 200 else text[:200] + "…"

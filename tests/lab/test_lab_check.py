@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lab import check, run
 from lab.checks import EXERCISES
-from lab.checks.expect import NotStarted, Wrong, equal
+from lab.checks.expect import NotStarted, Wrong, equal, show
 from lab.checks.temperature import unlikely
 from lab.checks.words import reference
 from lab.run import FAILED, NOT_STARTED, PASSED, Result, results
@@ -624,3 +624,10 @@ def test_what_is_kept_between_calls_is_told(tmp_path):
     found = statuses(written(tmp_path, text + "\n\nkept = []\n"), ("0",))
     assert "keep nothing from earlier calls" in found["count_words"].hint
     assert found["coverage"].status == PASSED
+
+
+def test_a_number_of_numpy_is_shown_as_a_number():
+    shown = [show(each) for each in (np.float64(4.6530055897722145), np.array(4.1444, np.float32))]
+    assert shown == ["4.653006", "4.1444"]
+    assert show(np.int64(3)) == "3"
+    assert show([1, 2]) == "[1, 2]"

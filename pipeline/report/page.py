@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from textmill.model.pages.escaping import escape
@@ -20,7 +20,9 @@ from textmill.model.pages.pieces import (
     tiles,
 )
 from textmill.model.settings import GenerationSettings
+from textmill.pipeline.augment.candidates import PSEUDO, AugmentSettings
 from textmill.pipeline.augment.classifiers import ADDED_WEIGHT
+from textmill.pipeline.augment.filters import FilterSettings
 from textmill.pipeline.augment.folder import added_columns
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.report import charts
@@ -28,7 +30,16 @@ from textmill.pipeline.report.browse import SCRIPT, browser
 from textmill.pipeline.report.figures import Agreement, OriginsOfLabel, Report, Sample
 from textmill.pipeline.report.style import STYLE
 
-_USUAL = asdict(GenerationSettings()) | {"temperatures": None, "samples": None, "max_words": None}
+_USUAL = {  # settings that say nothing, as they are what nobody asked for
+    "generate": asdict(GenerationSettings())
+    | {"temperatures": None, "samples": None, "max_words": None},
+    "augment": {
+        field.name: list(field.default) if isinstance(field.default, tuple) else field.default
+        for kind in (AugmentSettings, FilterSettings)
+        for field in fields(kind)
+        if field.default is not MISSING
+    },
+}
 _BAR = (
     '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
     '<rect width="{:.1f}" height="8"/></svg>'
@@ -86,14 +97,12 @@ def _lead(found: Report) -> str:
         if measured.sampled < measured.texts
         else f"The figures of words come from all {measured.texts:,} texts."
     )
-    return (
-        f'<p class="asked">{_in_short(found.asked)}</p>\n{tiles(counts)}\n'
-        f'<p class="faint">{used}</p>'
-    )
+    return f'<p class="asked">{_in_short(found)}</p>\n{tiles(counts)}\n<p class="faint">{used}</p>'
 
 
-def _in_short(asked: Mapping[str, Any]) -> str:
+def _in_short(found: Report) -> str:
     """The settings that say something, in a line."""
+    asked, usual = found.asked, _USUAL[found.kind]
     parts, names = [], asked.get("prompts")
     if "model" in asked:
         parts.append(f"model <b>{escape(asked['model'][:12])}</b>")
@@ -101,7 +110,7 @@ def _in_short(asked: Mapping[str, Any]) -> str:
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         parts.append(f"prompts of <b>{escape(', '.join(names[:3]))}</b>{more}")
     for key, value in asked["settings"].items():
-        if value in (None, False, "", [], {}) or value == _USUAL.get(key):
+        if value in (None, False, "", [], {}) or value == usual.get(key):
             continue
         parts.append(f"{called(key)} <b>{shown(value, exact=key == 'seed')}</b>")
     line = " · ".join(parts)
@@ -304,11 +313,17 @@ def _use(found: Report) -> str:
         return ""
     names = {"text": repr(text), "label": repr(label), "weight": repr(weight)}
     code = _CODE.format(reader=reader.format(repr(found.name)), **names)
-    said = (
-        "They are meant for neural classifiers, which gain most. A linear classifier counts words; "
-        f"with the column <code>{escape(weight)}</code> (1 for real rows, "
-        f"{ADDED_WEIGHT:g} for added ones) it loses nothing."
-    )
+    weighed = f"the column <code>{escape(weight)}</code> (1 for real rows, {ADDED_WEIGHT:g} for "
+    if PSEUDO in asked.get("methods", ()):
+        said = (
+            "Texts that people wrote, with the judges' labels, are of use to neural and to linear "
+            f"classifiers, with {weighed}added ones) or without it."
+        )
+    else:
+        said = (
+            "They are meant for neural classifiers, which gain most. A linear classifier counts "
+            f"words; with {weighed}added ones) it loses nothing."
+        )
     shown_code = f"<pre>{escape(code)}</pre>"
     folded = fold("Code for scikit-learn and Keras", shown_code)
     return f"<h2>What are the rows for?</h2>\n<p>{said}</p>\n{folded}"

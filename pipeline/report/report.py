@@ -10,6 +10,7 @@ from typing import Any
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.text.corpus import CorpusSettings
+from textmill.pipeline.augment.candidates import GENERATED
 from textmill.pipeline.augment.folder import AUGMENT, NOT_NEEDED, Augmented
 from textmill.pipeline.augment.gain import Gain
 from textmill.pipeline.files.filesystem import (
@@ -169,6 +170,7 @@ def _of_augment(directory: str) -> _Told:
     for group in candidates:
         group.name = f"candidates, {group.name}"
     gone = "The candidates as they were generated are gone: there are no temperatures."
+    lost = place is None and GENERATED in about["settings"].get("methods", (GENERATED,))
     rejections, unneeded = _rejections(augmented, browsed)
     with _damage_of(join(directory, AUGMENT), cure="run augment again"):
         agreement, check = about.get("agreement"), _gains(about.get("check"))
@@ -186,7 +188,7 @@ def _of_augment(directory: str) -> _Told:
         "browse": browsed.browse(),
         "agreement": agreement,
         "check": check,
-        "notes": [gone] if place is None else [],
+        "notes": [gone] if lost else [],
     }
     return told, [*candidates, *table.groups()], RealTexts("real rows", table.real)
 

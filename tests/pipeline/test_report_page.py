@@ -218,6 +218,20 @@ def test_a_text_column_called_origin(tmp_path):
     assert found.labels["cats"] == {"real": 3, "generated": 4}
 
 
+def test_an_augmentation_of_texts_that_no_model_wrote(tmp_path):
+    folder = augmentation(tmp_path / "a")
+    shutil.rmtree(folder / "generated")
+    about = json.loads((folder / "augment.json").read_text())
+    about["settings"] |= {"methods": ["pseudo"], "temperatures": [0.8], "max_copied": None}
+    (folder / "augment.json").write_text(json.dumps(about))
+    assert not report(str(folder)).notes
+    page = (folder / "report.html").read_text("utf-8")
+    lead = re.search(r'<p class="asked">(.*?)</p>', page)[1]
+    assert "methods <b>pseudo</b>" in lead
+    assert "temperature" not in lead
+    assert "neural and to linear classifiers" in page
+
+
 def test_an_augmentation_without_candidates_and_check(tmp_path):
     folder = augmentation(tmp_path / "a")
     shutil.rmtree(folder / "generated")

@@ -63,6 +63,7 @@ setup(
             "jupytext>=1.16",
             "matplotlib>=3.8",
             "nbclient>=0.10",
+            "polib>=1.2",  # reads the lab's translations
             "scipy>=1.11",  # an exercise may use it
         ],
         "report": ["sacrebleu>=2.4"],
@@ -81,6 +82,7 @@ setup(
             "onnx>=1.17",
             "onnxruntime>=1.20",
             "pandas>=2",
+            "polib>=1.2",
             "pytest>=8",
             "pytest-xdist>=3.7",
             "pyyaml>=6",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.language import add_option, say
 from textmill.model.errors import TextmillError
 from textmill.model.text.books import gutenberg
 from textmill.model.text.corpus import built_in_corpus, read_corpus
@@ -32,6 +33,16 @@ def read_book(
     """
     if book is None or book == "":
         return "\n".join(built_in_corpus().texts)
+    try:
+        return _read(book, encoding=encoding, folders=folders)
+    except TextmillError as error:
+        raise TextmillError(say(str(error))) from None
+
+
+def _read(
+    book: str | os.PathLike[str] | int, *, encoding: str | None,
+    folders: Sequence[str | os.PathLike[str]],
+) -> str:  # fmt: skip
     number = re.fullmatch(r"(?:gutenberg:)?(\d{1,7})", str(book).strip())
     if number and not Path(str(book)).exists():
         book = gutenberg(int(number[1]))
@@ -51,14 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("book", nargs="?", help="a path; nothing for the built-in text")
     parser.add_argument("--gutenberg", type=int, metavar="N", help="a book of Project Gutenberg")
     parser.add_argument("--encoding", help="of the file, such as latin-1 (default: utf-8)")
+    add_option(parser)
     args = parser.parse_args(argv)
     try:
         text = read_book(
             args.book if args.gutenberg is None else args.gutenberg, encoding=args.encoding
         )
     except TextmillError as error:
-        parser.exit(1, f"lab.books: error: {error}\n")
-    print(f"{text[:200].strip()} ...\n\n{len(text.split()):,} words between spaces")
+        parser.exit(1, say(f"lab.books: error: {error}\n"))
+    print(f"{text[:200].strip()} ...\n")
+    print(say(f"{len(text.split()):,} words between spaces"))
     return 0
 
 

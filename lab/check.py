@@ -17,29 +17,26 @@ from rich.markup import escape
 from rich.text import Text
 
 from lab.checks import EXERCISES
+from lab.language import add_option, say
 from lab.run import FAILED, MEMORY_GIB, NOT_STARTED, PASSED, Result, results
+from lab.tables import fault, status
 from textmill.model.visible import visible
 
 EXERCISES_FILE = Path(__file__).resolve().parent / "exercises.py"
 _REPORT = "9"
-_MARKS = {PASSED: "[green]✓[/] passed", FAILED: "[red]✗[/] failed", NOT_STARTED: "· not started"}
+_MARKS = {PASSED: "[green]✓[/]", FAILED: "[red]✗[/]", NOT_STARTED: "·"}
 
 
 def show(result: Result, console: Console) -> None:
     """Prints one function's result."""
     other = result.status == NOT_STARTED and result.what not in ("", result.function)
-    missing = f": {result.what} is to be written" if other else ""
-    title = EXERCISES[result.name].title
-    said = visible(f"{result.name}  {title}: {result.function}{missing}")
-    console.print(f"{_MARKS[result.status]} {escape(said)}")
+    missing = say(f": {result.what} is to be written") if other else ""
+    title = say(EXERCISES[result.name].title)
+    told = visible(f"{status(result)} {result.name}  {title}: {result.function}{missing}")
+    console.print(f"{_MARKS[result.status]} {escape(told)}")
     if result.status == FAILED:
-        for label, text in (
-            ("", result.what),
-            ("expected  ", result.expected),
-            ("received  ", result.received),
-            ("hint      ", result.hint),
-        ):
-            console.print(Text(visible(f"    {label}{text}", keep="\n\t")))
+        for line in fault(result):
+            console.print(Text(visible(f"    {line}", keep="\n\t")))
 
 
 def asked_for(words: Sequence[str]) -> tuple[list[str], set[str]]:
@@ -77,25 +74,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lab.check", description="Checks the exercises of the lab."
     )
-    which = f"of {', '.join(EXERCISES)}; or functions; tour: the last three (default: all)"
-    parser.add_argument("exercise", nargs="*", metavar="EXERCISE", help=which)
+    parser.add_argument(
+        "exercise", nargs="*", metavar="EXERCISE",
+        help=f"of {', '.join(EXERCISES)}; or functions; tour: the last three (default: all)",
+    )  # fmt: skip
     parser.add_argument("--file", type=Path, default=EXERCISES_FILE, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
     parser.add_argument("--seconds", type=float, default=30.0, metavar="N",
                         help="for a function, 4 N if it makes a network (default: 30)")  # fmt: skip
     parser.add_argument("--memory", type=float, default=MEMORY_GIB, metavar="GIB",
                         help="for your code (default: %(default)g)")  # fmt: skip
+    add_option(parser)
     args = parser.parse_args(argv)
     if args.file.is_dir():
-        parser.error(f"{args.file} is a folder; give the file with your functions")
+        parser.error(say(f"{args.file} is a folder; give the file with your functions"))
     if not args.file.is_file():
-        parser.error(f"{args.file} is no file")
+        parser.error(say(f"{args.file} is no file"))
     if args.seed < 0:
-        parser.error(f"--seed {args.seed}: a seed is at least 0")
+        parser.error(say(f"--seed {args.seed}: a seed is at least 0"))
     try:
         names, functions = asked_for(args.exercise)
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(say(str(error)))
     console = Console(soft_wrap=True)
     points = most = 0
     statuses = []
@@ -108,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         most += EXERCISES[result.name].points_of[result.function]
         statuses.append(result.status)
     whole = sum(each.points for each in EXERCISES.values())
-    rest = f"; the report has the other {100 - whole}" if most == whole else ""
+    rest = say(f"; the report has the other {100 - whole}") if most == whole else ""
     if most:  # the tour has no points
-        console.print(f"\n{points} of {most} points{rest}")
+        console.print("\n" + say(f"{points} of {most} points") + rest)
     return 0 if set(statuses) <= {PASSED} else 1
 
 

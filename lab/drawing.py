@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lab.inside import Record
+from lab.language import say
 from lab.pictures import BLUE, ORANGE
 from lab.spread import Spread
 
@@ -101,7 +102,7 @@ def gate_rows(record: Record, unit: int, tokens: Sequence[str], *, title: str) -
         table = np.array([each[:, unit] for each in rows.values()])
         image = ax.imshow(table, vmin=low, vmax=1, cmap=colours, aspect="auto")
         fig.colorbar(image, ax=ax)
-        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set_yticks(range(len(rows)), [say(name) for name in rows])
         ax.grid(visible=False)
         for row, column in np.ndindex(*table.shape):
             dark = colours == "Blues" and table[row, column] > 0.6

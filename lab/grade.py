@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from lab import assignment, tables
 from lab.checks import EXERCISES
+from lab.language import add_option, say
 from lab.run import FAILED, MEMORY_GIB, ROOT, Result, results, unprotected
 from lab.tables import Grade, points, write
 from textmill.model.visible import visible
@@ -157,20 +158,23 @@ def grade_all(
             }  # fmt: skip
             write(place, json.dumps(told, indent=1))
         rest = (len(found) - i) * sum(spent) / max(len(spent), 1)
-        left = f", about {_remaining(rest)} left" if i < len(found) and old is None else ""
-        again = ", graded before" if old else ""
-        fault = f" ({submission.fault})" if submission.fault else ""
-        line = f"{i} of {len(found)}  {name}: {points(grade_.results)}{fault}{again}{left}"
-        print(visible(line), flush=True)
+        left = say(f", about {_remaining(rest)} left") if i < len(found) and old is None else ""
+        again = say(", graded before") if old else ""
+        fault = f" ({say(submission.fault)})" if submission.fault else ""
+        line = say(f"{i} of {len(found)}  {name}: {points(grade_.results)}")
+        print(visible(f"{line}{fault}{again}{left}"), flush=True)
     return graded
 
 
 def warn() -> None:
     """Says what this system does not protect the teacher from, if there is anything."""
     if missing := unprotected():
+        what = ", ".join(map(say, missing))
         print(
-            f"this system does not protect you from: {', '.join(missing)}; "
-            "grade in a container instead (see lab/README.md)",
+            say(
+                f"this system does not protect you from: {what}; "
+                "grade in a container instead (see lab/README.md)"
+            ),
             file=sys.stderr,
         )
 
@@ -204,27 +208,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="for a function, 4 N if it makes a network (default: 60)")  # fmt: skip
     add("--memory", type=float, default=MEMORY_GIB, metavar="GIB",
         help="for a submission (default: %(default)g)")  # fmt: skip
+    add_option(parser)
     args = parser.parse_args(argv)
     if args.make:
         for path in assignment.make(args.make, args.folder):
             print(path)
         return 0
     if not args.folder.is_dir():
-        parser.error(f"{args.folder} is no folder")
+        parser.error(say(f"{args.folder} is no folder"))
     try:
         found = submissions(args.folder)
         roster = tables.read_roster(args.roster) if args.roster else []
     except (OSError, ValueError) as error:
-        parser.error(str(error))
+        parser.error(say(str(error)))
     if not found:
-        parser.error(f"{args.folder} holds neither NAME.py nor NAME/exercises.py")
+        parser.error(say(f"{args.folder} holds neither NAME.py nor NAME/exercises.py"))
     warn()
     place = args.folder.resolve()
     out = place.with_name(f"{place.name}-grades")
     try:
         graded = grade_all(found, out, args)
     except KeyboardInterrupt:
-        print("stopped; the same command with --resume goes on from here", file=sys.stderr)
+        print(say("stopped; the same command with --resume goes on from here"), file=sys.stderr)
         return 130
     for kind in args.write:
         for path in tables.save(kind, graded, out, roster=roster, file_name=file_name):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.language import say
 from lab.training import units_of, with_weights
 from lab.unrolled import Weights, forwards
 
@@ -67,13 +68,13 @@ def find_lstm(model: Any) -> Any:
         if isinstance(layer, keras.layers.RNN) and isinstance(layer.cell, keras.layers.LSTMCell)
     ]
     if len(found) != 1:
-        raise NoLstmError(f"there are {len(found)} LSTM layers in this model, not one")
+        raise NoLstmError(say(f"there are {len(found)} LSTM layers in this model, not one"))
     names = [
         getattr(activation, "__name__", str(activation))
         for activation in (found[0].cell.activation, found[0].cell.recurrent_activation)
     ]
     if names != ["tanh", "sigmoid"]:
-        raise NoLstmError(f"this LSTM's activations are {names}, not tanh and sigmoid")
+        raise NoLstmError(say(f"this LSTM's activations are {names}, not tanh and sigmoid"))
     return found[0]
 
 
@@ -126,7 +127,7 @@ def record(model: Any, ids: np.ndarray) -> Record:
         with _overheard(layer) as heard:
             model([words, state, state], training=False)
         if len(heard) != 1:
-            raise NoLstmError(f"the LSTM layer was called {len(heard)} times for one text")
+            raise NoLstmError(say(f"the LSTM layer was called {len(heard)} times for one text"))
         return heard[0]
 
     xs, shown = (np.asarray(each)[0] for each in read(tf.constant(np.asarray(ids)[None])))
@@ -141,7 +142,7 @@ def record(model: Any, ids: np.ndarray) -> Record:
     )
     away = float(np.abs(found.h - shown).max())
     if not away <= TOLERANCE:
-        raise NoLstmError(f"the layer's h is not what its weights give: {away:.2g} apart")
+        raise NoLstmError(say(f"the layer's h is not what its weights give: {away:.2g} apart"))
     return found
 
 
@@ -225,7 +226,7 @@ def auc(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
     true = int(truth.sum())
     false = len(truth) - true
     if not true or not false:
-        raise ValueError("the property is always or never there")
+        raise ValueError(say("the property is always or never there"))
     return np.asarray((ranks(values)[truth].sum(axis=0) - true * (true + 1) / 2) / (true * false))
 
 
@@ -271,7 +272,7 @@ def rank(values: np.ndarray, truth: np.ndarray, *, split: int) -> Ranked:
     of = auc if yes_or_no else correlation
     first, second = of(values[:split], truth[:split]), of(values[split:], truth[split:])
     order = np.argsort(-np.abs(first - (0.5 if yes_or_no else 0.0)), kind="stable")
-    name = "AUC" if yes_or_no else "correlation"
+    name = "AUC" if yes_or_no else say("correlation")
     return Ranked(order, name, first[order], second[order])
 
 

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from lab.contest import PRIMED, Failed, Measured, Task, compete
+from lab.language import add_option, say, spoken
 from lab.run import readable
 from textmill.model.errors import TextmillError
 from textmill.model.pages.escaping import escape
@@ -263,37 +264,46 @@ def as_html(rows: Sequence[Row], text: Text, settings: dict[str, Any]) -> str:
     # Counting has no rank: it stands where it would be.
     lines = [(row.perplexity, _cells(rank, row)) for rank, row in enumerate(done, start=1)]
     for name, perplexity in text.baselines.items():
-        shown = f'<td class="name counting">{escape(name)}</td>'
+        shown = f'<td class="name counting">{escape(say(name))}</td>'
         number = f'<td class="counting">{perplexity:,.1f}</td>'
         lines.append((perplexity, ["<td></td>", shown, number, *["<td></td>"] * 4]))
     lines.sort(key=lambda line: line[0])
-    head = ["rank", "name", "perplexity", "lowest to highest", "trained", "passes", "parameters"]
+    head = [
+        say("rank"), say("name"), say("perplexity"), say("lowest to highest"), say("trained"),
+        say("passes"), say("parameters"),
+    ]  # fmt: skip
+    about = say(
+        f"{text.name}: {text.inputs.size:,} words to train on, {len(text.held_out):,} held out, "
+        f"vocabulary {text.size:,}; {text.unknown:.1%} of the held-out words are unknown. Each "
+        f"network had {settings['seconds'] / 60:g} min on the same machine, and "
+        f"{_seeds(settings['seeds'])}, of {settings['units']} units."
+    )
+    counts = say(
+        "Perplexity is of the held-out words; lower is better. A difference that is smaller than "
+        "the one between seeds is chance. The two ways of counting are no networks, and stand "
+        "where they would be."
+    )
     body = [
-        f"<p>{escape(text.name)}: {text.inputs.size:,} words to train on, {len(text.held_out):,} "
-        f"held out, vocabulary {text.size:,}; {text.unknown:.1%} of the held-out words are "
-        f"unknown. Each network had {settings['seconds'] / 60:g} min on the same machine, and "
-        f"{_seeds(settings['seeds'])}, of {settings['units']} units.</p>",
-        "<p>Perplexity is of the held-out words; lower is better. A difference that is smaller "
-        "than the one between seeds is chance. The two ways of counting are no networks, and "
-        "stand where they would be.</p>",
-        table("The order", head, [cells for _, cells in lines], style="numbers"),
+        f"<p>{escape(about)}</p>",
+        f"<p>{counts}</p>",
+        table(say("The order"), head, [cells for _, cells in lines], style="numbers"),
     ]
     wrong = [row for row in rows if row.failed]
     if wrong:
         told = [
-            [f'<th scope="row">{escape(row.name)}</th>', f"<td>{escape(row.failed)}</td>"]
+            [f'<th scope="row">{escape(row.name)}</th>', f"<td>{escape(say(row.failed))}</td>"]
             for row in wrong
         ]
         body += [
-            "<h2>Not measured</h2>",
-            table("What went wrong", ["name", "what"], told, style="wrong"),
+            f"<h2>{say('Not measured')}</h2>",
+            table(say("What went wrong"), [say("name"), say("what")], told, style="wrong"),
         ]
-    return html_page("Leaderboard", "\n".join(body), style=_OWN_STYLE)
+    return html_page(say("Leaderboard"), "\n".join(body), style=_OWN_STYLE, language=spoken())
 
 
 def _cells(rank: int, row: Row) -> list[str]:
     each = [math.exp(one.nats) for one in row.results]
-    spread = f"{min(each):,.1f} to {max(each):,.1f}" if len(each) > 1 else "one seed"
+    spread = say(f"{min(each):,.1f} to {max(each):,.1f}" if len(each) > 1 else "one seed")
     return [
         f"<td>{rank}</td>",
         f'<td class="name">{escape(row.name)}</td>',
@@ -344,8 +354,8 @@ def run(board: Board, found: dict[str, Path], task: Task, *, seeds: int) -> None
     each = task.seconds + _START_SECONDS
     took: list[float] = []
     if kept:
-        print(f"{kept} of {len(found) * seeds} trainings are kept from before")
-    print(f"{len(left)} trainings, about {_duration(each * len(left))}", flush=True)
+        print(say(f"{kept} of {len(found) * seeds} trainings are kept from before"))
+    print(say(f"{len(left)} trainings, about {_duration(each * len(left))}"), flush=True)
     for number, (name, seed) in enumerate(left, start=1):
         row = board.rows.get(name, rows[name])
         if row.failed:  # with the seed before
@@ -361,19 +371,20 @@ def run(board: Board, found: dict[str, Path], task: Task, *, seeds: int) -> None
         board.keep(row)
         took.append(time.monotonic() - begun)
         rest = float(np.mean(took)) * (len(left) - number)
-        more = f"; about {_duration(rest)} left" if number < len(left) else ""
-        print(visible(f"{number} of {len(left)}: {name}, seed {seed}: {said}{more}"), flush=True)
+        more = say(f"; about {_duration(rest)} left") if number < len(left) else ""
+        line = say(f"{number} of {len(left)}: {name}, seed {seed}: {said}")
+        print(visible(f"{line}{more}"), flush=True)
 
 
 def _table(rows: Sequence[Row], text: Text) -> str:
     """The order as lines for a terminal."""
-    lines = [(p, "", name) for name, p in text.baselines.items()]
+    lines = [(p, "", say(name)) for name, p in text.baselines.items()]
     for rank, row in enumerate(rows, start=1):
         if row.perplexity < math.inf:
             lines.append((row.perplexity, str(rank), row.name))
     told = [f"{rank:>4}  {p:>10,.1f}  {name}" for p, rank, name in sorted(lines)]
-    wrong = [f"   -           -  {row.name}: {row.failed}" for row in rows if row.failed]
-    return "\n".join(map(visible, ["rank  perplexity  name", *told, *wrong]))
+    wrong = [f"   -           -  {row.name}: {say(row.failed)}" for row in rows if row.failed]
+    return "\n".join(map(visible, [say("rank  perplexity  name"), *told, *wrong]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -399,22 +410,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory", type=float, default=8.0, metavar="GIB",
                         help="for a submission (default: 8)")  # fmt: skip
     parser.add_argument("--again", action="store_true", help="leave out what is kept from before")
+    add_option(parser)
     args = parser.parse_args(argv)
     for name, least in (("minutes", 0), ("seeds", 1), ("units", 2), ("words", 100), ("memory", 0)):
         if not least <= getattr(args, name) < math.inf or getattr(args, name) == 0:
-            parser.error(f"--{name} must be a number of at least {least or 'more than 0'}")
+            parser.error(say(f"--{name} must be a number of at least {least or 'more than 0'}"))
     from lab.grade import submissions, warn
 
     try:
         handed_in = submissions(args.folder)
     except (ValueError, OSError) as error:
-        parser.error(str(error))
+        parser.error(say(str(error)))
     for name, each in handed_in.items():
         if each.fault:
-            print(visible(f"{name} is left out: {each.fault}"), file=sys.stderr)
+            print(visible(say(f"{name} is left out: {each.fault}")), file=sys.stderr)
     found = {name: each.file for name, each in handed_in.items() if not each.fault}
     if not found:
-        parser.error(f"{args.folder} holds neither NAME.py nor NAME/exercises.py")
+        parser.error(say(f"{args.folder} holds neither NAME.py nor NAME/exercises.py"))
     warn()
     try:
         text = read_text(args.text, encoding=args.encoding, words=args.words)
@@ -433,15 +445,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         board = Board(args.folder, settings, text)
         if readable(args.text):
             print(
-                visible(f"a student's code could read {args.text}: put it into a folder of yours"),
+                visible(
+                    say(f"a student's code could read {args.text}: put it into a folder of yours")
+                ),
                 file=sys.stderr,
             )
         run(board, found, task, seeds=args.seeds)
     except (TextmillError, OSError) as error:
-        print(f"lab.leaderboard: error: {error}", file=sys.stderr)
+        print(say(f"lab.leaderboard: error: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print(say("\nstopped; the same command goes on from here"), file=sys.stderr)
         return 130
     print(_table(board.ranked(), text))
     for path in board.show():

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lab.language import say
+
 POINTS = 8  # of a curve, at least, if the time is limited
 SECONDS_BETWEEN = {"notebook": 0.5, "terminal": 0.25, "file": 30.0}
 
@@ -35,7 +37,7 @@ class Plan:
 
     def __str__(self) -> str:
         count = f"{self.epochs:.1f}" if self.epochs < 10 else f"{self.epochs:.0f}"
-        return (
+        return say(
             f"an epoch takes about {self.epoch:,.1f} s; training takes about "
             f"{self.seconds:,.0f} s: about {count} epochs ({self.because})"
         )
@@ -93,13 +95,15 @@ class Point:
     validation: float | None = None
 
     def __str__(self) -> str:
-        said = f"epoch {self.epochs:5.1f}  {self.seconds:5.0f} s  perplexity: "
-        said += f"training {self.training:.1f}"
+        said = (
+            f"epoch {self.epochs:5.1f}  {self.seconds:5.0f} s  perplexity: "
+            f"training {self.training:.1f}"
+        )
         if self.plain is not None:
             said += f", without dropout {self.plain:.1f}"
         if self.validation is not None:
             said += f", validation {self.validation:.1f}"
-        return said
+        return say(said)
 
 
 class Silence:
@@ -151,7 +155,7 @@ class Progress(Silence):
 
     def begins(self) -> None:
         """Says it at once, as compiling takes seconds."""
-        print("compiling the network, then a few steps to see how long an epoch takes ...")
+        print(say("compiling the network, then a few steps to see how long an epoch takes ..."))
         sys.stdout.flush()
 
     def planned(self, plan: Plan) -> None:
@@ -170,8 +174,10 @@ class Progress(Silence):
         share = min(1.0, done / whole) if whole > 0 else 1.0
         bar, total = "#" * round(20 * share), seconds / max(share, 1e-9)
         self._line(
-            f"[{bar:<20}] {seconds:,.0f} of {total:,.0f} s, epoch {int(epochs) + 1}: "
-            f"{epochs % 1:.0%}, perplexity {perplexity:.1f}"
+            say(
+                f"[{bar:<20}] {seconds:,.0f} of {total:,.0f} s, epoch {int(epochs) + 1}: "
+                f"{epochs % 1:.0%}, perplexity {perplexity:.1f}"
+            )
         )
 
     def point(self, point: Point) -> None:
@@ -182,7 +188,7 @@ class Progress(Silence):
     def ends(self, *, epochs: float, seconds: float) -> None:
         """Tells what it took."""
         self._clear()
-        print(f"trained {seconds:,.1f} s, {epochs:.2f} epochs", flush=True)
+        print(say(f"trained {seconds:,.1f} s, {epochs:.2f} epochs"), flush=True)
 
     def _line(self, text: str) -> None:
         if self.place == "notebook":

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.language import add_option, say
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -341,6 +342,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="your functions (default: lab/exercises.py)")  # fmt: skip
     parser.add_argument("--port", type=int, default=8000, metavar="N",
                         help="another port (default: 8000); 0 is any that is free")  # fmt: skip
+    add_option(parser)
     args = parser.parse_args(argv)
     try:
         read(args.network)  # before TensorFlow is loaded, which takes long
@@ -352,9 +354,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         played = own_network(args.network, load(args.exercises))
         page = server(played, port=args.port, name=args.network.stem)
     except (TextmillError, OSError, SyntaxError) as error:
-        parser.exit(1, f"lab.play: error: {error}\n")
+        parser.exit(1, say(f"lab.play: error: {error}\n"))
     with page as found:
-        print(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)", flush=True)
+        print(say(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)"), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             found.serve_forever()
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks import EXERCISES
+from lab.language import say, spoken
 from lab.run import FAILED, NOT_STARTED, PASSED, Result
 from textmill.model.pages.escaping import escape
 from textmill.model.visible import visible
@@ -82,13 +83,24 @@ def write(place: Path, text: str) -> None:
 def said(result: Result) -> str:
     """Says in some lines what is wrong with a function; nothing if it is passed."""
     if result.status == NOT_STARTED:
-        return f"{result.what} is to be written"
-    if result.status == PASSED:
-        return ""
-    return (
-        f"{result.what}\nexpected  {result.expected}\nreceived  {result.received}\n"
-        f"hint      {result.hint}"
-    )
+        return say(f"{result.what} is to be written")
+    return "\n".join(fault(result)) if result.status == FAILED else ""
+
+
+def status(result: Result) -> str:
+    """Gives the status of a function in the language in use."""
+    told = {PASSED: say("passed"), FAILED: say("failed"), NOT_STARTED: say("not started")}
+    return told[result.status]
+
+
+def fault(result: Result) -> list[str]:
+    """Gives the lines of a failed function: what is wrong, expected, received, hint."""
+    told = {
+        say("expected"): result.expected, say("received"): result.received,
+        say("hint"): result.hint,
+    }  # fmt: skip
+    width = max(map(len, told)) + 2
+    return [say(result.what), *(f"{label:<{width}}{say(text)}" for label, text in told.items())]
 
 
 def _table(rows: Sequence[Sequence[Any]]) -> str:
@@ -107,7 +119,7 @@ def as_csv(grades: dict[str, Grade]) -> str:
     heads = [f"{name} {each}" for name, exercise in EXERCISES.items() for each in exercise.checks]
     rows: list[list[Any]] = [["name", *heads, "points"]]
     for name, grade in grades.items():
-        statuses = [result.status for result in grade.results]
+        statuses = [status(result) for result in grade.results]
         rows.append([_cell(name), *statuses, points(grade.results)])
     return _table(rows)
 
@@ -121,7 +133,10 @@ def _each(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 def as_html(grades: dict[str, Grade]) -> str:
     """Makes a page with a table and what went wrong; it escapes all text from submissions."""
-    head = "<th>points" + "".join(f"<th>{escape(name)}" for name in EXERCISES)
+    title = say("Grades")
+    head = f"<tr><th>{say('name')}<th>{say('points')}" + "".join(
+        f"<th>{escape(name)}" for name in EXERCISES
+    )
     rows, details = [], []
     for number, (name, grade) in enumerate(grades.items()):
         cells, shown = "", escape(name)
@@ -142,17 +157,17 @@ def as_html(grades: dict[str, Grade]) -> str:
         for lines, names in wrong.items():
             about = escape(", ".join(names))
             details.append(
-                f"<p>{lines}: {about}"
+                f"<p>{say('not started')}: {about}"
                 if lines == NOT_STARTED
                 else f"<h3>{about}</h3><pre>{escape(lines)}</pre>"
             )
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<!doctype html><html lang="{spoken()}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>Grades</title><style>{_STYLE}</style><h1>Grades</h1>"
-        f"<p>{len(grades)} submissions; {MOST} points without the report."
-        f"<div class=wide tabindex=0><table><tr><th>name{head}{''.join(rows)}</table></div>"
-        f"{''.join(details)}</html>\n"
+        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1><p>"
+        + say(f"{len(grades)} submissions; {MOST} points without the report.")
+        + f"<div class=wide tabindex=0><table>{head}{''.join(rows)}</table></div>"
+        + f"{''.join(details)}</html>\n"
     )
 
 
@@ -168,7 +183,9 @@ def read_roster(file: Path) -> Roster:
     with open(file, encoding="utf-8-sig", newline="") as lines:
         rows = [dict(row) for row in csv.DictReader(lines)]
     if not rows or any(None in row for row in rows):
-        raise ValueError(f"{file} is no CSV table with a line of names and a line for each student")
+        raise ValueError(
+            say(f"{file} is no CSV table with a line of names and a line for each student")
+        )
     return [{str(key): value or "" for key, value in row.items()} for row in rows]
 
 
@@ -239,7 +256,7 @@ def as_gradescope(grade: Grade) -> str:
     for result in grade.results:
         exercise = EXERCISES[result.name]
         test = {
-            "name": f"{result.name} {exercise.title}: {result.function}",
+            "name": f"{result.name} {say(exercise.title)}: {result.function}",
             "score": result.points,
             "max_score": exercise.points_of[result.function],
             "status": "passed" if result.status == PASSED else "failed",
@@ -249,7 +266,9 @@ def as_gradescope(grade: Grade) -> str:
         tests.append(test)
     told = {
         "execution_time": round(grade.seconds),
-        "output": f"{points(grade.results)} of {MOST} points; the report has {100 - MOST} more",
+        "output": say(
+            f"{points(grade.results)} of {MOST} points; the report has {100 - MOST} more"
+        ),
         "stdout_visibility": "hidden",
         "tests": tests,
     }

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.language import say
 from lab.plan import Point, Silence, plan
 
 FIRST = 5  # steps after the compiled one, from which the time of an epoch is estimated
@@ -50,7 +51,10 @@ def units_of(model: Any) -> int:
     sizes = [size for size in told if isinstance(size, int)]
     if not sizes:
         raise ValueError(
-            "there is no recurrent layer in this model: write `self.units = units` in its __init__"
+            say(
+                "there is no recurrent layer in this model: write `self.units = units` in its "
+                "__init__"
+            )
         )
     return sizes[0]
 
@@ -110,12 +114,12 @@ def train(
     import tensorflow as tf
 
     if epochs is None and seconds is None and limit is None:
-        raise ValueError("say when the training ends: epochs, seconds or limit")
+        raise ValueError(say("say when the training ends: epochs, seconds or limit"))
     watch = Silence() if watch is None else watch
     random = np.random.default_rng(seed)
     inputs = windows[0]
     if not len(inputs):
-        raise ValueError("there is no window: the text is too short for these B and T")
+        raise ValueError(say("there is no window: the text is too short for these B and T"))
     rows, units = inputs.shape[1], units_of(model)
     run = _step(model, loss, rate, rows)
     spent, done, planned = 0.0, 0, None
@@ -278,7 +282,7 @@ def perplexity_by_place(
     """
     pieces = len(ids) // (places + 1)
     if pieces < 1:
-        raise ValueError(f"{places} places need more than {len(ids)} words")
+        raise ValueError(say(f"{places} places need more than {len(ids)} words"))
     cut = np.asarray(ids[: pieces * (places + 1)], np.int32).reshape(pieces, places + 1)
     if carried:
         p = np.append(1.0, probabilities(model, cut.reshape(-1))).reshape(cut.shape)[:, 1:]

@@ -40,6 +40,7 @@ set_up(ROOT)
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("LAB_LANGUAGE", "en")
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -143,12 +144,12 @@ def ngram_perplexity(tables, weights):
     return ex.perplexity(found)
 
 
-baselines = {}
+baselines = []
 for n, name in enumerate(("unigram", "bigram", "trigram"), start=1):
     known = tables[:n] + [{}] * (3 - n)  # what was never seen falls back to the order below
     weights = ex.tune_weights(known, valid[:3000], V)
-    baselines[name] = ngram_perplexity(known, weights)
-    print(f"{name:<8} perplexity {baselines[name]:8.1f}", flush=True)
+    baselines.append(ngram_perplexity(known, weights))
+    print(f"{name:<8} perplexity {baselines[-1]:8.1f}", flush=True)
 print("weights of 1/V, unigram, bigram, trigram:", np.round(weights, 3))
 
 # %%
@@ -216,9 +217,7 @@ save(
     before=valid[-100:],
 )
 lstm_perplexity = ex.perplexity(probabilities(model, test))
-print(
-    f"LSTM     perplexity {lstm_perplexity:8.1f} on the last 5 %, trigram {baselines['trigram']:.1f}"
-)
+print(f"LSTM     perplexity {lstm_perplexity:8.1f} on the last 5 %, trigram {baselines[-1]:.1f}")
 
 # %%
 at = [point.epochs for point in trained.points]
@@ -229,7 +228,7 @@ for name, label, marker in (
     ("validation", "validation text, dropout off", "s"),
 ):
     ax.semilogy(at, [getattr(point, name) for point in trained.points], marker=marker, label=label)
-ax.axhline(baselines["trigram"], color=COLOURS[3], linestyle=":", label="trigram, last 5 %")
+ax.axhline(baselines[-1], color=COLOURS[3], linestyle=":", label="trigram, last 5 %")
 ax.axhline(lstm_perplexity, color=COLOURS[4], linestyle="--", label="LSTM, last 5 %")
 ax.set(xlabel="epoch", ylabel="perplexity", title="The LSTM learns")
 ax.xaxis.get_major_locator().set_params(integer=True)
@@ -501,17 +500,17 @@ def draws(keep, temperature=1.0):
 
 
 ways = {
-    "greedy": lambda seed: beam_search(from_test, prompt, LENGTH_OF_TEXT, 1),
-    "beam search, 8 beams": lambda seed: beam_search(from_test, prompt, LENGTH_OF_TEXT, 8),
-    "temperature 0.7": draws(lambda logits: logits, 0.7),
-    "top-k, k = 20": draws(lambda logits: keep_top_k(logits, 20)),
-    "top-p, p = 0.9": draws(lambda logits: keep_top_p(logits, 0.9)),
-    "temperature 1": draws(lambda logits: logits),
-    "the book": lambda seed: book_says,
+    "greedy choice": ([0], lambda seed: beam_search(from_test, prompt, LENGTH_OF_TEXT, 1)),
+    "beam search, 8 beams": ([0], lambda seed: beam_search(from_test, prompt, LENGTH_OF_TEXT, 8)),
+    "temperature 0.7": (SEEDS, draws(lambda logits: logits, 0.7)),
+    "top-k, k = 20": (SEEDS, draws(lambda logits: keep_top_k(logits, 20))),
+    "top-p, p = 0.9": (SEEDS, draws(lambda logits: keep_top_p(logits, 0.9))),
+    "temperature 1": (SEEDS, draws(lambda logits: logits)),
+    "the book": ([0], lambda seed: book_says),
 }
 compared = {}
-for way, decode in ways.items():
-    texts = [decode(seed) for seed in (SEEDS if way.startswith(("temperature", "top")) else [0])]
+for way, (seeds, decode) in ways.items():
+    texts = [decode(seed) for seed in seeds]
     compared[way] = [
         spread([mean_log_p(words) for words in texts]),
         spread([ex.repetition(words, 2) for words in texts]),
@@ -560,7 +559,7 @@ except NoLstmError as error:
     print("no look inside:", error)
 if inside is not None:
     print("gates from the weights in NumPy; h is that of the layer")
-    print(f"{'property':<37} {'unit':>4}  {'measure':<11} chosen on  held out  untrained")
+    print("property                              unit  measure     chosen on  held out  untrained")
     for name, truth in properties.items():
         try:
             ranked, chance = (rank(np.tanh(each.c), truth, split=split) for each in (inside, blank))

@@ -67,7 +67,7 @@ def policy_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def html_page(title: str, body: str, *, style: str, script: str = "") -> str:
+def html_page(title: str, body: str, *, style: str, script: str = "", language: str = "en") -> str:
     """Makes a page that loads nothing; the policy allows its own style and script by their hashes.
 
     Args:
@@ -75,11 +75,12 @@ def html_page(title: str, body: str, *, style: str, script: str = "") -> str:
         body: HTML.
         style: CSS.
         script: JavaScript that the page can do without; a page without one may run none.
+        language: of the texts, as HTML calls it.
     """
     allowed = f"; script-src {policy_of(script)}" if script else ""
     run = f"<script>{script}</script>\n" if script else ""
     return f"""<!DOCTYPE html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -19,7 +19,7 @@ import numpy as np
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.network.directory import SavedModel
-from textmill.model.text.decoding import check_encoding
+from textmill.model.text.decoding import check_encoding, likely_encoding
 from textmill.model.text.labelled_tables import check_parquet_rows, separator_of
 from textmill.pipeline.files.filesystem import open_read
 from textmill.pipeline.prompts.opening import BLOCK, COMPRESSIONS, Input
@@ -282,10 +282,10 @@ def table_header(path: str, file: Input, form: Form) -> tuple[tuple[str, ...], F
         if wrong is not None:
             raise csv.Error(wrong)
         return tuple(csv_fields(text, form)), form
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
         raise TextmillError(
             f"{path}: the header is not valid {form.encoding or 'UTF-8'}; say what the file is "
-            "with --encoding, such as --encoding latin-1"
+            f"with --encoding, such as --encoding {likely_encoding(error.object)}"
         ) from None
     except csv.Error as error:
         raise TextmillError(f"{path}: the header is no row of a table: {error}") from None

@@ -42,6 +42,32 @@ def test_invalid_bytes_name_file_offset_and_option():
         decode(b"abc\xe4def", path="book.txt")
 
 
+_OLD = "Имало едно време един старец, който живеел в къща край морето и гледал вълните."
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (_OLD, "cp1251"), (_OLD, "koi8-r"), (_OLD, "cp866"), (_OLD, "iso8859-5"),
+        ("A book in Bulgarian.\n" + 9 * _OLD, "cp1251"),
+        ("Все счастливые семьи похожи друг на друга, каждая несчастлива по-своему.", "koi8-r"),
+        ("Süße Füße laufen über die Straße; Käfer fliegen in die Höhe.", "latin-1"),
+        ("Un garçon à l’école, élevé près d’où naît le fleuve".replace("’", "'"), "latin-1"),
+    ],
+)  # fmt: skip
+def test_text_that_is_not_utf8_names_the_encoding_that_it_looks_like(text, encoding):
+    raw = text.encode(encoding)
+    with pytest.raises(TextmillError, match=f"such as --encoding {encoding}$"):
+        decode(raw, path="book.txt")
+    assert decode(raw, path="book.txt", encoding=encoding) == text
+
+
+def test_greek_is_not_taken_for_cyrillic():
+    raw = "Μια φορά κι έναν καιρό ήταν ένας γέρος που ζούσε σε ένα σπίτι".encode("cp1253")
+    with pytest.raises(TextmillError, match="--encoding latin-1"):
+        decode(raw, path="x")
+
+
 @pytest.mark.parametrize("name", ["no-such-code", "hex", "base64"])
 def test_unknown_encoding(name):
     with pytest.raises(UsageError, match="encoding must be the name of a text encoding"):

@@ -251,6 +251,12 @@ def test_bad_headers(tmp_path, header, said):
         written(tmp_path, header.encode("latin-1") + b"\na,b\n", "p.csv")
 
 
+def test_a_header_in_cyrillic_names_its_encoding(tmp_path):
+    header = "текст,етикет,източник на текста".encode("cp1251")
+    with pytest.raises(TextmillError, match=r"--encoding cp1251$"):
+        written(tmp_path, header + b"\na,b,c\n", "p.csv")
+
+
 @pytest.mark.parametrize("name", ["p.txt", "p.jsonl", "p.csv"])
 def test_ten_megabytes_in_one_line(tmp_path, name):
     rows = {"p.txt": b"a", "p.jsonl": b'{"prompt": "a"}', "p.csv": b"a"}[name]

@@ -273,9 +273,13 @@ def exercises_in(language: str, text: str) -> str:
     return translated(text, of_exercises(text), translations(language))
 
 
-def translations(language: str) -> dict[str, str]:
-    """Gives the translation of each message that has one."""
-    return {entry.msgid: entry.msgstr for entry in read(language) if entry.translated()}
+def translations(language: str, *, of: str = "") -> dict[str, str]:
+    """Gives the translation of each message that has one; `of` names a source, else it is all."""
+    return {
+        entry.msgid: entry.msgstr
+        for entry in read(language)
+        if entry.translated() and (not of or (of, "") in entry.occurrences)
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.language import add_option, say
+from lab.language import add_option, languages, say, spoken, translations
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
@@ -166,6 +166,7 @@ class OwnNetwork:
         about: its sizes, in a few words.
     """
 
+    said: Mapping[str, Mapping[str, str]] = {}
     labels: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     unknown = (
@@ -323,13 +324,15 @@ def own_network(file: str | os.PathLike[str], exercises: ModuleType) -> OwnNetwo
             f"build_model of your exercises builds another network than the one in {file}; {_AGAIN}"
         )
     model.set_weights(list(saved.weights))
-    return OwnNetwork(
+    network = OwnNetwork(
         stepper(model),
         exercises,
         words=saved.words,
         before=saved.before,
         about=f"your own network, {len(saved.words):,} words, {saved.units} units",
     )
+    network.said = {name: translations(name, of="lab/play.py") for name in languages()[1:]}
+    return network
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -356,7 +359,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TextmillError, OSError, SyntaxError) as error:
         parser.exit(1, say(f"lab.play: error: {error}\n"))
     with page as found:
-        print(say(f"http://{HOST}:{found.server_port}/ (Ctrl-C ends it)"), flush=True)
+        where = f"http://{HOST}:{found.server_port}/" + ("" if spoken() == "en" else f"#{spoken()}")
+        print(say(f"{where} (Ctrl-C ends it)"), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             found.serve_forever()
     return 0

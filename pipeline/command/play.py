@@ -209,6 +209,7 @@ def app(player: Player, port: int, *, computing: threading.Lock | None = None) -
             "rows": [{"id": row.id, "prompt": row.text} for row in player.rows],
             "about": player.model.about,
             "unknown": player.model.unknown,
+            "said": player.model.said,
         }
 
     @web.post("/<what:re:next|text|compare>")

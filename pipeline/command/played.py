@@ -6,7 +6,7 @@ Another network can be played, too, if it fulfils `Played`: one with words and s
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -52,12 +52,15 @@ class Played(Protocol):
         labels: names of its labels; empty if it has none.
         starts: fields of a row that its texts start from; empty if a prompt is enough.
         unknown: what happens to unknown words, one sentence.
+        said: translations, by language and by message, of what the model says; a part of a message
+            in braces stands for any text.
     """
 
     about: str
     labels: tuple[str, ...]
     starts: tuple[str, ...]
     unknown: str
+    said: Mapping[str, Mapping[str, str]]
 
     def check(self, settings: GenerationSettings) -> None:
         """Refuses settings that the model cannot follow."""
@@ -93,6 +96,8 @@ class TrainedModel:
     Args:
         model: from `load_model`.
     """
+
+    said: Mapping[str, Mapping[str, str]] = {}  # the page has its texts
 
     def __init__(self, model: SavedModel):
         self.model = model

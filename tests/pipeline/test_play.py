@@ -419,6 +419,67 @@ def test_in_a_browser(running):
         assert all(url.startswith(running) for url in asked)
 
 
+def test_the_page_s_texts_are_all_in_bulgarian(player):
+    """Its own ones, those that its script makes, and those of the server."""
+    page = PAGE.read_text("utf-8")
+    said = json.loads(re.search(r"const SAID = (\{.*?\n\}\});", page, re.DOTALL)[1])["bg"]
+    shown = re.sub(r"<(script|style|nav|h1|title)\b.*?</\1>", "", page, flags=re.DOTALL)
+    texts = re.split(r"<[^>]*>", shown.replace("&emsp;", ""))
+    wanted = {text.strip() for text in texts} - {""}
+    wanted |= set(re.findall('aria-label="([^"]+)"', shown))
+    wanted |= set(re.findall(r'\b(?:t|say)\((?:ended \? )?["`]([^"`]+)["`]', page))
+    assert len(wanted) > 30
+    model = player.model
+    assert model.unknown in said
+    assert re.fullmatch(r"[\d,]+ words, \d+ x \d+ units", model.about)
+    wanted.add("{words} words, {layers} x {units} units")
+
+    def holes(text: str) -> str:
+        return re.sub(r"\$?\{[^{}]*\}", "{}", text)
+
+    assert {holes(text) for text in wanted} <= {holes(text) for text in said}
+    for text, told in said.items():
+        assert sorted(re.findall(r"\{.*?\}", text)) == sorted(re.findall(r"\{.*?\}", told))
+        assert re.search("[а-я]", told)
+    assert model.unknown.replace("n word", "n character").replace("re words", "re ones") in said
+
+
+def test_in_a_browser_in_bulgarian(running):
+    with open_browser() as browser:
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        wait = WebDriverWait(browser, 600)
+
+        def text(css):
+            return browser.find_element(By.CSS_SELECTOR, css).text
+
+        browser.get(running + "/#bg")
+        wait.until(lambda _: text("#entropy"))
+        browser.find_element(By.ID, "text").send_keys("The <b>snark</b>")
+        wait.until(lambda _: "“snark”" in text("#unknown"))
+        assert text("#unknown").startswith("Непознати за модела: ")
+        assert "Вместо всяка непозната дума моделът чете <unk>" in text("#unknown")
+        assert re.fullmatch(r"площадка на textmill: [\d,]+ думи, .* елемента", text(".about"))
+        assert text("#next") == "Следваща дума"
+        assert text("thead").split() == ["дума", "преди", "след"]
+        told = r"могат да се изтеглят [\d\s]+ думи; ентропия \d+,\d\d бита преди, \d+,\d\d след"
+        assert re.fullmatch(told, text("#entropy"))
+        assert "други" in text("#bars tr:last-child")
+        browser.find_element(By.ID, "both").click()
+        wait.until(lambda _: "се повтаря на всеки" in text("#greedy-cycle"))
+        assert text("#sampled-title") == "Случаен избор при температура 1"
+        words = text("#sampled")
+        browser.find_element(By.ID, "en").click()
+        wait.until(lambda _: "words can be drawn" in text("#entropy"))
+        assert text("#unknown").startswith("Unknown to the model: ")
+        assert text("#next") == "Next word"
+        assert "repeats itself every" in text("#greedy-cycle")
+        assert text("#sampled") == words
+        assert browser.execute_script("return document.documentElement.lang") == "en"
+        assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
 def test_without_bottle_the_way_to_get_it_is_told(model_dir, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bottle", None)
     with pytest.raises(TextmillError, match=r"pip install 'textmill\[lab\]'"):

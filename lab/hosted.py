@@ -56,7 +56,10 @@ set_up(ROOT)
 """
 
 _BEGIN, _END = "<!-- hosted notebooks -->", "<!-- end of hosted notebooks -->"
-_OPEN = {"README.md": "Open in {}", "README.bg.md": "Отворете в {}"}
+_OPEN = {
+    "README.md": ("Open in {}", NOTEBOOK),
+    "README.bg.md": ("Отворете в {}", "lab/word_level_lab.bg.ipynb"),
+}
 
 
 def first_cell(repository: str = "") -> str:
@@ -140,14 +143,15 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 # -- for whoever publishes the repository ----------------------------------------------------------
 
 
-def links(address: str, *, branch: str = "main") -> dict[str, str]:
-    """Gives addresses that open the notebook in hosted services, by the services' names.
+def links(address: str, *, branch: str = "main", notebook: str = NOTEBOOK) -> dict[str, str]:
+    """Gives addresses that open a notebook in hosted services, by the services' names.
 
     Colab and Kaggle open notebooks of GitHub only, Binder those of any repository.
 
     Args:
         address: what `git clone` takes.
         branch: the branch that is opened.
+        notebook: its path in the repository.
 
     Raises:
         TextmillError: the address is none that others can reach.
@@ -155,10 +159,10 @@ def links(address: str, *, branch: str = "main") -> dict[str, str]:
     on_github = re.fullmatch(
         r"(?:https://github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", address
     )
-    where, path = quote(branch, safe=""), f"labpath={quote(NOTEBOOK, safe='')}"
+    where, path = quote(branch, safe=""), f"labpath={quote(notebook, safe='')}"
     if on_github:
         name = on_github[1]
-        file = f"github.com/{name}/blob/{quote(branch)}/{NOTEBOOK}"
+        file = f"github.com/{name}/blob/{quote(branch)}/{notebook}"
         return {
             "Colab": f"https://colab.research.google.com/{file.replace('.com', '', 1)}",
             "Kaggle": f"https://kaggle.com/kernels/welcome?src={quote(f'https://{file}', safe='')}",
@@ -188,9 +192,9 @@ def publish(address: str, *, branch: str = "main", lab: Path = LAB) -> list[Path
     Raises:
         TextmillError: see `links`; or a file has no place for it, and none was changed.
     """
-    found = links(address, branch=branch)
     changed = {}
-    for name, label in _OPEN.items():
+    for name, (label, notebook) in _OPEN.items():
+        found = links(address, branch=branch, notebook=notebook)
         row = " · ".join(
             f"[**{label.format(service)}**]({link})" for service, link in found.items()
         )

@@ -102,6 +102,7 @@ def catalogue(language: str) -> Catalogue:
 
 # -- messages --------------------------------------------------------------------------------------
 
+_LONGEST = 2000  # characters that a message with its values may have: matching takes time
 _ERROR = "{type}: {message}"  # as an error in a student's code is told
 _NUMBER = re.compile(r".*:[^:]*[defgn%]\}", re.DOTALL)
 _BRACES = re.compile(r"\{\{|\}\}|(\{(?:[^{}]|\{[^{}]*\})+\})")
@@ -191,6 +192,8 @@ class Catalogue:
         """Gives the number of characters that messages explain, and the translation."""
         if text in self._whole:
             return len(text), self._whole[text]
+        if len(text) > _LONGEST:
+            return 0, text
         if text not in self._said:
             self._said[text] = best = (0, text)  # also stops at a message of one placeholder only
             for pattern in self._patterns:
@@ -230,7 +233,11 @@ def update(language: str, *, drop: bool = False) -> tuple[int, int, list[str]]:
     known = {entry.msgid: entry for entry in file}
     messages = all_messages()
     found = polib.POFile(wrapwidth=100)
-    found.header, found.metadata = file.header, file.metadata
+    found.header = file.header
+    found.metadata = file.metadata or {
+        "Language": language, "MIME-Version": "1.0", "Content-Transfer-Encoding": "8bit",
+        "Content-Type": "text/plain; charset=UTF-8",
+    }  # fmt: skip
     for message, sources in messages.items():
         entry = known.pop(message, None) or polib.POEntry(msgid=message)
         entry.occurrences, entry.obsolete = [(source, "") for source in sources], False

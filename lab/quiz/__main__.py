@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lab.language import add_option
 from lab.quiz import LANGUAGES, PARTS, compare, questions, read_again, score, topics
 from lab.quiz.answers import Answers
 from textmill.model.errors import TextmillError
@@ -133,13 +134,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status is 0, 1 if it cannot, or 130 if it was stopped."""
     parser = argparse.ArgumentParser(prog="python -m lab.quiz", description="The lab's quiz.")
     parser.add_argument("part", nargs="?", choices=PARTS, default=PARTS[0])
-    parser.add_argument("--language", choices=LANGUAGES, default="en")
+    add_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the answers' order (default: 0)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="make the page instead")
     parser.add_argument("--answers", type=Path, default=ANSWERS, metavar="FILE",
                         help="of first answers (default: quiz-answers.json)")  # fmt: skip
     parser.add_argument("--forget", action="store_true", help="forget all answers, and end")
     args = parser.parse_args(argv)
+    if args.language not in LANGUAGES:
+        parser.error(f"the quiz has no language '{args.language}'; it has {', '.join(LANGUAGES)}")
     if args.html is not None:
         args.html.write_text(html(), encoding="utf-8")
         print(args.html)

@@ -18,13 +18,6 @@ from textmill.model.errors import TextmillError
 OTHERS = [name for name in language.languages() if name != language.ENGLISH]
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch):
-    """As if no language was chosen before; the next test gets what was."""
-    monkeypatch.setattr(language, "_chosen", None)
-    monkeypatch.delenv(language.VARIABLE, raising=False)
-
-
 @pytest.fixture(scope="module")
 def sources():
     return messages.all_messages()
@@ -84,7 +77,8 @@ def f(name, n):
     ]  # fmt: skip
 
 
-def test_new_and_old_messages_are_told_to_the_translator(tmp_path, monkeypatch, capsys):
+def test_new_and_old_messages_are_told_to_the_translator(tmp_path, monkeypatch, capsys, sources):
+    monkeypatch.setattr(messages, "all_messages", lambda: sources)
     monkeypatch.setattr(language, "LAB", tmp_path)
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n\n'
     (tmp_path / "de.po").write_text(
@@ -99,8 +93,12 @@ def test_new_and_old_messages_are_told_to_the_translator(tmp_path, monkeypatch, 
     assert (kept["passed"].msgstr, kept["passed"].obsolete) == ("bestanden", False)
     assert (kept["of old"].msgstr, kept["of old"].obsolete) == ("alt", True)
     assert kept["failed"].msgstr == ""
+    (tmp_path / "fr.po").touch()  # a new language
     language.main(["--drop"])
     assert "of old" not in {entry.msgid for entry in read("de")}
+    assert len(read("fr")) == len(read("de"))
+    assert read("fr").metadata["Language"] == "fr"
+    assert (tmp_path / "exercises.fr.py").read_text() == (tmp_path / "exercises.py").read_text()
 
 
 # -- what is shown ---------------------------------------------------------------------------------

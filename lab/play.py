@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,9 @@ from textmill.model.errors import SettingError, TextmillError
 from textmill.model.prompt import Prompt
 from textmill.model.settings import GenerationSettings
 from textmill.model.small_files import json_object, regular_size
-from textmill.pipeline.command.played import Written
+
+if TYPE_CHECKING:
+    from textmill.pipeline.command.played import Written  # it loads TensorFlow
 
 ROOT = Path(__file__).resolve().parents[1]
 EXERCISES = ROOT / "lab" / "exercises.py"
@@ -200,6 +202,8 @@ class OwnNetwork:
 
     def write(self, start: Prompt, settings: GenerationSettings) -> Written:
         """Draws words one by one; the seed and a word's place decide its random number."""
+        from textmill.pipeline.command.played import Written
+
         read = self._tokens(start.text)
         logits, state = self._after(self._encoded(read))
         found: list[int] = []
@@ -351,9 +355,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         read(args.network)  # before TensorFlow is loaded, which takes long
         from lab.student import load
         from textmill.model.tensorflow_setup import load_tensorflow
+
+        load_tensorflow()  # before all that would load it with its greetings
         from textmill.pipeline.command.play import HOST, server
 
-        load_tensorflow()
         played = own_network(args.network, load(args.exercises))
         page = server(played, port=args.port, name=args.network.stem)
     except (TextmillError, OSError, SyntaxError) as error:

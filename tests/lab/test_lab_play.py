@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -266,3 +268,11 @@ def test_the_command_says_what_is_wrong_before_it_loads_tensorflow(tmp_path, cap
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith("lab.play: error: ")
     assert Path(play.EXERCISES).exists()
+
+
+def test_saving_a_network_loads_no_tensorflow():
+    """The notebook imports `save` first, and loads TensorFlow without its greetings after it."""
+    loaded = "sorted({'tensorflow', 'keras'} & {*sys.modules})"
+    code = f"import sys, lab.play, lab.training; print({loaded})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

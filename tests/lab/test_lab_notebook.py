@@ -41,7 +41,7 @@ def test_the_notebook_is_the_one_that_its_source_makes():
 @pytest.mark.parametrize(
     "network",
     [pytest.param("", marks=pytest.mark.walk), pytest.param("Layers", marks=pytest.mark.lab),
-     pytest.param("Loop", marks=pytest.mark.lab)],
+     pytest.param("Inner", marks=pytest.mark.lab)],
 )  # fmt: skip
 def test_it_runs_with_a_solution(network, monkeypatch, tmp_path, capsys):
     """In this process, which has TensorFlow already; on a book it runs in a kernel of its own."""

@@ -276,8 +276,8 @@ def augment_table(
     _load_beam()
     from textmill.pipeline.api.console import TrainingReport, generation_progress
     from textmill.pipeline.augment.augment import augment as run
-    from textmill.pipeline.augment.candidates import AugmentSettings
     from textmill.pipeline.augment.filters import FilterSettings
+    from textmill.pipeline.augment.settings import AugmentSettings
 
     with (
         TrainingReport(quiet=quiet).running() as report,

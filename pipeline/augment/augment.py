@@ -20,10 +20,7 @@ from textmill.model.network.directory import check_free, load_model
 from textmill.model.reporter import Reporter
 from textmill.model.small_files import json_object
 from textmill.pipeline.augment.candidates import (
-    GENERATED,
-    PSEUDO,
     AugmentRun,
-    AugmentSettings,
     Clock,
     Made,
     level_of,
@@ -40,6 +37,7 @@ from textmill.pipeline.augment.filters import FilterSettings
 from textmill.pipeline.augment.folder import NOT_NEEDED, REAL, AugmentFolder, added_columns
 from textmill.pipeline.augment.gain import CheckSettings
 from textmill.pipeline.augment.gain import check as measure
+from textmill.pipeline.augment.settings import GENERATED, PSEUDO, AugmentSettings
 from textmill.pipeline.augment.table import (
     Labelled,
     Rows,

@@ -20,11 +20,11 @@ from textmill.model.pages.pieces import (
     tiles,
 )
 from textmill.model.settings import GenerationSettings
-from textmill.pipeline.augment.candidates import PSEUDO, AugmentSettings
 from textmill.pipeline.augment.classifiers import ADDED_WEIGHT
 from textmill.pipeline.augment.filters import FilterSettings
 from textmill.pipeline.augment.folder import added_columns
 from textmill.pipeline.augment.gain import Gain
+from textmill.pipeline.augment.settings import PSEUDO, AugmentSettings
 from textmill.pipeline.report import charts
 from textmill.pipeline.report.browse import SCRIPT, browser
 from textmill.pipeline.report.figures import Agreement, OriginsOfLabel, Report, Sample

@@ -10,9 +10,9 @@ from typing import Any
 
 from textmill.model.errors import SettingError, TextmillError
 from textmill.model.text.corpus import CorpusSettings
-from textmill.pipeline.augment.candidates import GENERATED
 from textmill.pipeline.augment.folder import AUGMENT, NOT_NEEDED, Augmented
 from textmill.pipeline.augment.gain import Gain
+from textmill.pipeline.augment.settings import GENERATED
 from textmill.pipeline.files.filesystem import (
     absolute,
     join,

@@ -22,8 +22,8 @@ from textmill.model.settings import GenerationSettings, TrainSettings, Vocabular
 from textmill.model.text.corpus import CorpusSettings
 from textmill.pipeline.api import bulk, options
 from textmill.pipeline.api.inputs import like, prompts_from, rows_from
-from textmill.pipeline.augment.candidates import AugmentSettings
 from textmill.pipeline.augment.filters import FilterSettings
+from textmill.pipeline.augment.settings import AugmentSettings
 from textmill.pipeline.command.cli import main
 from textmill.pipeline.engines.launch import Launch
 

@@ -20,8 +20,9 @@ from textmill.model.errors import SettingError, TextmillError, UsageError
 from textmill.model.network.directory import save_model
 from textmill.model.text.labelled_tables import read_cells
 from textmill.pipeline.augment.augment import augment
-from textmill.pipeline.augment.candidates import AugmentSettings, _training
+from textmill.pipeline.augment.candidates import _training
 from textmill.pipeline.augment.filters import FilterSettings, jaccard
+from textmill.pipeline.augment.settings import AugmentSettings
 from textmill.pipeline.augment.table import read_labelled, write_table
 from textmill.pipeline.command.cli import main
 

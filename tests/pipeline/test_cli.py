@@ -27,6 +27,15 @@ def test_help_and_wrong_use_load_nothing_heavy(arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_report_loads_no_network():
+    code = (
+        "import sys, textmill.pipeline.report.report;"
+        "print(*{'tensorflow', 'keras'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def fails(capsys, arguments, status, *messages):
     """The command ends with a status and one line that says all of this."""
     assert main([str(a) for a in arguments]) == status

@@ -30,6 +30,7 @@ from textmill.pipeline.augment.classifiers import (
 from textmill.pipeline.augment.edits import Candidate
 
 HELPS, NONE_SHOWN, HURTS = "helps", "no difference shown", "hurts"
+_WIDE = 10.0  # points; an interval of more tells neither that rows help nor that they do not
 
 # Takes texts, labels and a seed; gives the rows to add, whose `source` is an index of these texts.
 Augment = Callable[[Sequence[str], Sequence[str], int], Sequence[Candidate]]
@@ -98,7 +99,9 @@ class Gain:
         said = {
             HELPS: "they help",
             HURTS: "they hurt: don't use them",
-            NONE_SHOWN: "no difference shown: there is no reason to use them",
+            NONE_SHOWN: "no difference shown: there is no reason to use them"
+            if self.high - self.low <= _WIDE
+            else "no difference shown: the rows are too few to tell",
         }
         return f"{found}; {said[self.verdict]}"
 

@@ -12,6 +12,7 @@ from textmill.pipeline.augment.gain import (
     HURTS,
     NONE_SHOWN,
     CheckSettings,
+    Gain,
     check,
     interval,
     verdict,
@@ -74,6 +75,12 @@ def test_copies_show_no_difference():
     (found,) = check(*rows(60), copies, settings=CheckSettings(seeds=1))
     assert found.verdict == NONE_SHOWN
     assert "no difference" in found.sentence()
+
+
+@pytest.mark.parametrize(("high", "said"), [(2.0, "no reason"), (54.7, "too few to tell")])
+def test_where_no_difference_is_shown_the_interval_says_whether_rows_are_too_few(high, said):
+    found = Gain("lstm", 50.0, 51.0, 1.0, -4.7, high, NONE_SHOWN)
+    assert found.sentence().endswith(said) or f"{said} to use them" in found.sentence()
 
 
 def test_a_fold_s_rows_are_not_seen_by_what_augments_for_it():

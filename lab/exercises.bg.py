@@ -30,7 +30,7 @@ def count_words(tokens: Sequence[str]) -> Counter[str]:
 def coverage(counts: Counter[str], size: int) -> float:
     """Делът от текста (не от речника), който покриват `size` най-честите думи.
 
-    Той е число от 0 до 1. `size` може да е 0 или да е по-голямо от речника.
+    Той е число от 0 до 1. `size` може да е 0 или да е по-голямо от речника. Има поне една дума.
     """
     raise NotImplementedError
 
@@ -65,7 +65,7 @@ def make_vocabulary(tokens: Sequence[str], min_count: int) -> list[str]:
     """`<unk>`, после токените, които се срещат поне `min_count` пъти, първо най-честите.
 
     Еднакво честите токени са по азбучен ред, както ги подрежда `sorted`: главните букви са преди
-    малките.
+    малките. Никой от токените не е `<unk>`, защото `tokenize` прави от него три.
     """
     raise NotImplementedError
 

@@ -30,7 +30,8 @@ def count_words(tokens: Sequence[str]) -> Counter[str]:
 def coverage(counts: Counter[str], size: int) -> float:
     """The share of the text (not of the vocabulary) that the `size` most frequent words cover.
 
-    It is a number from 0 to 1. `size` may be 0, or larger than the vocabulary.
+    It is a number from 0 to 1. `size` may be 0, or larger than the vocabulary. There is a word, at
+    least.
     """
     raise NotImplementedError
 
@@ -66,7 +67,7 @@ def make_vocabulary(tokens: Sequence[str], min_count: int) -> list[str]:
     """`<unk>`, then the tokens seen at least `min_count` times, the most frequent first.
 
     Tokens that are equally frequent are in alphabetical order, as `sorted` puts them: capitals
-    before small letters.
+    before small letters. None of the tokens is `<unk>`, as `tokenize` makes three of that.
     """
     raise NotImplementedError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks import EXERCISES
-from lab.run import NOT_STARTED, PASSED, ROOT, results
+from lab.language import exercises, say, spoken
+from lab.run import NOT_STARTED, PASSED, results
 from lab.tables import TITLE, said, write
 
 KINDS = ("nbgrader", "github")
@@ -21,7 +22,7 @@ def make(kind: str, folder: Path) -> list[Path]:
     if kind == "github":
         files = {".github/workflows/classroom.yml": workflow()}
     else:
-        starter = (ROOT / "lab" / "exercises.py").read_text("utf-8")
+        starter = exercises(spoken()).read_text("utf-8")
         files = {"source/lab/lab.ipynb": notebook(), "source/lab/exercises.py": starter}
     for name, text in files.items():
         write(folder / name, text)
@@ -58,7 +59,7 @@ def workflow() -> str:
         id: {function}
         uses: classroom-resources/autograding-command-grader@v1
         with:
-          test-name: "{name} {exercise.title}: {function}"
+          test-name: "{name} {say(exercise.title)}: {function}"
           setup-command: ""
           command: python -m lab.check {function}
           timeout: {_MINUTES}
@@ -106,8 +107,11 @@ def notebook() -> str:
     cells = [
         _cell(
             "markdown",
-            f"# {TITLE}\nWrite your functions in `exercises.py` beside this notebook, and hand in "
-            "both. Each cell below checks one function; inputs are drawn anew each time.",
+            f"# {TITLE}\n"
+            + say(
+                "Write your functions in `exercises.py` beside this notebook, and hand in both. "
+                "Each cell below checks one function; inputs are drawn anew each time."
+            ),
             "intro",
         ),
         _cell("code", "from lab.assignment import demand", "setup"),
@@ -115,10 +119,12 @@ def notebook() -> str:
     for name, exercise in EXERCISES.items():
         if not exercise.points:
             continue
-        cells.append(_cell("markdown", f"## {name} {exercise.title}", f"exercise-{name}"))
+        cells.append(_cell("markdown", f"## {name} {say(exercise.title)}", f"exercise-{name}"))
         for function, points in exercise.points_of.items():
             cells.append(_cell("code", f'demand("{function}")', function, points=points))
-    report = "## 9 the report\nA question, what you measured, a picture, and what you conclude."
+    report = say(
+        "## 9 the report\nA question, what you measured, a picture, and what you conclude."
+    )
     cells.append(_cell("markdown", report, "report", points=_REPORT, answer=True))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     told = {

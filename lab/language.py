@@ -103,7 +103,8 @@ def catalogue(language: str) -> Catalogue:
 # -- messages --------------------------------------------------------------------------------------
 
 _LONGEST = 2000  # characters that a message with its values may have: matching takes time
-_ERROR = "{type}: {message}"  # as an error in a student's code is told
+# An error in a student's code, as it is told, and two hints as one.
+_JOINTS = ("{type}: {message}", "{first}; {second}")
 _NUMBER = re.compile(r".*:[^:]*[defgn%]\}", re.DOTALL)
 _BRACES = re.compile(r"\{\{|\}\}|(\{(?:[^{}]|\{[^{}]*\})+\})")
 
@@ -170,7 +171,7 @@ class Catalogue:
 
     def __init__(self, messages: Mapping[str, str]):
         self._patterns = [_Pattern.of(*each) for each in messages.items() if placeholders(each[0])]
-        self._patterns.append(_Pattern.of(_ERROR, _ERROR))
+        self._patterns += [_Pattern.of(joint, joint) for joint in _JOINTS]
         self._whole = {
             "".join(piece.text for piece in pieces(message)): "".join(
                 piece.text for piece in pieces(translation)

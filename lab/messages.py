@@ -21,6 +21,7 @@ NOTEBOOKS = [f"lab/{path.name}" for path in sorted(LAB.glob("word_level_lab*.py"
 _OWN = (
     "run", "check", "books", "plan", "inside", "play", "jail", "tables", "grade",
     "leaderboard", "contest", "drawing", "training",
+    "assignment",
 )  # fmt: skip
 _BOOKS = ["model/text/decoding.py", "model/text/books.py"]
 # Files whose texts are shown while they run.
@@ -31,7 +32,7 @@ SPEAKING = [
 ]
 _COLUMNS = 100
 
-# Also single words are shown if they are given by these names, or to these functions ...
+# Also single words are shown if they are given or set by these names, or to these functions ...
 _SHOWN = {"expected", "received", "hint", "title", "label", "xlabel", "ylabel"}
 _SHOWN_CALLS = {"say", "print", "enumerate", "_exercise"}
 # ... and these never: options of commands, which argparse shows in English, and code.
@@ -40,7 +41,8 @@ _HIDDEN_CALLS = {"compile", "findall", "startswith", "endswith", "split", "get",
 # What looks like a message, but is the name of a column, a part of a page, or a text to test with.
 _NONE = re.compile(
     r"<(?!unk)|# In a hosted|Open in |\s*:root|\{STYLE|Mr\. |None$|textmill lab"
-    r"|(first|last) name$|Feedback comments|SIS |\s+Points| of \{value\.dtype"
+    r"|\s*(- )?name: |from lab|Python 3$|(first|last) name$|Feedback comments|SIS |\s+Points"
+    r"| of \{value\.dtype"
 )
 # A word as it stands in a sentence, not in code.
 _WORD = re.compile(r"(?<![\w.`\[/<\\-])(?<!\w\()[A-Z]?[a-z]{2,}(?![\w.(`\[/=-])")
@@ -129,6 +131,8 @@ def strings(
         if tree.arg in _HIDDEN:
             return
         alone = tree.arg in _SHOWN
+    elif isinstance(tree, ast.Assign):
+        alone = ast.unparse(tree.targets[0]) in _SHOWN
     elif not isinstance(tree, ast.expr):
         alone = False
     value, before = tree, ""

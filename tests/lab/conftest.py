@@ -11,4 +11,5 @@ from lab import language
 def english(monkeypatch):
     """Begins in English; a language that a test chooses is forgotten after it."""
     monkeypatch.setattr(language, "_chosen", None)
-    monkeypatch.delenv(language.VARIABLE, raising=False)
+    monkeypatch.setenv(language.VARIABLE, "")  # so that one that a notebook sets is forgotten, too
+    monkeypatch.delenv(language.VARIABLE)

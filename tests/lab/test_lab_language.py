@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
+import lab_solution
 import nbformat
 import pytest
+from lab_here import run_checks
 from rich.console import Console
+from test_lab_check import WRONG
 
 from lab import check, language, messages, notebook
 from lab.checks import EXERCISES
+from lab.checks.expect import NotStarted, Wrong
 from lab.language import Catalogue, placeholders, read, say, speak
 from lab.run import FAILED, NOT_STARTED, PASSED, Result
 from textmill.model.errors import TextmillError
@@ -180,6 +185,28 @@ def test_the_language_is_that_of_the_option_else_of_the_variable(monkeypatch, ca
     assert "the lab has no language '../x'" in capsys.readouterr().err
     with pytest.raises(TextmillError, match="no language"):
         speak("../x")
+
+
+@pytest.mark.lab
+def test_whatever_is_wrong_is_told_in_bulgarian(tmp_path):
+    speak("bg")
+    solution = Path(lab_solution.__file__).read_text("utf-8")
+    file, count = tmp_path / "exercises.py", 0
+    for exercise, old, new, _ in WRONG:
+        file.write_text(solution.replace(old, new), "utf-8")
+        with pytest.raises((Wrong, NotStarted)) as raised:
+            run_checks(exercise, file)
+        if isinstance(raised.value, NotStarted):
+            continue
+        count += 1
+        assert re.search("[а-я]", say(raised.value.hint)) or CODE.match(raised.value.hint)
+        for text in (raised.value.what, raised.value.expected, raised.value.received):
+            told = re.sub("'[^']*'|`[^`]*`|ndarray of", "", say(text))
+            assert not re.search(r"\b(the|and|is|not|with|of|words?)\b", told), told
+    assert count > 100
+
+
+CODE = re.compile(r"np\.array|keras\.Model")
 
 
 def test_titles_are_messages():

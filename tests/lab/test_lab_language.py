@@ -18,6 +18,7 @@ from lab.checks import EXERCISES
 from lab.checks.expect import NotStarted, Wrong
 from lab.language import Catalogue, placeholders, read, say, speak
 from lab.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.tables import Grade, as_csv, as_html, as_moodle
 from textmill.model.errors import TextmillError
 
 OTHERS = [name for name in language.languages() if name != language.ENGLISH]
@@ -168,6 +169,21 @@ def test_results_are_shown_in_the_language():
         "✓ успешно 1  думи и обратно: encode\n"
         "· незапочнато 1  думи и обратно: tokenize: encode чака да бъде написана\n"
     )
+
+
+def test_grades_are_in_the_language():
+    speak("bg")
+    hint = "do not forget the last n-gram of the text"
+    wrong = Result("2", FAILED, "{name}: <b>", "a list", "None", hint, "count_ngrams")
+    grades = {"ana": Grade((wrong, Result("3", NOT_STARTED, function="make_windows")))}
+    page = as_html(grades)
+    assert '<html lang="bg">' in page
+    for text in ("Оценки", "предадени работи: 1; 85 точки", "очаквано   списък (list)",
+                 "не забравяйте последната n-грама", "незапочнато: make_windows"):  # fmt: skip
+        assert text in page
+    assert "&lt;b&gt;" in page
+    assert as_csv(grades).splitlines()[1] == "ana,неуспешно,незапочнато,0"
+    assert "не забравяйте" in as_moodle(grades, [])
 
 
 def test_the_language_is_that_of_the_option_else_of_the_variable(monkeypatch, capsys):

@@ -66,6 +66,7 @@ setup(
             "polib>=1.2",  # reads the lab's translations
             "scipy>=1.11",  # an exercise may use it
         ],
+        "lab-torch": ["torch>=2.15,<3"],  # instead of Keras, if a student likes
         "report": ["sacrebleu>=2.4"],
         "test": [
             "apache-beam[dask]>=2.77,<2.80",  # its flags

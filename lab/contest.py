@@ -102,15 +102,15 @@ def compete(file: Path, task: Task, *, seed: int) -> Measured:
     with Student(file, memory=task.memory, seconds=int(longest * processors)) as process:
         if (fault := started(process)) is not None:
             raise _failed(fault)
-        with _told("Python and TensorFlow take too long to load"):
-            process.keras(seed)
+        with _told("Python and its libraries take too long to load"):
+            process.seed(seed)
         begun = time.monotonic()
         late = f"it trains for longer than the {task.seconds:g} s that all have"
         with _told(late):
             process.deadline = begun + task.seconds + grace(task.seconds)
             model = Exercises(process.ask).build_model(task.size, task.embedding, task.units)
             if not isinstance(model, Network):
-                raise Failed("build_model gives no keras.Model")
+                raise Failed("build_model gives no keras.Model, and no torch.nn.Module")
             left = max(0.0, begun + task.seconds - time.monotonic())
             epochs = model.learn(
                 task.inputs, task.targets, units=task.units, rate=_RATE, seconds=left

@@ -5,8 +5,9 @@
 
 Никоя функция не променя това, което ѝ е дадено: който я вика, продължава да го ползва. Отговорът
 никога не зависи от предишните извиквания. Може да внасяте модулите на самия Python, NumPy, SciPy и
-Keras, чиито модели работят върху TensorFlow, както и самия TensorFlow. Всяка функция се проверява
-отделно, в процес, който не може да чете и пише други файлове, да пуска други програми и няма мрежа.
+Keras, чиито модели работят върху TensorFlow, както и самия TensorFlow; в упражнение 4 вместо тях
+PyTorch, ако е инсталиран. Всяка функция се проверява отделно, в процес, който не може да чете и
+пише други файлове, да пуска други програми и няма мрежа.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def make_windows(ids: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, n
 
 
 def build_model(size: int, embedding: int, units: int) -> Any:
-    """`keras.Model`: входове [ids, h, c], изходи [logits, h, c].
+    """`keras.Model`: входове [ids, h, c], изходи [logits, h, c]; или същото на PyTorch.
 
     ids са int [B, T], h и c са състоянието на LSTM преди първата дума, float [B, units]; logits са
     float [B, T, V], за думата след всяка дума; изходите h и c са състоянието след последната. B и T
@@ -156,6 +157,10 @@ def build_model(size: int, embedding: int, units: int) -> Any:
     стъпка, без активация (без softmax). Номер 0, `<unk>`, се чете като всяка друга дума: без маска.
     Dropout преди и след LSTM е позволен и помага при книга; той действа само при обучение. Моделът
     може да е от ваш собствен клас; вика се като `model([ids, h, c])`.
+
+    На PyTorch е `torch.nn.Module`, който се вика като `model(ids, h, c)` и връща logits, h и c.
+    Размерите са същите, редовете са първи; ids са int64. Частите му са `nn.Embedding`, един
+    `nn.LSTM` (batch_first=True, но неговите състояния са [1, B, units]) и `nn.Linear`.
     """
     raise NotImplementedError
 
@@ -163,11 +168,12 @@ def build_model(size: int, embedding: int, units: int) -> Any:
 def loss(logits: Any, targets: Any) -> Any:
     """Средното на -log softmax(logits)[target] по всички думи, в натове, тензор скалар.
 
-    Обучението иска градиента ѝ. Тя е вярна и при големи логити (10 000).
+    Обучението иска градиента ѝ. Тя е вярна и при големи логити (10 000). Тензорите са на PyTorch,
+    ако този файл внася torch, иначе на TensorFlow.
 
     Аргументи:
         logits: тензор float [B, T, V].
-        targets: тензор int [B, T].
+        targets: тензор int [B, T]; int64 в PyTorch.
     """
     raise NotImplementedError
 

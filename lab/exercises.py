@@ -5,8 +5,9 @@ vocabulary, and V is the size of the vocabulary. Arrays are NumPy's; [B, T] mean
 
 No function changes what it is given: the caller goes on using it. No answer depends on the calls
 before. You may import Python's own modules, NumPy, SciPy, and Keras, whose models run on
-TensorFlow, and TensorFlow itself. Each function is checked on its own, in a process that can read
-and write no other files, start no other programs, and has no network.
+TensorFlow, and TensorFlow itself; in exercise 4 PyTorch instead, if it is installed. Each function
+is checked on its own, in a process that can read and write no other files, start no other programs,
+and has no network.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def make_windows(ids: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, n
 
 
 def build_model(size: int, embedding: int, units: int) -> Any:
-    """A `keras.Model`: inputs [ids, h, c], outputs [logits, h, c].
+    """A `keras.Model`: inputs [ids, h, c], outputs [logits, h, c]; or the same in PyTorch.
 
     ids are int [B, T], h and c the LSTM's state before the first word, float [B, units]; logits are
     float [B, T, V], for the word after each word; the outputs h and c are the state after the last.
@@ -157,6 +158,10 @@ def build_model(size: int, embedding: int, units: int) -> Any:
     step, without an activation (no softmax). Id 0, `<unk>`, is read like any other word: no
     mask. Dropout before and after the LSTM is allowed, and helps on a book; it is on in training
     only. The model may be of a class of your own; it is called as `model([ids, h, c])`.
+
+    In PyTorch it is a `torch.nn.Module`, called as `model(ids, h, c)`, which returns logits, h and
+    c. The shapes are those above, batch first; ids are int64. Its parts are `nn.Embedding`, one
+    `nn.LSTM` (batch_first=True, but its own states are [1, B, units]) and `nn.Linear`.
     """
     raise NotImplementedError
 
@@ -164,11 +169,12 @@ def build_model(size: int, embedding: int, units: int) -> Any:
 def loss(logits: Any, targets: Any) -> Any:
     """Mean of -log softmax(logits)[target] over all words, in nats, a scalar tensor.
 
-    Training needs its gradient. It is right for large logits (10,000), too.
+    Training needs its gradient. It is right for large logits (10,000), too. The tensors are those
+    of PyTorch if this file imports torch, else of TensorFlow.
 
     Args:
         logits: float tensor [B, T, V].
-        targets: int tensor [B, T].
+        targets: int tensor [B, T]; int64 in PyTorch.
     """
     raise NotImplementedError
 

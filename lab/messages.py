@@ -20,8 +20,8 @@ EXERCISES = "lab/exercises.py"
 NOTEBOOKS = [f"lab/{path.name}" for path in sorted(LAB.glob("word_level_lab*.py"))]
 _OWN = (
     "run", "check", "books", "plan", "inside", "play", "jail", "tables", "grade",
-    "leaderboard", "contest", "drawing", "training",
-    "assignment",
+    "leaderboard", "contest", "drawing", "training", "assignment",
+    "networks", "torch_networks", "torch_layers",
 )  # fmt: skip
 _BOOKS = ["model/text/decoding.py", "model/text/books.py"]
 # Files whose texts are shown while they run.
@@ -203,6 +203,7 @@ def _paragraphs(markdown: str) -> list[Spot]:
     return [
         Spot(match[0], match.start(), match.end(), str)
         for match in re.finditer(r"\S.*?(?=\n\s*\n|\Z)", markdown.rstrip(), re.DOTALL)
+        if not match[0].startswith("<!--")  # it stands for cells of another notebook
     ]
 
 

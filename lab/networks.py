@@ -1,19 +1,20 @@
-"""What the checker asks of a student's network, done where it is: beside the student's code.
+"""What is done with a student's Keras model: it is run, trained and looked at.
 
-The verdict is made elsewhere, from what these functions give, so TensorFlow loads only here.
+A check asks for it in the process of the student's code, and the verdict is made elsewhere; the
+notebook asks for it, too. `lab.torch_networks` does the same with PyTorch.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
-ASKED = ("run", "step", "train", "fit", "first_states", "masks", "parameters")
+import numpy as np
+
+from lab.language import say
 
 
 def is_network(value: Any) -> bool:
@@ -30,12 +31,41 @@ def seed(number: int) -> None:
     keras.utils.set_random_seed(number)
 
 
+def units_of(model: Any) -> int:
+    """Gives the number of units, which is the size of h and of c.
+
+    Raises:
+        ValueError: a model of one's own class does not tell.
+    """
+    try:
+        return int(model.inputs[1].shape[-1])
+    except (AttributeError, TypeError, IndexError, ValueError):  # a subclass of keras.Model
+        pass
+    cells = [layer for layer in model._flatten_layers() if hasattr(layer, "state_size")]
+    told = [getattr(each, "units", None) for each in (model, *cells)]
+    sizes = [size for size in told if isinstance(size, int)]
+    if not sizes:
+        raise ValueError(
+            say(
+                "there is no recurrent layer in this model: write `self.units = units` in its "
+                "__init__"
+            )
+        )
+    return sizes[0]
+
+
+def with_weights(model: Any, rows: int = 1, units: int | None = None) -> Any:
+    """Gives the model, called once: one of one's own class has no weights before."""
+    nothing = np.zeros((rows, units_of(model) if units is None else units), np.float32)
+    model([np.zeros((rows, 1), np.int32), nothing, nothing])
+    return model
+
+
 def run(model: Any, inputs: list[Any]) -> list[Any]:
     """Gives the model's outputs as arrays; one input comes as it is.
 
     Nothing is said of training, so dropout is off, unless a layer was told to keep it on.
     """
-    import numpy as np
     from keras import ops
 
     tensors = [ops.convert_to_tensor(each) for each in inputs]
@@ -45,86 +75,76 @@ def run(model: Any, inputs: list[Any]) -> list[Any]:
 
 def step(model: Any, ids: Any, h: Any, c: Any) -> list[Any]:
     """Runs a language model as `run` does, but compiled: for word after word of a long text."""
-    import numpy as np
     import tensorflow as tf
 
-    return [np.asarray(each) for each in _compiled(model)(*map(tf.constant, (ids, h, c)))]
+    return [np.asarray(each) for each in _stepwise(model)(*map(tf.constant, (ids, h, c)))]
 
 
 @functools.lru_cache(maxsize=1)
-def _compiled(model: Any) -> Callable[..., Any]:
+def _stepwise(model: Any) -> Callable[..., Any]:
     import tensorflow as tf
 
     return tf.function(lambda ids, h, c: model([ids, h, c], training=False), reduce_retracing=True)
 
 
-def train(
-    model: Any,
-    inputs: Any,
-    targets: Any,
-    units: int,
-    epochs: int | None,
-    rate: float,
-    *,
-    seconds: float = math.inf,
-    loss: Callable[[Any, Any], Any] | None = None,
-) -> list[float]:
-    """Trains a language model on windows, with the state carried.
+@functools.lru_cache(maxsize=4)  # the notebook turns to its first model again and again
+def runner(model: Any) -> Callable[..., list[np.ndarray]]:
+    """Compiles the model, as one program for all B and T.
 
-    Args:
-        model: takes [ids, h, c] and gives [logits, h, c].
-        inputs: ids, int32 [W, B, T].
-        targets: ids, int32 [W, B, T].
-        units: size of h and of c.
-        epochs: how often all windows are read; None leaves the end to `seconds`.
-        rate: Adam's learning rate.
-        seconds: ends the training, also within an epoch.
-        loss: of logits and targets; None is the mean cross-entropy.
-
-    Returns:
-        The mean loss of each whole epoch.
+    The function takes ids [B, T], h and c [B, units], and gives logits, h and c. A class of one's
+    own may need numbers for B and T, such as for a loop over the words; then it runs as it is
+    written.
     """
-    import keras
-    import numpy as np
     import tensorflow as tf
 
-    end = time.monotonic() + seconds
-    nothing = tf.zeros((inputs.shape[1], units))
-    model(
-        [tf.constant(inputs[0]), nothing, nothing]
-    )  # a subclassed model has its weights after this
+    def run(ids: Any, h: Any, c: Any) -> Any:
+        return model([ids, h, c], training=False)
+
+    with_weights(model)
+    state = tf.TensorSpec([None, units_of(model)], tf.float32)
+    compiled = tf.function(
+        run, input_signature=[tf.TensorSpec([None, None], tf.int32), state, state]
+    )
+    try:
+        compiled.get_concrete_function()
+    except Exception:
+        compiled = run
+    return lambda *inputs: [np.asarray(each) for each in compiled(*inputs)]
+
+
+def training_step(
+    model: Any, loss: Callable[[Any, Any], Any], rate: float, rows: int, units: int
+) -> Callable[..., tuple[float, np.ndarray, np.ndarray]]:
+    """Compiles a training step: ids and targets [B, T], h, c to the loss, h and c."""
+    import keras
+    import tensorflow as tf
+
+    with_weights(model, rows, units)
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     optimizer.build(model.trainable_variables)
 
     @tf.function(reduce_retracing=True)
-    def step(ids: Any, following: Any, h: Any, c: Any) -> Any:
+    def compiled(ids: Any, targets: Any, h: Any, c: Any) -> Any:
         with tf.GradientTape() as tape:
             logits, h, c = model([ids, h, c], training=True)
-            nats = (loss or _cross_entropy)(logits, following)
+            nats = loss(logits, targets)
         gradients = tape.gradient(nats, model.trainable_variables)
-        pairs = zip(gradients, model.trainable_variables, strict=True)
-        optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return nats, h, c
 
-    found: list[float] = []
-    for _ in itertools.count() if epochs is None else range(epochs):
-        h = c = nothing
-        losses = []
-        for ids, following in zip(inputs, targets, strict=True):
-            if time.monotonic() >= end:
-                return found
-            nats, h, c = step(tf.constant(ids), tf.constant(following), h, c)
-            losses.append(float(nats))
-        found.append(float(np.mean(losses)))
-    return found
+    def step(*given: Any) -> tuple[float, np.ndarray, np.ndarray]:
+        nats, h, c = compiled(*map(tf.constant, given))
+        return float(nats), np.asarray(h), np.asarray(c)
+
+    return step
 
 
-def _cross_entropy(logits: Any, targets: Any) -> Any:
+def nats(logits: Any, targets: Any) -> Any:
+    """Mean of -log softmax(logits)[target]."""
     import tensorflow as tf
 
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-    )
+    each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    return tf.reduce_mean(each)
 
 
 def parameters(model: Any) -> int:
@@ -149,7 +169,6 @@ def fit(model: Any, x: list[Any], y: Any, logits: bool, rounds: int, rate: float
 
 def differentiate(loss: Callable[[Any, Any], Any], logits: Any, targets: Any) -> list[Any]:
     """Gives the loss, and its gradient by the logits or None, as a training step computes them."""
-    import numpy as np
     import tensorflow as tf
 
     def by_logits(logits: Any, targets: Any) -> list[Any]:
@@ -189,7 +208,6 @@ def first_states(model: Any, inputs: list[Any]) -> list[Any]:
         if the layer was not given, or does not give, any.
     """
     import keras
-    import numpy as np
 
     found: list[Any] = []
     call = keras.layers.RNN.__call__

@@ -312,7 +312,8 @@ def own_network(file: str | os.PathLike[str], exercises: ModuleType) -> OwnNetwo
     Raises:
         TextmillError: the file holds none, or `build_model` builds another network than it did.
     """
-    from lab.training import stepper, with_weights
+    from lab.networks import with_weights
+    from lab.training import stepper
 
     saved = read(file)
     try:

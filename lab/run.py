@@ -33,7 +33,7 @@ __all__ = ["FAILED", "NOT_STARTED", "PASSED", "Result", "load", "results", "unpr
 ROOT = Path(__file__).resolve().parents[1]
 PASSED, FAILED, NOT_STARTED = "passed", "failed", "not started"
 MEMORY_GIB = 8.0
-# The student's file, which may import TensorFlow; TensorFlow, on a slow machine.
+# The student's file, which may import a library; the library, on a slow machine.
 _LOAD_SECONDS, _KERAS_SECONDS = 60.0, 180.0
 _KERAS_TIMES = 4  # as long for a function that makes a network
 _SCRATCH_BYTES = 256 << 20
@@ -198,7 +198,7 @@ def _checked(
     what = f"{function}: it takes more than {limit:g} s"
     try:
         if exercise.keras:
-            process.keras(int(random.integers(1 << 31)))
+            process.seed(int(random.integers(1 << 31)))
         process.deadline = time.monotonic() + limit
         exercise.checks[function](ex, random)
     except NotStarted as stub:
@@ -276,6 +276,8 @@ class Exercises:
         found = [Network(self._ask, name, each) if isinstance(each, wire.Handle) else each
                  for each in found]  # fmt: skip
         self.answer, self.answers = found[-1] if found else None, found
+        if any(isinstance(each, Network) for each in found):
+            self.request = None  # two networks are never the same answer
         if name not in _MAY_BE_NONE and any(each is None for each in found):
             raise Wrong(
                 f"{name} returns None",
@@ -297,7 +299,7 @@ class Exercises:
             self._ask(["restore"])
 
     def differentiate(self, name: str, logits: np.ndarray, targets: np.ndarray) -> list[Any]:
-        """Gives the loss and its gradient by the logits, or None."""
+        """Gives the loss, its gradient by the logits or None, and the tensors' library."""
         self.called, self.answer = name, None
         self.answer = self._ask(["loss", name, logits, targets])
         return list(self.answer)  # type: ignore[call-overload]
@@ -324,8 +326,10 @@ class Network:
 
     def train(self, inputs: np.ndarray, targets: np.ndarray, *, units: int, epochs: int,
               rate: float) -> None:  # fmt: skip
-        """Trains a language model on windows, with the state carried; see `lab.networks.train`."""
-        self._asked("train", inputs, targets, units, epochs, rate)
+        """Trains a language model on windows, with the state carried; see `lab.libraries.train`."""
+        self._ask(
+            ["train", self.handle.number, inputs, targets, units, epochs, rate], self.function
+        )
 
     def learn(self, inputs: np.ndarray, targets: np.ndarray, *, units: int, rate: float,
               seconds: float) -> int:  # fmt: skip
@@ -408,6 +412,8 @@ def _told(told: dict[str, Any], function: str) -> Wrong:
         hint = f"the file has no function {told['lacks']}: write it"
     if told.get("library"):
         hint = f"the lab has no such library{place}: do without it"
+        if told["library"] == "torch":
+            hint = f"PyTorch is not installed here{place}: lab/README.md says how, or take Keras"
     if told.get("memory"):
         hint = f"that is more memory than the check allows{place}"
     if told.get("denied"):
@@ -492,10 +498,10 @@ class Student:
                 raise self._gone("an answer that is no answer")
         read_reply(self._receive(), ["load"])
 
-    def keras(self, seed: int) -> None:
-        """Loads Keras there, with a seed for first weights and for dropout."""
+    def seed(self, seed: int) -> None:
+        """Loads the file's library there, with a seed for first weights and for dropout."""
         self.deadline = time.monotonic() + _KERAS_SECONDS
-        self.ask(["keras", seed])
+        self.ask(["seed", seed])
 
     def ask(self, request: list[Any], function: str = "") -> Any:
         """Sends a request, runs the functions that are asked for meanwhile, and gives the answer.

@@ -7,6 +7,7 @@ neither seeds nor right answers, so what the code does to this process is no mor
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import linecache
 import os
@@ -18,10 +19,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lab import jail, networks, wire
+from lab import jail, libraries, wire
 
 NAME = "exercises.py"
 _STUB = "raise NotImplementedError"
+_ASKED = ("run", "step", "fit", "first_states", "masks", "parameters")
 
 
 def load(file: Path) -> ModuleType:
@@ -45,15 +47,20 @@ class Functions:
     def __init__(self, module: ModuleType, file: str):
         self.module, self.file = module, file
         self.networks: list[Any] = []
+        self.libraries = libraries.imported(Path(file).read_bytes())
         self.own: dict[str, Any] = {}
 
     def keep(self, value: Any) -> wire.Handle | None:
-        """Keeps a network here, and gives its handle."""
-        if not networks.is_network(value):
+        """Keeps a network here, and gives its handle, the same one if it comes again."""
+        library = libraries.name_of(value)
+        if library is None:
             return None
-        self.networks.append(value)
+        number = next((i for i, each in enumerate(self.networks) if each is value), None)
+        if number is None:
+            number = len(self.networks)
+            self.networks.append(value)
         bases = tuple(each.__name__ for each in type(value).__mro__)
-        return wire.Handle(len(self.networks) - 1, type(value).__name__, bases)
+        return wire.Handle(number, type(value).__name__, bases, library)
 
     def answer(self, request: list[Any]) -> list[Any]:
         """Does what was asked; gives `["value", ...]` or `["error", ...]`."""
@@ -87,26 +94,35 @@ class Functions:
         self.own = {}
         return ["value", None]
 
-    def _keras(self, seed: int) -> list[Any]:
-        """Loads Keras; the seed is for first weights and for dropout."""
-        networks.seed(seed)
+    def _seed(self, seed: int) -> list[Any]:
+        """Loads the file's libraries; the seed is for first weights and for dropout."""
+        for name in self.libraries:
+            with contextlib.suppress(ModuleNotFoundError):  # the line that needs it will tell
+                libraries.LIBRARIES[name].seed(seed)
         return ["value", None]
 
     def _loss(self, name: str, logits: Any, targets: Any) -> list[Any]:
-        return ["value", networks.differentiate(getattr(self.module, name), logits, targets)]
+        """Gives the loss, its gradient by the logits, and the library of their tensors."""
+        library = self.libraries[-1]
+        differentiate = libraries.LIBRARIES[library].differentiate
+        return ["value", [*differentiate(getattr(self.module, name), logits, targets), library]]
 
     def _learn(self, number: int, inputs: Any, targets: Any, units: int, rate: float,
                seconds: float) -> list[Any]:  # fmt: skip
         """Trains a language model with the student's own loss; tells the number of epochs."""
-        found = networks.train(
+        found = libraries.train(
             self.networks[number], inputs, targets, units, None, rate,
             seconds=seconds, loss=self.module.loss,
         )  # fmt: skip
         return ["value", len(found)]
 
     def _network(self, number: int, what: str, arguments: list[Any]) -> list[Any]:
-        assert what in networks.ASKED
-        return ["value", getattr(networks, what)(self.networks[number], *arguments)]
+        assert what in _ASKED
+        model = self.networks[number]
+        return ["value", getattr(libraries.library_of(model), what)(model, *arguments)]
+
+    def _train(self, number: int, *arguments: Any) -> list[Any]:
+        return ["value", libraries.train(self.networks[number], *arguments)]
 
 
 def _packed(row: list[Any]) -> list[Any]:
@@ -147,7 +163,7 @@ def explain(error: BaseException, file: str) -> dict[str, Any]:
         "source": source,
         "lacks": lacks,
         "stub": stub,
-        "library": isinstance(error, ModuleNotFoundError),
+        "library": str(error.name) if isinstance(error, ModuleNotFoundError) else "",
         "memory": isinstance(error, MemoryError),
         "denied": isinstance(error, PermissionError),
     }

@@ -1,12 +1,11 @@
 """Trains and measures the network of exercise 4, and runs it word by word.
 
-A model is what exercise 4 demands: `model([ids, h, c])` gives logits, h and c. Shapes: W windows,
-B rows, T time steps, V words of the vocabulary, N words of a text.
+A model is what exercise 4 demands, of Keras or of PyTorch: it gives logits, h and c. Shapes: W
+windows, B rows, T time steps, V words of the vocabulary, N words of a text.
 """
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lab.language import say
+from lab.libraries import library_of
 from lab.plan import Point, Silence, plan
 
 FIRST = 5  # steps after the compiled one, from which the time of an epoch is estimated
@@ -37,33 +37,8 @@ class Trained:
 
 
 def units_of(model: Any) -> int:
-    """Gives the number of units, which is the size of h and of c.
-
-    Raises:
-        ValueError: a model of one's own class does not tell.
-    """
-    try:
-        return int(model.inputs[1].shape[-1])
-    except (AttributeError, TypeError, IndexError, ValueError):  # a subclass of keras.Model
-        pass
-    cells = [layer for layer in model._flatten_layers() if hasattr(layer, "state_size")]
-    told = [getattr(each, "units", None) for each in (model, *cells)]
-    sizes = [size for size in told if isinstance(size, int)]
-    if not sizes:
-        raise ValueError(
-            say(
-                "there is no recurrent layer in this model: write `self.units = units` in its "
-                "__init__"
-            )
-        )
-    return sizes[0]
-
-
-def with_weights(model: Any, rows: int = 1) -> Any:
-    """Gives the model, called once: one of one's own class has no weights before."""
-    nothing = np.zeros((rows, units_of(model)), np.float32)
-    model([np.zeros((rows, 1), np.int32), nothing, nothing])
-    return model
+    """Gives the number of units, which is the size of h and of c."""
+    return int(library_of(model).units_of(model))
 
 
 def train(
@@ -111,8 +86,6 @@ def train(
     Raises:
         ValueError: there is no window, or nothing says when the training ends.
     """
-    import tensorflow as tf
-
     if epochs is None and seconds is None and limit is None:
         raise ValueError(say("say when the training ends: epochs, seconds or limit"))
     watch = Silence() if watch is None else watch
@@ -121,7 +94,7 @@ def train(
     if not len(inputs):
         raise ValueError(say("there is no window: the text is too short for these B and T"))
     rows, units = inputs.shape[1], units_of(model)
-    run = _step(model, loss, rate, rows)
+    run = _step(model, loss, rate, rows, units)
     spent, done, planned = 0.0, 0, None
     points: list[Point] = []
     losses: list[float] = []  # since the last point
@@ -145,13 +118,13 @@ def train(
         watch.point(points[-1])
 
     watch.begins()
-    h = c = tf.zeros((rows, units))
+    h = c = np.zeros((rows, units), np.float32)
     while not over():
         window = done % len(inputs)
         keep = (random.random((rows, 1)) >= (zeroed if window else 1.0)).astype(np.float32)
         began = clock()
-        nats, h, c = run(*(tf.constant(each[window]) for each in windows), h * keep, c * keep)
-        losses.append(float(nats))  # waits for the step, so that the time is right
+        nats, h, c = run(*(each[window] for each in windows), h * keep, c * keep)
+        losses.append(nats)
         done += 1
         if done > 1:  # the first one is compiled
             spent += clock() - began
@@ -172,50 +145,17 @@ def train(
 
 
 def _step(
-    model: Any, loss: Callable[[Any, Any], Any], rate: float, rows: int
-) -> Callable[..., tuple[Any, Any, Any]]:
-    """Compiles a training step: ids and targets [B, T], h, c to the loss, h and c."""
-    import keras
-    import tensorflow as tf
-
-    with_weights(model, rows)
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
-    optimizer.build(model.trainable_variables)
-
-    @tf.function(reduce_retracing=True)
-    def step(ids: Any, targets: Any, h: Any, c: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits, h, c = model([ids, h, c], training=True)
-            nats = loss(logits, targets)
-        gradients = tape.gradient(nats, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return nats, h, c
-
+    model: Any, loss: Callable[[Any, Any], Any], rate: float, rows: int, units: int
+) -> Callable[..., tuple[float, np.ndarray, np.ndarray]]:
+    """Makes a training step: ids and targets [B, T], h, c to the loss, h and c, all as numbers."""
+    step: Callable[..., Any] = library_of(model).training_step(model, loss, rate, rows, units)
     return step
 
 
-@functools.lru_cache(maxsize=4)  # the notebook turns to its first model again and again
-def _compiled(model: Any) -> Callable[[Any, Any, Any], Any]:
-    """Compiles the model, as one program for all B and T.
-
-    It takes ids [B, T], h and c [B, units], and gives logits, h and c. A class of one's own may
-    need numbers for B and T, such as for a loop over the words; then it runs as it is written.
-    """
-    import tensorflow as tf
-
-    def run(ids: Any, h: Any, c: Any) -> Any:
-        return model([ids, h, c], training=False)
-
-    with_weights(model)
-    state = tf.TensorSpec([None, units_of(model)], tf.float32)
-    compiled = tf.function(
-        run, input_signature=[tf.TensorSpec([None, None], tf.int32), state, state]
-    )
-    try:
-        compiled.get_concrete_function()
-    except Exception:
-        return run
-    return compiled
+def _compiled(model: Any) -> Callable[..., list[np.ndarray]]:
+    """Gives a function of ids [B, T], h and c [B, units] that gives logits, h and c."""
+    found: Callable[..., list[np.ndarray]] = library_of(model).runner(model)
+    return found
 
 
 def _no_state(model: Any, rows: int = 1) -> np.ndarray:
@@ -300,7 +240,7 @@ def _state_after(model: Any, words: Sequence[int]) -> tuple[Any, Any]:
     h = c = _no_state(model)
     if len(words):
         _, h, c = _compiled(model)(np.array([list(words)], np.int32), h, c)
-    return np.asarray(h), np.asarray(c)
+    return h, c
 
 
 def stepper(
@@ -319,7 +259,7 @@ def stepper(
         found = np.array(logits, np.float64)[0, -1]
         if unknown is not None:
             found[unknown] = -np.inf
-        return found, (np.asarray(h), np.asarray(c))
+        return found, (h, c)
 
     return step
 

@@ -53,11 +53,13 @@ class Handle:
         number: how that process calls it.
         kind: name of its type.
         bases: names of the types that it is derived from.
+        library: "keras" or "torch".
     """
 
     number: int
     kind: str
     bases: tuple[str, ...] = ()
+    library: str = "keras"
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Packer:
             rows = [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()]
             return {"c" if isinstance(value, Counter) else "d": rows}
         if (handle := self.keep(value)) is not None:
-            return {"h": [handle.number, handle.kind, list(handle.bases)]}
+            return {"h": [handle.number, handle.kind, list(handle.bases), handle.library]}
         if self.lend is not None and callable(value) and not hasattr(value, "__array__"):
             return {"f": self.lend(value)}
         return self._array(value, depth)
@@ -171,8 +173,9 @@ class Unpacker:
         if kind == "a":
             return self._array(*rest)
         if kind == "h":
-            number, name, bases = rest
-            return Handle(int(number), str(name)[:100], tuple(str(each)[:100] for each in bases))
+            number, name, bases, library = rest
+            names = tuple(str(each)[:100] for each in bases)
+            return Handle(int(number), str(name)[:100], names, str(library)[:100])
         if kind == "o":
             return Opaque(str(rest[0])[:100], str(rest[1])[:200])
         if kind == "f" and self.borrow is not None:

@@ -29,7 +29,7 @@ Check = Callable[[Any, Random], None]
 
 
 class Exercise(NamedTuple):
-    """An exercise's title, the checks and points of its functions; whether it needs TensorFlow."""
+    """An exercise's title, the checks and points of its functions; whether it needs a library."""
 
     title: str
     checks: dict[str, Check]

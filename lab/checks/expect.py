@@ -124,7 +124,7 @@ def affine(name: str, logits: np.ndarray) -> None:
         bool((logits < 0).any() or not logits.any()),
         expected="numbers below and above 0",
         received=f"{logits.size} numbers, none below 0",
-        hint="the output is an affine map: Dense(V) without an activation, such as ReLU",
+        hint="the output is an affine map: a layer without an activation, such as ReLU",
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from lab.checks.counting import shares, three_tables
 from lab.checks.expect import Random, Wrong, affine, close, equal, kind, numbers, true
+from lab.checks.layers import said
 
 _NAME = "build_model"
-_STATE = "give the LSTM initial_state=[h, c], and return the state after the last word"
 
 
 def build_model(ex: Any, random: Random) -> None:
@@ -24,7 +25,7 @@ def build_model(ex: Any, random: Random) -> None:
     _sees_no_future(model, random)
     _is_affine(model, random)
     _keeps_its_state(model, random)
-    _learns(ex, random)
+    _learns(ex, random, model)
 
 
 class _Model:
@@ -34,16 +35,17 @@ class _Model:
         true(
             f"{_NAME}: what it returns",
             hasattr(network, "run"),
-            expected="a keras.Model",
+            expected="a keras.Model or a torch.nn.Module",
             received=kind(network),
-            hint="return keras.Model([ids, h, c], [logits, h, c])",
+            hint=f"return {said('keras')['model']}, or {said('torch')['model']}",
         )
+        self.said = said(network.handle.library)
         true(
             f"{_NAME}: what it returns",
             "Sequential" not in network.handle.bases,
-            expected="a keras.Model with three inputs and three outputs",
-            received="a keras.Sequential, which has one of each",
-            hint="keras.Model([ids, h, c], [logits, h, c]), with layers called on tensors",
+            expected="a model with three inputs and three outputs",
+            received="a Sequential, which has one of each",
+            hint=f"{self.said['model']}, with layers called on tensors",
         )
         self.network, self.size, self.units = network, size, units
 
@@ -52,16 +54,18 @@ class _Model:
         try:
             outputs = self.network.run(np.asarray(ids, np.int32), *self._floats(h, c))
         except Wrong as wrong:
-            wrong.what = f"{_NAME}: the model, called on the list [ids, h, c]"
-            if not wrong.hint.startswith("look in line"):
-                wrong.hint = "keras.Model([ids, h, c], [logits, h, c]): three inputs, in this order"
+            wrong.what = f"{_NAME}: {self.said['called']}"
+            if " in line " not in wrong.hint:
+                wrong.hint = f"{self.said['model']}: three inputs, in this order"
+            elif re.findall("Expected hidden|hx and cx", wrong.received):  # as PyTorch says it
+                wrong.hint += "; nn.LSTM has batch_first=True, and its own states are [1, B, units]"
             raise
         true(
             f"{_NAME}: outputs",
             len(outputs) == 3,
             expected="[logits, h, c]",
             received=f"{len(outputs)} output(s)",
-            hint="keras.Model([ids, h, c], [logits, h, c]); LSTM(..., return_state=True)",
+            hint=f"three outputs: {self.said['model']}; {self.said['end']}",
         )
         return list(outputs)
 
@@ -83,17 +87,16 @@ class _Model:
             f"{_NAME}: shapes of logits, h and c for ids {list(shape)}",
             [each.shape for each in outputs],
             [(*shape, self.size), (shape[0], self.units), (shape[0], self.units)],
-            "[logits, h, c]: LSTM(units, return_sequences=True, return_state=True), then Dense(V) "
-            "at every step",
+            f"the outputs are [logits, h, c]: {self.said['shapes']}",
         )
         true(
-            f"{_NAME}: the same ids again, model([ids, h, c])",
+            f"{_NAME}: the same ids again",
             all(
                 np.allclose(a, b, atol=1e-6) for a, b in zip(outputs, self(ids, h, c), strict=True)
             ),
             expected="the same outputs",
             received="other outputs",
-            hint="dropout is for training only: do not call its layer with training=True",
+            hint=f"dropout is for training only: {self.said['again']}",
         )
 
 
@@ -107,19 +110,17 @@ def _is_lstm(model: _Model, random: Random) -> None:
         return model(ids, h, c)[1:]
 
     after_h, after_c = cell(h, c)
-    what, hint = (
-        f"{_NAME}: h and c after a word",
-        "is it a keras.layers.LSTM with initial_state=[h, c]?",
-    )
+    what, hint = f"{_NAME}: h and c after a word", f"is it {model.said['lstm']}?"
+    begin = model.said["begin"]
     true(
         what,
         not np.allclose(after_c, c, atol=1e-6),
         expected="a new c",
         received="the c given",
-        hint="c comes out as it went in. A GRU has no c: take an LSTM, return_state=True",
+        hint=f"c comes out as it went in. A GRU has no c: take an LSTM, {model.said['end']}",
     )
     if _gated(after_c, after_h) and not _gated(after_h, after_c):
-        hint = "h and c are exchanged: an LSTM's outputs are the sequence, then its state h, c"
+        hint = f"h and c are exchanged: {model.said['outputs']}"
     true(
         what,
         _gated(after_h, after_c),
@@ -134,17 +135,18 @@ def _is_lstm(model: _Model, random: Random) -> None:
         ((kept > -1e-3) & (kept < 1.001)).all()
     )
     if np.allclose(after_c, other, atol=1e-6):
-        hint = "the c given has no effect: initial_state=[h, c]"
+        right = False
+        hint = f"the c given has no effect: {begin}"
         if np.allclose(cell(h2, c)[1], after_c, atol=1e-6):
-            hint = "the state given has no effect: initial_state=[h, c]"
+            hint = f"the state given has no effect: {begin}"
     elif not right:
-        hint = "h and c are exchanged on their way in: initial_state=[h, c]"
+        hint = f"h and c are exchanged on their way in: {begin}"
     true(f"{_NAME}: c after a word, with two c before", right,
          expected="the part of the old c that the forget gate keeps", received="another c",
          hint=hint)  # fmt: skip
     true(f"{_NAME}: c after a word, with two h before",
          not np.allclose(cell(h2, c)[1], after_c, atol=1e-6), expected="two", received="the same",
-         hint="the h given has no effect: initial_state=[h, c]")  # fmt: skip
+         hint=f"the h given has no effect: {begin}")  # fmt: skip
 
 
 def _gated(h: np.ndarray, c: np.ndarray) -> bool:
@@ -160,7 +162,7 @@ def _is_affine(model: _Model, random: Random) -> None:
     known = np.concatenate([after_h, np.ones((rows, 1))], axis=1)
     wanted = logits[:, 0].astype(np.float64)
     off = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
-    hint = "Dense(V) without an activation, on the output of the LSTM"
+    hint = f"{model.said['logits']}, on the output of the LSTM"
     if np.allclose(np.exp(wanted).sum(axis=1), 1, atol=1e-3):
         hint = "that is log softmax: the loss and the sampler make it, so leave it out"
     elif np.abs(wanted).max() <= 1:
@@ -203,7 +205,7 @@ def _reads_words(model: _Model, random: Random) -> None:
     words = np.concatenate([np.full((size, 1), before), ids], axis=1)
     moved = np.abs(model(words, *start)[1] - model(words[:, :1], *start)[1]).max(axis=1)
     still = np.flatnonzero(moved < 1e-7)
-    mask = "id 0 is a word here, not padding: no mask, so no mask_zero"
+    mask = f"id 0 is a word here, not padding: {model.said['mask']}"
     found = model.network.masks()
     true(f"{_NAME}: layers that make a mask", not found, expected="none", received=found, hint=mask)
     true(
@@ -213,7 +215,7 @@ def _reads_words(model: _Model, random: Random) -> None:
         received=f"the same h for id {still[:1]}",
         hint=mask
         if len(still) < size
-        else "the state that comes out is not that after the last word: return_state=True",
+        else f"the state that comes out is not that after the last word: {model.said['end']}",
     )
 
 
@@ -241,13 +243,14 @@ def _keeps_its_state(model: _Model, random: Random) -> None:
     cut = int(random.integers(2, 7))
     middle = model(ids[:, :cut], *start)[1:]
     what = f"{_NAME}: the second half after the state of the first, against the whole"
-    close(what, model(ids[:, cut:], *middle)[0], logits[:, cut:], _STATE, atol=1e-4)
+    hint = f"{model.said['begin']}, and return the state after the last word"
+    close(what, model(ids[:, cut:], *middle)[0], logits[:, cut:], hint, atol=1e-4)
     one = model(ids[1:2], *(each[1:2] for each in start))[0]
     hint = "the rows of a batch are texts of their own: nothing of one reaches another"
     close(f"{_NAME}: a row alone, against the row in a batch", one[0], logits[1], hint, atol=1e-4)
 
 
-def _learns(ex: Any, random: Random) -> None:
+def _learns(ex: Any, random: Random, other: _Model) -> None:
     """Trains on a text that a trigram cannot know: a word depends on one that is further back."""
     names = random.permutation(np.arange(1, 9))
     size, units = 9, 32
@@ -273,10 +276,23 @@ def _learns(ex: Any, random: Random) -> None:
     baseline = float(np.exp(-np.mean(np.log(trigram))))
     for _ in range(2):  # an unlucky start is not the student's fault
         model = _Model(ex.build_model(size, 16, units), size, units)
+        hint = (
+            "do the words reach the LSTM, and its state from word to word? Is all of it trained?"
+            f"{model.said['trained']}"
+        )
+        true(
+            f"{_NAME}: the model of another call",
+            model.network.handle.number != other.network.handle.number,
+            expected="another model",
+            received="the same one",
+            hint="make the model within the function: keep nothing from earlier calls",
+        )
         try:
             model.network.train(inputs, targets, units=units, epochs=20, rate=1e-2)
         except Wrong as wrong:
             wrong.what = f"{_NAME}: training the model"
+            if " in line " not in wrong.hint:
+                wrong.hint = hint
             raise
         found = _perplexity(model, test, begin)
         if found < 0.98 * baseline:
@@ -286,7 +302,7 @@ def _learns(ex: Any, random: Random) -> None:
         found < 0.98 * baseline,
         expected=f"below the trigram's, {baseline:.3f}",
         received=f"{found:.3f}",
-        hint="do the words reach the LSTM, and its state from word to word? Is all of it trained?",
+        hint=hint,
     )
 
 
@@ -316,10 +332,10 @@ def loss(ex: Any, random: Random) -> None:
         targets = random.integers(0, shape[-1], shape[:-1]).astype(np.int32)
         targets[0, 0] = 0  # `<unk>` counts, too
         nats = _nats(logits, targets)
-        received, gradient = ex.differentiate("loss", logits, targets)
+        received, gradient, library = ex.differentiate("loss", logits, targets)
         found = numbers(received)
         what = "loss" if scale < 10 else f"loss of logits up to {np.abs(logits).max():.0f}"
-        hint = _hint(found, nats, logits, scale)
+        hint = _hint(found, nats, logits, scale, said(library))
         close(what, received, nats.mean(), hint, atol=1e-5)
         z = logits.astype(np.float64)
         p = np.exp(z - z.max(axis=-1, keepdims=True))
@@ -330,13 +346,15 @@ def loss(ex: Any, random: Random) -> None:
             gradient is not None,
             expected="a gradient",
             received="none",
-            hint="compute with keras.ops, not with NumPy or float(): training needs the gradient",
+            hint=f"compute with {said(library)['gradient']}: training needs the gradient",
         )
         hint = "is every step of it differentiable, without a clip or a stop_gradient?"
         close(f"{what}: its gradient by the logits", gradient, slope, hint, atol=1e-5)
 
 
-def _hint(found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float) -> str:
+def _hint(
+    found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float, words: dict[str, str]
+) -> str:
     mean = float(nats.mean())
     if found.shape:
         return "a scalar: the mean over all words"
@@ -352,7 +370,6 @@ def _hint(found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float)
             return hint
     if scale > 10:
         return (
-            "softmax and log one after the other overflow, or give log(0): from_logits=True, or "
-            "ops.log_softmax"
+            f"softmax and log one after the other overflow, or give log(0): {words['log_softmax']}"
         )
-    return "the mean of -log softmax(logits)[target]; Keras needs from_logits=True"
+    return f"the mean of -log softmax(logits)[target]; {words['loss']}"

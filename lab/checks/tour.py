@@ -133,7 +133,7 @@ def _states(name: str, layers: list[Any]) -> None:
 def _model(name: str, network: Any) -> Any:
     true(
         f"{name}: what it returns",
-        hasattr(network, "run"),
+        hasattr(network, "run") and network.handle.library == "keras",
         expected="a keras.Model",
         received=kind(network),
         hint="return keras.Model(inputs, outputs)",

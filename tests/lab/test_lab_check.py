@@ -572,6 +572,17 @@ def test_a_function_that_is_missing_is_named(tmp_path):
     assert "no function tokenize" in found["tokenize"].hint
 
 
+def test_a_library_that_is_not_there_is_told():
+    def hint(library):
+        told = {"line": 3, "source": f"import {library}", "library": library}
+        with pytest.raises(Wrong) as said:
+            run.read_reply(["error", told], ["load"])
+        return said.value.hint
+
+    assert hint("torch").startswith("PyTorch is not installed here in line 3: import torch")
+    assert hint("jax") == "the lab has no such library in line 3: import jax: do without it"
+
+
 def test_other_arguments_than_those_of_the_exercise_are_told(tmp_path):
     text = SOLUTION.read_text("utf-8").replace(
         "def encode(tokens, vocabulary):", "def encode(tokens):"

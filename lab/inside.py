@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 
 from lab.language import say
-from lab.training import units_of, with_weights
+from lab.libraries import name_of
+from lab.networks import with_weights
+from lab.training import units_of
 from lab.unrolled import Weights, forwards
 
-TOLERANCE = 1e-3  # between NumPy and the layer's own h, which TensorFlow computes in float32
+TOLERANCE = 1e-3  # between NumPy and the layer's own h, which is computed in float32
 STOPS = {"■.", "■!", "■?", "."}
 QUOTES = set('"“”„«»‹›')
 
 
 class NoLstmError(ValueError):
-    """The model has no LSTM layer of Keras's that its words go through."""
+    """The model has no LSTM layer of its library's that its words go through."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,11 @@ def _overheard(layer: Any) -> Iterator[list[tuple[Any, Any]]]:
         layer.call = own
 
 
-def record(model: Any, ids: np.ndarray) -> Record:
-    """Reads a text from zeros, and computes the gates from the layer's weights in NumPy.
-
-    Args:
-        model: the model of exercise 4.
-        ids: the text, int [N].
+def overheard(model: Any, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, Weights]:
+    """Reads a text [N] from zeros; gives what the LSTM read [N, X], its h [N, H] and its weights.
 
     Raises:
-        NoLstmError: see `find_lstm`; or what the layer gives is not what its weights give.
+        NoLstmError: see `find_lstm`; or the layer was not called once.
     """
     import tensorflow as tf
 
@@ -131,8 +129,25 @@ def record(model: Any, ids: np.ndarray) -> Record:
         return heard[0]
 
     xs, shown = (np.asarray(each)[0] for each in read(tf.constant(np.asarray(ids)[None])))
-    weights = weights_of(layer)
-    h = c = np.zeros(units)
+    return xs, shown, weights_of(layer)
+
+
+def record(model: Any, ids: np.ndarray) -> Record:
+    """Reads a text from zeros, and computes the gates from the layer's weights in NumPy.
+
+    Args:
+        model: the model of exercise 4.
+        ids: the text, int [N].
+
+    Raises:
+        NoLstmError: see `find_lstm`; or what the layer gives is not what its weights give.
+    """
+    if name_of(model) == "torch":
+        from lab.torch_layers import overheard as read
+    else:
+        read = overheard
+    xs, shown, weights = read(model, ids)
+    h = c = np.zeros(shown.shape[1])
     steps = []
     for x in xs.astype(np.float64):
         steps.append(forwards(x, h, c, weights))

@@ -1,4 +1,4 @@
-"""How far gradients reach back: an LSTM beside a plain recurrent network."""
+"""Gradients through time by Keras, and how far they reach: an LSTM beside a plain network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from lab.inside import weights_of
 from lab.training import units_of
+from lab.unrolled import Gradients, Weights
 
 
-def build(kind: str, size: int, embedding: int, units: int) -> Any:
+def build(kind: str, size: int, embedding: int, units: int, *, seed: int) -> Any:
     """A model as exercise 4 demands it, without dropout; a plain network passes c through.
 
     Args:
@@ -17,9 +19,11 @@ def build(kind: str, size: int, embedding: int, units: int) -> Any:
         size: V.
         embedding: size of a word's vector.
         units: of the layer.
+        seed: of the first weights.
     """
     import keras
 
+    keras.utils.set_random_seed(seed)
     ids = keras.Input((None,), dtype="int32")
     h, c = keras.Input((units,)), keras.Input((units,))
     x = keras.layers.Embedding(size, embedding, name="vectors")(ids)
@@ -33,6 +37,20 @@ def build(kind: str, size: int, embedding: int, units: int) -> Any:
         raise ValueError(f"the kind is 'LSTM' or 'RNN', not {kind!r}")
     logits = keras.layers.Dense(size, name="logits")(x)
     return keras.Model([ids, h, c], [logits, after_h, after_c])
+
+
+def weights_and_vectors(model: Any, ids: np.ndarray) -> tuple[Weights, np.ndarray]:
+    """Gives the weights of an LSTM that `build` made, and the vectors of some words [N, X]."""
+    weights = weights_of(model.get_layer("recurrent"))
+    return weights, np.asarray(model.get_layer("vectors")(np.asarray(ids)), np.float64)
+
+
+def cut(ids: np.ndarray, steps: int) -> np.ndarray:
+    """Cuts a text into pieces of `steps + 2` words, int32 [pieces, steps + 2]."""
+    count = len(ids) // (steps + 2)
+    if count < 1:
+        raise ValueError(f"{steps} steps need more than {len(ids)} words")
+    return np.asarray(ids[: count * (steps + 2)], np.int32).reshape(count, steps + 2)
 
 
 def reach(model: Any, ids: np.ndarray, steps: int) -> np.ndarray:
@@ -54,11 +72,8 @@ def reach(model: Any, ids: np.ndarray, steps: int) -> np.ndarray:
     embed, dense = model.get_layer("vectors"), model.get_layer("logits")
     cell = model.get_layer("recurrent").cell
     two = isinstance(cell.state_size, list | tuple) and len(cell.state_size) == 2
-    count = len(ids) // (steps + 2)
-    if count < 1:
-        raise ValueError(f"{steps} steps need more than {len(ids)} words")
-    pieces = tf.constant(np.asarray(ids[: count * (steps + 2)], np.int32).reshape(count, steps + 2))
-    rows = (count, units_of(model))
+    pieces = tf.constant(cut(ids, steps))
+    rows = (len(pieces), units_of(model))
 
     @tf.function
     def gradients(words: Any) -> Any:
@@ -76,3 +91,34 @@ def reach(model: Any, ids: np.ndarray, steps: int) -> np.ndarray:
         return tf.norm(tf.stack(tape.gradient(loss, probes)), axis=-1)
 
     return np.asarray(gradients(pieces), np.float64)[::-1].T
+
+
+def by_differentiation(
+    weights: Weights, xs: np.ndarray, h: np.ndarray, c: np.ndarray, aim: np.ndarray
+) -> Gradients:
+    """Lets TensorFlow differentiate Keras's own LSTM: L = |h_T - aim|^2 / 2 after T steps.
+
+    Args:
+        weights: of the layer.
+        xs: the inputs, [T, X].
+        h: the state before the first step, [H].
+        c: likewise.
+        aim: [H].
+
+    Returns:
+        Gradients by the weights, by xs [T, X], and by the state before the first step.
+    """
+    import keras
+    import tensorflow as tf
+
+    layer = keras.layers.LSTM(len(h))
+    layer.build((1, *xs.shape))
+    layer.set_weights([weights.kernel, weights.recurrent, weights.bias])
+    inputs, start_h, start_c = (tf.constant(each[None], tf.float32) for each in (xs, h, c))
+    with tf.GradientTape() as tape:
+        tape.watch((inputs, start_h, start_c))
+        last = layer(inputs, initial_state=[start_h, start_c])
+        loss = tf.reduce_sum((last - tf.constant(aim[None], tf.float32)) ** 2) / 2
+    found = tape.gradient(loss, [*layer.trainable_variables, inputs, start_h, start_c])
+    kernel, recurrent, bias, x, dh, dc = (np.asarray(each) for each in found)
+    return Gradients(kernel, recurrent, bias, x[0], dh[0], dc[0])

@@ -96,34 +96,3 @@ def backwards(dh: np.ndarray, dc: np.ndarray, step: Step, weights: Weights) -> G
         h=weights.recurrent @ dz,
         c=dc * step.f,
     )
-
-
-def by_differentiation(
-    weights: Weights, xs: np.ndarray, h: np.ndarray, c: np.ndarray, aim: np.ndarray
-) -> Gradients:
-    """Lets TensorFlow differentiate Keras's own LSTM: L = |h_T - aim|^2 / 2 after T steps.
-
-    Args:
-        weights: of the layer.
-        xs: the inputs, [T, X].
-        h: the state before the first step, [H].
-        c: likewise.
-        aim: [H].
-
-    Returns:
-        Gradients by the weights, by xs [T, X], and by the state before the first step.
-    """
-    import keras
-    import tensorflow as tf
-
-    layer = keras.layers.LSTM(len(h))
-    layer.build((1, *xs.shape))
-    layer.set_weights([weights.kernel, weights.recurrent, weights.bias])
-    inputs, start_h, start_c = (tf.constant(each[None], tf.float32) for each in (xs, h, c))
-    with tf.GradientTape() as tape:
-        tape.watch((inputs, start_h, start_c))
-        last = layer(inputs, initial_state=[start_h, start_c])
-        loss = tf.reduce_sum((last - tf.constant(aim[None], tf.float32)) ** 2) / 2
-    found = tape.gradient(loss, [*layer.trainable_variables, inputs, start_h, start_c])
-    kernel, recurrent, bias, x, dh, dc = (np.asarray(each) for each in found)
-    return Gradients(kernel, recurrent, bias, x[0], dh[0], dc[0])

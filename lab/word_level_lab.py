@@ -10,7 +10,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["keras"]
 # # Any book, your own generator
 # The assignment is in [README.md](README.md). Fill in `lab/exercises.py`; this notebook uses it, step by
 # step. `python -m lab.check`, or a cell with `!python -m lab.check`, says how you stand. After a change in
@@ -176,9 +176,16 @@ print("targets", to_text(targets[0, 0, :12]))
 # before the first window of an epoch. But a text that it writes begins with zeros. So in training the state of
 # each row is set to zeros before a window with probability `ZEROED`.
 
+# %% tags=["keras"]
+from textmill.model.tensorflow_setup import load_tensorflow
+
+load_tensorflow()  # without its greetings
+import keras
+
+keras.utils.set_random_seed(0)
+
 # %%
 from lab.plan import Progress
-from lab.play import save
 from lab.training import (
     perplexity_by_place,
     primer,
@@ -188,12 +195,7 @@ from lab.training import (
     stepper,
 )
 from lab.training import train as train_network
-from textmill.model.tensorflow_setup import load_tensorflow
 
-load_tensorflow()  # without its greetings
-import keras
-
-keras.utils.set_random_seed(0)
 model = ex.build_model(V, UNITS // 2, UNITS)
 trained = train_network(
     model,
@@ -207,7 +209,11 @@ trained = train_network(
     valid=valid,
     watch=Progress(),
 )
+
+# %% tags=["keras"]
 # For the playground: python -m lab.play network.safetensors
+from lab.play import save
+
 save(
     os.environ.get("LAB_NETWORK", ROOT / "network.safetensors"),
     model,
@@ -216,6 +222,8 @@ save(
     units=UNITS,
     before=valid[-100:],
 )
+
+# %%
 lstm_perplexity = ex.perplexity(probabilities(model, test))
 print(f"LSTM     perplexity {lstm_perplexity:8.1f} on the last 5 %, trigram {baselines[-1]:.1f}")
 
@@ -600,22 +608,22 @@ if best_units:
 # **Question.** At which words does the unit write, and at which does it forget? Which property does no unit tell
 # well alone, and how could you find out whether several tell it together?
 
-# %% [markdown]
+# %% [markdown] tags=["keras"]
 # ## Gradients through time
 # How does the network know what to keep? The loss at a word has a gradient by the states before it. Here are
 # three steps of an LSTM by hand, forwards and then backwards, with three words of the book; `lab/unrolled.py` has the
 # formulas of one step. TensorFlow's automatic differentiation of Keras's own layer has to say the same.
 
+# %% tags=["keras"]
+from lab.reach import build, by_differentiation, reach, weights_and_vectors
+
 # %%
-from lab.inside import weights_of
-from lab.reach import build, reach
-from lab.unrolled import backwards, by_differentiation, forwards
+from lab.unrolled import backwards, forwards
 
 print(f"two small networks, with an LSTM and with a plain recurrent layer, {SMALL:g} s each")
 networks = {}
 for kind in ("LSTM", "RNN"):
-    keras.utils.set_random_seed(0)
-    networks[kind] = build(kind, V, 64, 64)
+    networks[kind] = build(kind, V, 64, 64, seed=0)
     took = train_network(networks[kind], ex.loss, (inputs, targets), seconds=SMALL)
     print(
         f"{kind:<5} {took.seconds:.0f} s, {took.epochs:.1f} epochs, "
@@ -623,9 +631,7 @@ for kind in ("LSTM", "RNN"):
     )
 
 # %%
-lstm = networks["LSTM"]
-weights = weights_of(lstm.get_layer("recurrent"))
-vectors = np.asarray(lstm.get_layer("vectors")(test[:3]), np.float64)
+weights, vectors = weights_and_vectors(networks["LSTM"], test[:3])
 aim = random.uniform(-1, 1, 64)  # the loss is |h_3 - aim|^2 / 2
 begin_h, begin_c = random.normal(0, 0.3, (2, 64))
 

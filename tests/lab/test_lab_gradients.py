@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.reach import build, reach
-from lab.unrolled import Weights, backwards, by_differentiation, forwards, sigma
+from lab import reach
+from lab.unrolled import Weights, backwards, forwards, sigma
 
 X, H, T = 5, 4, 3
 
@@ -19,6 +19,17 @@ def case():
         random.normal(0, 0.5, 4 * H),
     )  # fmt: skip
     return (weights, *(random.normal(size=shape) for shape in ((T, X), H, H, H)))
+
+
+@pytest.fixture(params=["keras", "torch"])
+def layers(request):
+    """The module that has the layers of a library."""
+    if request.param == "keras":
+        return reach
+    pytest.importorskip("torch", reason="PyTorch is not installed: `make lab-torch` installs it")
+    from lab import torch_layers
+
+    return torch_layers
 
 
 def loss(weights, xs, h, c, aim):
@@ -42,8 +53,8 @@ def by_hand(weights, xs, h, c, aim):
     return found | {"x": np.array(dxs), "h": dh, "c": dc}
 
 
-def test_three_steps_are_those_of_automatic_differentiation(case):
-    found, automatic = by_hand(*case), by_differentiation(*case)
+def test_three_steps_are_those_of_automatic_differentiation(case, layers):
+    found, automatic = by_hand(*case), layers.by_differentiation(*case)
     for name, value in found.items():
         assert value == pytest.approx(getattr(automatic, name), abs=1e-5), name
         assert np.abs(value).max() > 1e-3, name
@@ -72,27 +83,27 @@ def test_sigma_does_not_overflow():
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "RNN"])
-def test_reach_is_the_difference_of_two_losses(kind):
+def test_reach_is_the_difference_of_two_losses(kind, layers):
     """Each h in turn is moved by a little, in the network's own words, with NumPy."""
-    import keras
-
-    keras.utils.set_random_seed(2)
-    model = build(kind, 7, 3, 4)
+    model = layers.build(kind, 7, 3, 4, seed=2)
     ids, back = np.random.default_rng(4).integers(0, 7, 12), 4
-    found = reach(model, ids, back)
+    found = layers.reach(model, ids, back)
     assert found.shape == (2, back + 1)
-    table = np.asarray(model.get_layer("vectors").embeddings, np.float64)
-    w, u, b = (each.astype(np.float64) for each in model.get_layer("recurrent").get_weights())
-    dense, bias = (each.astype(np.float64) for each in model.get_layer("logits").get_weights())
+    weights, table = layers.weights_and_vectors(model, np.arange(7))
+    if layers is reach:
+        out = model.get_layer("logits").get_weights()
+    else:
+        out = [each.detach().numpy() for each in (model.logits.weight.T, model.logits.bias)]
+    dense, bias = (each.astype(np.float64) for each in out)
 
     def nats(words, moved=None, by=0.0, unit=0):
         h = c = np.zeros(4)
         for t, word in enumerate(words[:-1]):
             if kind == "LSTM":
-                step = forwards(table[word], h, c, Weights(w, u, b))
+                step = forwards(table[word], h, c, weights)
                 h, c = step.h.copy(), step.c
             else:
-                h = np.tanh(table[word] @ w + h @ u + b)
+                h = np.tanh(table[word] @ weights.kernel + h @ weights.recurrent + weights.bias)
             if t == moved:
                 h[unit] += by
         z = h @ dense + bias
@@ -107,8 +118,8 @@ def test_reach_is_the_difference_of_two_losses(kind):
             assert found[piece, k] == pytest.approx(np.linalg.norm(gradient), rel=1e-3)
 
 
-def test_what_makes_no_sense_is_refused():
+def test_what_makes_no_sense_is_refused(layers):
     with pytest.raises(ValueError, match="'LSTM' or 'RNN'"):
-        build("GRU", 7, 3, 4)
+        layers.build("GRU", 7, 3, 4, seed=0)
     with pytest.raises(ValueError, match="need more than 5 words"):
-        reach(build("RNN", 7, 3, 4), np.arange(5), 10)
+        layers.reach(layers.build("RNN", 7, 3, 4, seed=0), np.arange(5), 10)

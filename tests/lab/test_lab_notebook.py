@@ -32,9 +32,10 @@ def pictures(run) -> int:
     )
 
 
-def test_the_notebook_is_the_one_that_its_source_makes():
-    assert notebook.NOTEBOOK.read_text("utf-8") == notebook.as_text()
-    for cell in notebook.made().cells:
+@pytest.mark.parametrize("source", [notebook.SOURCE, notebook.TORCH], ids=lambda path: path.stem)
+def test_a_notebook_is_the_one_that_its_source_makes(source):
+    assert source.with_suffix(".ipynb").read_text("utf-8") == notebook.as_text(source)
+    for cell in notebook.made(source).cells:
         assert not cell.get("outputs")
 
 
@@ -54,17 +55,24 @@ SAID = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("language", "network"),
-    [
-        pytest.param("en", "", marks=pytest.mark.walk),
-        pytest.param("bg", "", marks=pytest.mark.walk),
-        pytest.param("en", "Layers", marks=pytest.mark.lab),
-        pytest.param("en", "Inner", marks=pytest.mark.lab),
-    ],
-)
-def test_it_runs_with_a_solution(language, network, monkeypatch, tmp_path, capsys):
-    """In this process, which has TensorFlow already; on a book it runs in a kernel of its own."""
+def test_a_cell_may_stand_for_a_section_of_another_notebook(tmp_path):
+    (tmp_path / "one.py").write_text(
+        "# %%\nfirst = 1\n\n# %% [markdown]\n# ## A\n\n# %%\na = 2\n\n"
+        '# %% tags=["keras"]\nkeras = 3\n\n# %%\na = 4\n\n# %% [markdown]\n# ## B\n'
+    )
+    other = tmp_path / "other.py"
+    other.write_text("# %% [markdown]\n# <!-- as in one.py: A -->\n\n# %%\nown = 5\n")
+    assert [cell.source for cell in notebook.made(other).cells] == [
+        "## A", "a = 2", "a = 4", "own = 5"
+    ]  # fmt: skip
+    (begin,) = notebook.section(tmp_path / "one.py", notebook.BEGINNING)
+    assert begin.source == "first = 1"
+    with pytest.raises(ValueError, match="no section 'C'"):
+        notebook.section(tmp_path / "one.py", "C")
+
+
+def run_here(source, solution, monkeypatch, tmp_path, language="en") -> int:
+    """Runs a notebook on a small text in this process; gives the number of pictures."""
     text = "\n\n".join(
         f"The {a} cat sat on the {b} mat. “Stop {c}!” said the {d} dog."
         for a in ("old", "red", "big", "odd", "wet") for b in ("green", "red", "soft")
@@ -72,8 +80,7 @@ def test_it_runs_with_a_solution(language, network, monkeypatch, tmp_path, capsy
     )  # fmt: skip
     (tmp_path / "book.txt").write_text(text, encoding="utf-8")
     for name, value in (
-        ("EXERCISES", str(with_class(tmp_path, network)) if network else SOLUTION),
-        ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
+        ("EXERCISES", str(solution)), ("BOOK", str(tmp_path / "book.txt")), ("SECONDS", "0.3"),
         ("LEAST", "2"), ("UNITS", "32"), ("TEXTS", "2"), ("EPOCHS", "1"), ("DATES", "400"),
         ("SMALL", "0.3"), ("SEEDS", "2"), ("SMALL_EPOCHS", "1"),
         ("NETWORK", str(tmp_path / "network.safetensors")),
@@ -92,10 +99,26 @@ def test_it_runs_with_a_solution(language, network, monkeypatch, tmp_path, capsy
     monkeypatch.chdir(notebook.LAB)
     names = {"__name__": "__main__"}
     with mpl.rc_context():
-        for cell in notebook.made(language=language).cells:
+        for cell in notebook.made(source, language).cells:
             if cell.cell_type == "code":
                 exec(compile(cell.source, cell.id, "exec"), names)
-    assert len(shown) == len(notebook.PICTURES)
+    return len(shown)
+
+
+@pytest.mark.parametrize(
+    ("language", "network"),
+    [
+        pytest.param("en", "", marks=pytest.mark.walk),
+        pytest.param("bg", "", marks=pytest.mark.walk),
+        pytest.param("en", "Layers", marks=pytest.mark.lab),
+        pytest.param("en", "Inner", marks=pytest.mark.lab),
+    ],
+)
+def test_it_runs_with_a_solution(language, network, monkeypatch, tmp_path, capsys):
+    """In this process, which has TensorFlow already; on a book it runs in a kernel of its own."""
+    solution = with_class(tmp_path, network) if network else SOLUTION
+    shown = run_here(notebook.SOURCE, solution, monkeypatch, tmp_path, language)
+    assert shown == len(notebook.PICTURES)
     said = capsys.readouterr().out
     for each in SAID[language]:
         assert each in said, each

@@ -23,10 +23,10 @@ _TORCH = {
     "called": "the model, called as model(ids, h, c)",
     "again": "nn.Dropout heeds it, F.dropout only with training=self.training",
     "lstm": "an nn.LSTM, called as lstm(x, (h[None], c[None]))",
-    "shapes": "out, (h, c) = lstm(x, (h[None], c[None])) with batch_first=True; return h[0] and "
-    "c[0], and nn.Linear(units, V) of out",
+    "shapes": "x, (h, c) = lstm(x, (h[None], c[None])) with batch_first=True; return h[0] and "
+    "c[0], and nn.Linear(units, V) of x",
     "begin": "lstm(x, (h[None], c[None]))",
-    "end": "out, (h, c) = lstm(...)",
+    "end": "x, (h, c) = lstm(...)",
     "outputs": "an LSTM's outputs are the sequence, then its state (h, c)",
     "logits": "nn.Linear(units, V) without an activation",
     "mask": "no mask, so no padding_idx",

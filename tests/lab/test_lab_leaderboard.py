@@ -351,8 +351,8 @@ def nothing(found):
 ATTACKS = {
     "looks for the text": ("""
 def build_model(*sizes):
-    open_, found = 0, []
-    for place in [os.path.dirname(TEXT), os.getcwd(), "/tmp", "/home", "/root", "/"]:
+    found = []
+    for place in [os.path.dirname(TEXT), os.getcwd(), "/tmp", "/home", "/root", "/proc"]:
         for folder, _, names in os.walk(place):
             for name in names:
                 if name == os.path.basename(TEXT):

@@ -88,6 +88,17 @@ def test_only_the_pipeline_knows_beam():
             assert not any(name.startswith("apache_beam") for name in imports(path)), path
 
 
+def test_pytorch_loads_only_for_the_notebook_in_it():
+    """Elsewhere it is imported within a function, for a student's file that imports it."""
+    loads = re.compile(r"^(?:import|from) (?:torch|lab\.torch_layers)\b", re.MULTILINE)
+    found = {
+        path.name
+        for path in sources("textmill", "model", "pipeline", "lab")
+        if loads.search(path.read_text("utf-8"))
+    }
+    assert found == {"torch_layers.py", "word_level_lab_torch.py"}
+
+
 def test_no_code_goes_by_a_second_name():
     """`from model.x import` works in this folder, but would load all code a second time."""
     folders = ("model", "pipeline", "lab", "tests", "benchmarks", "scripts", "docker", "examples")

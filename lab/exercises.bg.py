@@ -159,8 +159,9 @@ def build_model(size: int, embedding: int, units: int) -> Any:
     може да е от ваш собствен клас; вика се като `model([ids, h, c])`.
 
     На PyTorch е `torch.nn.Module`, който се вика като `model(ids, h, c)` и връща logits, h и c.
-    Размерите са същите, редовете са първи; ids са int64. Частите му са `nn.Embedding`, един
-    `nn.LSTM` (batch_first=True, но неговите състояния са [1, B, units]) и `nn.Linear`.
+    Размерите са същите, с редовете като първо измерение; ids са int64. Частите му са
+    `nn.Embedding`, един `nn.LSTM` (batch_first=True, но неговите състояния са [1, B, units]) и
+    `nn.Linear`.
     """
     raise NotImplementedError
 

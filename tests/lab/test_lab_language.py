@@ -21,6 +21,8 @@ from lab.run import FAILED, NOT_STARTED, PASSED, Result
 from lab.tables import Grade, as_csv, as_html, as_moodle
 from textmill.model.errors import TextmillError
 
+LAB = language.LAB
+SOURCES = [Path(file).name for file in messages.NOTEBOOKS]
 OTHERS = [name for name in language.languages() if name != language.ENGLISH]
 
 
@@ -252,18 +254,20 @@ def code_of(told) -> str:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_the_notebook_is_that_of_its_source_and_has_the_same_code(name):
-    file = notebook.file_of(notebook.SOURCE, name)
-    assert file.read_text("utf-8") == notebook.as_text(language=name)
-    own, told = notebook.made(), nbformat.read(file, 4)
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_notebook_is_that_of_its_source_and_has_the_same_code(name, source):
+    file = notebook.file_of(LAB / source, name)
+    assert file.read_text("utf-8") == notebook.as_text(LAB / source, language=name)
+    own, told = notebook.made(LAB / source), nbformat.read(file, 4)
     assert [cell.cell_type for cell in own.cells] == [cell.cell_type for cell in told.cells]
     assert shape(code_of(own)) == shape(code_of(told))
     assert f'"LAB_LANGUAGE", "{name}"' in code_of(told)
     compile(code_of(told), str(file), "exec")
 
 
-def test_no_english_is_left_in_the_bulgarian_notebook():
-    for cell in notebook.made(language="bg").cells:
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_english_is_left_in_the_bulgarian_notebook(source):
+    for cell in notebook.made(LAB / source, language="bg").cells:
         if cell.cell_type == "markdown":
             prose = re.sub(r"`[^`]*`|\(.*?\)|```.*```", "", cell.source, flags=re.DOTALL)
             assert not re.search(r"\b(the|and|of|is|are)\b", prose), cell.source

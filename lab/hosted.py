@@ -29,7 +29,7 @@ _HOSTS = {
 _PYTHONS = (3, 11), (3, 14)  # from, and below
 # What `.[lab]` brings; a service has some of it.
 _NEEDED = ("textmill", "tensorflow", "tensorflow-text", "keras", "bottle", "jupytext", "matplotlib",
-           "nbclient")  # fmt: skip
+           "nbclient", "polib")  # fmt: skip
 _LOADED = ("numpy", "keras", "tensorflow", "matplotlib")  # a service may load these itself
 
 _LINE = 'REPOSITORY = "{}"'

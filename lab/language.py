@@ -42,6 +42,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 def _option(name: str) -> str:
     try:
         speak(name)
+        say("")  # what is missing is told here, in one line
     except TextmillError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return name
@@ -80,9 +81,17 @@ def say(text: str) -> str:
 
 
 def read(language: str) -> Any:
-    """Reads a catalogue, a `polib.POFile`."""
-    import polib
+    """Reads a catalogue, a `polib.POFile`.
 
+    Raises:
+        TextmillError: polib is not installed.
+    """
+    try:
+        import polib
+    except ImportError:
+        raise TextmillError(
+            "another language needs polib, which is not installed: pip install 'textmill[lab]'"
+        ) from None
     return polib.pofile(str(LAB / f"{language}.po"), wrapwidth=100)
 
 

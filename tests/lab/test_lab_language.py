@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import lab_solution
@@ -225,6 +226,16 @@ def test_whatever_is_wrong_is_told_in_bulgarian(tmp_path):
 
 
 CODE = re.compile(r"np\.array|keras\.Model")
+
+
+def test_without_polib_the_way_to_get_it_is_told(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "polib", None)
+    language.catalogue.cache_clear()
+    with pytest.raises(SystemExit):
+        check.main(["--language", "bg"])
+    assert "needs polib, which is not installed: pip install" in capsys.readouterr().err
+    speak("en")
+    assert say("passed") == "passed"
 
 
 def test_titles_are_messages():

@@ -215,7 +215,9 @@ def first_states(model: Any, inputs: list[Any]) -> list[Any]:
     def noted(layer: Any, sequence: Any, initial_state: Any = None, **more: Any) -> Any:
         given = call(layer, sequence, initial_state=initial_state, **more)
         after = list(given[1:]) if layer.return_state else []
-        before = [] if initial_state is None else list(initial_state)
+        several = isinstance(initial_state, list | tuple)
+        before = list(initial_state) if several else [initial_state]
+        before = [each for each in before if each is not None]
         found.append([[np.asarray(each) for each in states] for states in (before, after)])
         return given
 

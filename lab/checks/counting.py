@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,16 @@ def _markov(random: Random, size: int, length: int, even: float) -> list[int]:
 
 
 def shares(
-    tables: Sequence[Table], context: Sequence[int], word: int, size: int, *, unseen: str = "below"
+    tables: Sequence[Table],
+    context: Sequence[int],
+    word: int,
+    size: int,
+    *,
+    unseen: str = "below",
+    before: Sequence[int] = (0, 1, 2),
+    added: int = 0,
 ) -> list[float]:
-    """1 / V, p1, p2, p3 of one word.
+    """1 / V, p1, p2, p3 of one word, or what a mistake makes of them.
 
     Args:
         tables: for n = 1, 2 and 3.
@@ -81,15 +88,18 @@ def shares(
         word: the word.
         size: V.
         unseen: what stands for an order that was never seen: `below`, or one of the mistakes
-            `uniform` (1 / V) and `nothing` (0).
+            `uniform` (1 / V), `first` (p1) and `nothing` (0).
+        before: how many words of the context each order looks at.
+        added: to each count.
     """
     found = [1 / size]
-    for n, table in enumerate(tables, start=1):
-        row = table.get(tuple(context[len(context) - n + 1 :])) if len(context) >= n - 1 else None
+    for table, words in zip(tables, before, strict=True):
+        row = table.get(tuple(context[len(context) - words :])) if len(context) >= words else None
         if row:
-            found.append(row[word] / sum(row.values()))
+            found.append((row[word] + added) / (sum(row.values()) + added * size))
         else:
-            found.append({"below": found[-1], "uniform": found[0], "nothing": 0.0}[unseen])
+            others = {"uniform": found[0], "first": found[:2][-1], "nothing": 0.0}
+            found.append(others.get(unseen, found[-1]))
     return found
 
 
@@ -145,9 +155,19 @@ def ngram_distribution(ex: Any, random: Random) -> None:
 def _fault(tables: Sequence[Table], context: Sequence[int], weights: Sequence[float], size: int,
            found: np.ndarray) -> str:  # fmt: skip
     """Gives the hint of a mistake that leads to just these numbers; else an empty string."""
+    below = "where the words before were never seen, pn is p(n-1), the order below"
+    nothing = _mixture(tables, context, weights, size, unseen="nothing")
+    last = (
+        "pn looks at the last n - 1 words of the context, and its table has tuples of n - 1 words"
+    )
     for hint, wrong in (
-        ("where the words before were never seen, pn is p(n-1), the order below, not 1 / V",
-         _mixture(tables, context, weights, size, unseen="uniform")),
+        (f"{below}, not 1 / V", _mixture(tables, context, weights, size, unseen="uniform")),
+        (f"{below}, not p1", _mixture(tables, context, weights, size, unseen="first")),
+        (f"{below}, not left out", nothing / nothing.sum()),
+        (last, _mixture(tables, context, weights, size, before=(1, 2, 3))),
+        (last, _mixture(tables, context, weights, size, before=(0, 0, 1))),
+        ("pn is a count over the sum of the counts, with nothing added to them",
+         _mixture(tables, context, weights, size, added=1)),
         ("weights[0] is that of 1 / V, weights[3] that of p3: not the other way round",
          _mixture(tables, context, weights[::-1], size)),
         ("pn looks at the last n - 1 words of the context, not at the first",
@@ -174,6 +194,7 @@ def perplexity(ex: Any, random: Random) -> None:
     """Checks short texts, a certain one, and one whose probability is 0 in floating-point."""
     cases = [random.uniform(0.01, 1, int(n)) for n in random.integers(2, 9, 4)]
     cases += [np.full(int(random.integers(2, 6)), 1 / random.integers(2, 9)), np.ones(3)]
+    cases += [np.repeat(random.uniform(0.01, 1, 3), random.permutation([1, 2, 5]))]
     cases += [random.uniform(0.0001, 0.01, 5000), 10.0 ** random.uniform(-12, -9, 60)]
     for p in cases:
         expected = float(np.exp(-np.mean(np.log(p))))
@@ -199,73 +220,151 @@ def perplexity(ex: Any, random: Random) -> None:
 
 
 def tune_weights(ex: Any, random: Random) -> None:
-    """Checks how probable the weights make a validation text with much that was never seen."""
+    """Checks how probable the weights make validation texts with much that was never seen."""
     for name, right in (
         ("ngram_distribution", _mixture),
         ("perplexity", lambda p: float(np.exp(-np.mean(np.log(p))))),
     ):
         if name not in ex.passed:
             ex.lend(name, right)
-    size, worth = 30, 1.02
-    while True:
-        # The usual mistakes must cost more than the tolerance.
-        ids = _markov(random, size, 500, 0.05)
-        tables, valid = three_tables(ids[:350]), ids[350:]
-        parts, nothing, uniform = (
-            np.array(
-                [
-                    shares(tables, valid[i - 2 : i], valid[i], size, unseen=unseen)
-                    for i in range(2, len(valid))
-                ]
-            )
-            for unseen in ("below", "nothing", "uniform")
+    for text in _tuning(random):
+        received = ex.tune_weights(text.tables, text.valid, text.size)
+        found = numbers(received)
+        true(
+            "tune_weights",
+            found.shape == (4,) and bool(np.isclose(found.sum(), 1)) and bool(found.min() >= 0),
+            expected="four numbers of at least 0 that add up to 1",
+            received=received,
+            hint="after each round divide by the number of words, so that the shares add up to 1",
         )
-        best = float(_perplexity(parts, _tuned(parts)))
-        if min(_perplexity(parts, _tuned(wrong)) for wrong in (nothing, uniform)) > worth * best:
-            break
-    received = ex.tune_weights(tables, valid, size)
-    found = numbers(received)
-    true(
-        "tune_weights",
-        found.shape == (4,) and bool(np.isclose(found.sum(), 1)) and bool(found.min() >= 0),
-        expected="four numbers of at least 0 that add up to 1",
-        received=received,
-        hint="after each round divide by the number of words, so that the shares add up to 1",
-    )
-    hint = (
-        "look at the probabilities of the validation text's words, and go on until the weights no "
-        "longer change (some 50 rounds)"
-    )
-    likely = {
-        "": _tuned(parts),
-        "where the words before were never seen, pn is p(n-1), as in `ngram_distribution`": _tuned(
-            nothing
-        ),
-        "where the words before were never seen, pn is p(n-1), not 1 / V": _tuned(uniform),
-        "weights[0] is that of 1 / V, weights[3] that of p3": _tuned(parts)[::-1],
-    }
-    nearest = min(likely, key=lambda told: float(np.abs(likely[told] - found).sum()))
-    if np.abs(likely[nearest] - found).max() < 0.12:
-        hint = nearest or hint
-    if np.allclose(found, 0.25):
-        hint = "these are the weights to begin with: use the new ones in the next round"
-    score = float(_perplexity(parts, found))
-    true(
-        "tune_weights: perplexity of the validation text",
-        score <= 1.01 * best,
-        expected=f"{best:.4f}, with {np.round(_tuned(parts), 3).tolist()}",
-        received=f"{score:.4f}, with {np.round(found, 3).tolist()}",
-        hint=hint,
-    )
+        score = float(_perplexity(text.shares, found))
+        true(
+            f"tune_weights: perplexity of a validation text of {len(text.valid)} words",
+            score <= _TOLERANCE * text.best,
+            expected=f"{text.best:.6g}, with {np.round(text.tuned, 3).tolist()}",
+            received=f"{score:.6g}, with {np.round(found, 3).tolist()}",
+            hint=text.hint(found),
+        )
 
 
-def _tuned(parts: np.ndarray) -> np.ndarray:
-    """Gives the best weights, by expectation-maximisation."""
+_TOLERANCE = 1.01
+_SEEN = (
+    "every word of the validation text counts; where the words before it were never seen, pn is "
+    "p(n-1), as in `ngram_distribution`"
+)
+_ROUNDS = (
+    "look at the probabilities of the validation text's words, and go on until the weights no "
+    "longer change (some 50 rounds)"
+)
+
+
+class _Tuning:
+    """A text to tune on: tables, the words after them, and where mistakes lead.
+
+    Args:
+        random: draws the text.
+        size: V.
+        even: how even the words are that follow two words; the less, the surer is the next one.
+        first: words that the validation text begins with, before those that were drawn.
+        count: how many of these there are.
+    """
+
+    def __init__(self, random: Random, size: int, even: float, first: list[int], count: int):
+        ids = _markov(random, size, 350 + count, even)
+        self.size, self.tables, self.valid = size, three_tables(ids[:350]), first + ids[350:]
+        self.shares = self.parts()
+        self.tuned = _tuned(self.shares)
+        self.best = float(_perplexity(self.shares, self.tuned))
+
+    def parts(self, *, begin: int = 2, unseen: str = "below") -> np.ndarray:
+        """1 / V, p1, p2, p3 of each word, [N, 4]."""
+        valid = self.valid
+        return np.array([
+            shares(self.tables, valid[max(0, i - 2) : i], valid[i], self.size, unseen=unseen)
+            for i in range(begin, len(valid))
+        ])  # fmt: skip
+
+    def cost(self, weights: np.ndarray) -> float:
+        """The perplexity over the best one."""
+        return float(_perplexity(self.shares, weights)) / self.best
+
+    def dear(self, mistakes: str) -> bool:
+        """Whether the usual mistakes cost clearly more than the tolerance, and a right way less."""
+        if self.cost(_tuned(self.shares, rounds=50)) > 1 + (_TOLERANCE - 1) / 2:
+            return False
+        if mistakes == "first":
+            wrong = [_tuned(self.parts(begin=0))]
+        elif mistakes == "unseen":
+            wrong = [_tuned(self.parts(unseen=each)) for each in ("nothing", "uniform")]
+        else:
+            wrong = [
+                _by_hard_choice(self.shares),
+                min(_grid(), key=self.cost),
+                _tuned(self.shares, rounds=3),
+            ]
+        return min(map(self.cost, wrong)) > 1 + 1.5 * (_TOLERANCE - 1)
+
+    def hint(self, found: np.ndarray) -> str:
+        """Gives the hint of the mistake whose weights are the nearest."""
+        nothing = self.parts(unseen="nothing")
+        if np.allclose(found, 0.25):
+            return "these are the weights to begin with: use the new ones in the next round"
+        likely = [
+            (_ROUNDS, self.tuned),
+            (_SEEN, _tuned(nothing)),
+            (_SEEN, _tuned(nothing[nothing[:, 3] > 0])),
+            (
+                "where the words before were never seen, pn is p(n-1), not 1 / V",
+                _tuned(self.parts(unseen="uniform")),
+            ),
+            ("weights[0] is that of 1 / V, weights[3] that of p3", self.tuned[::-1]),
+            (
+                "the first two words of the validation text only serve as contexts: do not count "
+                "their probabilities",
+                _tuned(self.parts(begin=0)),
+            ),
+        ]
+        hint, nearest = min(likely, key=lambda each: float(np.abs(each[1] - found).sum()))
+        return hint if np.abs(nearest - found).max() < 0.12 else _ROUNDS
+
+
+def _tuning(random: Random) -> Iterator[_Tuning]:
+    """Draws texts on each of which some of the usual mistakes show."""
+    for mistakes, size, even, first, count in (
+        ("unseen", 30, 0.05, 0, 150),
+        ("rounds", 12, 0.3, 0, 150),
+        ("first", 30, 0.05, 2, 20),
+    ):
+        while True:
+            # Their first words stand nowhere else, so counting them shows.
+            text = _Tuning(random, size, even, [size - 1] * first, count)
+            if text.dear(mistakes):
+                yield text
+                break
+
+
+def _tuned(parts: np.ndarray, *, rounds: int = 400) -> np.ndarray:
+    """Gives the best weights, by expectation-maximisation; equal ones without words."""
     weights = np.full(4, 0.25)
-    for _ in range(1000):
+    for _ in range(rounds if len(parts) else 0):
         p = parts @ weights
         weights = (weights * parts / np.where(p > 0, p, 1)[:, None]).mean(axis=0)
     return np.asarray(weights / weights.sum())
+
+
+def _by_hard_choice(parts: np.ndarray) -> np.ndarray:
+    """Gives the weights to which it leads if a word counts for its likeliest order only."""
+    weights = np.full(4, 0.25)
+    for _ in range(200):
+        counts = np.bincount((weights * parts).argmax(axis=1), minlength=4)
+        weights = counts / len(parts) + 1e-12
+    return weights
+
+
+def _grid() -> list[np.ndarray]:
+    """Gives all weights in steps of a third."""
+    thirds = [(a, b, c, 3 - a - b - c) for a in range(4) for b in range(4) for c in range(4)]
+    return [np.array(each) / 3 for each in thirds if min(each) >= 0]
 
 
 def _perplexity(parts: np.ndarray, weights: np.ndarray) -> float:

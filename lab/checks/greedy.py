@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lab.checks.walk import Walk, read_once, word_list
 
 def greedy(ex: Any, random: Random) -> None:
     """Checks with some networks, and with no words."""
+    earlier: list[int] = []
     for _ in range(4):
         walk, first = Walk(random, 9), int(random.integers(9))
         expected = [first]
@@ -21,6 +23,9 @@ def greedy(ex: Any, random: Random) -> None:
         if received[:1] == [first] and received[1:] == expected[1 : len(received)]:
             equal("greedy", received, expected[1:], "`first` is not in the list: only the others")
         hint = "`words` words in all, each one that was found in this call, in a new list"
+        if earlier and received[:12] == earlier:
+            hint = "the words of an earlier call are in it, too: begin a new list in each call"
+        earlier = received
         equal("greedy: how many words", len(received), 12, hint)
         read_once("greedy", walk, [first], received)
         hint = "the word of the largest logit, fed to the next step; `first` is not in the list"
@@ -79,13 +84,30 @@ def _hint(case: list[int], answer: list[int] | None, wanted: tuple[int, int] | N
         return "(start, length), in this order"
     if wanted is not None and length == wanted[1] and start > wanted[0]:
         return "it begins earlier: the first round may begin within a cycle"
-    if length <= 0 or any(a != b for a, b in zip(rest, rest[length:], strict=False)):
-        return "from `start` on, the list has to repeat itself in order, every `length` words"
-    if len(rest) < 2 * length:
+    again = length > 0 and all(a == b for a, b in zip(rest, rest[length:], strict=False))
+    whole = again and len(rest) >= 2 * length
+    if wanted is not None and not whole and start == wanted[0]:
+        others = (start + wanted[1], len(case) - 1, len(case), len(rest) // wanted[1])
+        if length in others:
+            return "the second number is the length of a round, not an end or a number of rounds"
+    if not whole and max(case) > 9 and answer == _of_digits(case):
+        return "words are compared as whole numbers, not by the digits with which they are written"
+    if not again:
+        return (
+            "from `start` on, up to the end, the list has to repeat itself in order, every "
+            "`length` words"
+        )
+    if not whole:
         return "two whole rounds are needed up to the end, else None: once is no repetition"
     if wanted is not None and length > wanted[1]:
         return "a shorter cycle is in the same words: the least length counts"
     return "try every length, the least first, and go back from the end as far as it repeats"
+
+
+def _of_digits(case: list[int]) -> list[int] | None:
+    """Finds the cycle of the digits instead of the words."""
+    match = re.search(r"(.+?)\1+$", "".join(map(str, case)))
+    return [match.start(), len(match[1])] if match else None
 
 
 def _cycle(words: list[int]) -> tuple[int, int] | None:

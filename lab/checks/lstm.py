@@ -110,7 +110,8 @@ def _is_lstm(model: _Model, random: Random) -> None:
         return model(ids, h, c)[1:]
 
     after_h, after_c = cell(h, c)
-    what, hint = f"{_NAME}: h and c after a word", f"is it {model.said['lstm']}?"
+    what = f"{_NAME}: h and c after a word"
+    hint = f"is it an LSTM? It is {model.said['lstm']}"
     begin = model.said["begin"]
     true(
         what,
@@ -119,7 +120,12 @@ def _is_lstm(model: _Model, random: Random) -> None:
         received="the c given",
         hint=f"c comes out as it went in. A GRU has no c: take an LSTM, {model.said['end']}",
     )
-    if _gated(after_c, after_h) and not _gated(after_h, after_c):
+    if np.allclose(after_c, after_h) or not after_c.any():
+        hint = (
+            "c comes out as h, or as zeros: give out both states of an LSTM, "
+            f"{model.said['end']}. A GRU has no c"
+        )
+    elif _gated(after_c, after_h) and not _gated(after_h, after_c):
         hint = f"h and c are exchanged: {model.said['outputs']}"
     true(
         what,
@@ -157,16 +163,17 @@ def _is_affine(model: _Model, random: Random) -> None:
     """Expects logits that are an affine map of the LSTM's output, which is h."""
     rows = 6 * model.units
     h, c = model.states(random, rows)
-    logits, after_h, _ = model(np.full((rows, 1), int(random.integers(1, model.size))), h, c * 2)
-    affine(_NAME, logits)
-    known = np.concatenate([after_h, np.ones((rows, 1))], axis=1)
-    wanted = logits[:, 0].astype(np.float64)
-    off = wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
-    hint = f"{model.said['logits']}, on the output of the LSTM"
+    one = np.full((rows, 1), int(random.integers(1, model.size)))
+    wanted, off = _bend(model, one, h, c * 2)
+    affine(_NAME, wanted)
+    hint = (
+        f"{model.said['logits']}, on the output of the one LSTM; of a second one nobody would keep "
+        "the state"
+    )
     if np.allclose(np.exp(wanted).sum(axis=1), 1, atol=1e-3):
         hint = "that is log softmax: the loss and the sampler make it, so leave it out"
     elif np.abs(wanted).max() <= 1:
-        hint += ": is there a tanh?"
+        hint += ". Is there a tanh?"
     true(
         f"{_NAME}: logits",
         bool(np.abs(off).max() <= 1e-3 * np.abs(wanted).max()),
@@ -174,6 +181,25 @@ def _is_affine(model: _Model, random: Random) -> None:
         received="a bent one",
         hint=hint,
     )
+    wanted, off = _bend(model, random.integers(0, model.size, (rows, 1)), h, c * 2)
+    true(
+        f"{_NAME}: logits after other words",
+        bool(np.abs(off).max() <= 1e-3 * np.abs(wanted).max()),
+        expected="the same map of the LSTM's output h",
+        received="another one for each word",
+        hint="the logits, for the next word, are a map of the LSTM's output alone: the word that "
+        "is read reaches them through the LSTM only",
+    )
+
+
+def _bend(
+    model: _Model, ids: np.ndarray, h: np.ndarray, c: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gives the logits after a word, and how far they are from an affine map of h, both [B, V]."""
+    logits, after_h, _ = model(ids, h, c)
+    known = np.concatenate([after_h, np.ones((len(h), 1))], axis=1)
+    wanted = logits[:, 0].astype(np.float64)
+    return wanted, wanted - known @ np.linalg.lstsq(known, wanted, rcond=None)[0]
 
 
 def _reads_words(model: _Model, random: Random) -> None:
@@ -243,8 +269,14 @@ def _keeps_its_state(model: _Model, random: Random) -> None:
     cut = int(random.integers(2, 7))
     middle = model(ids[:, :cut], *start)[1:]
     what = f"{_NAME}: the second half after the state of the first, against the whole"
+    second = model(ids[:, cut:], *middle)[0]
     hint = f"{model.said['begin']}, and return the state after the last word"
-    close(what, model(ids[:, cut:], *middle)[0], logits[:, cut:], hint, atol=1e-4)
+    if second.shape == logits[:, cut:].shape and np.allclose(second[:, 1:], logits[:, cut + 1 :]):
+        hint = (
+            "only the first word's logits are others: those after each word come from the LSTM's "
+            "output at that word, so do not shift them"
+        )
+    close(what, second, logits[:, cut:], hint, atol=1e-4)
     one = model(ids[1:2], *(each[1:2] for each in start))[0]
     hint = "the rows of a batch are texts of their own: nothing of one reaches another"
     close(f"{_NAME}: a row alone, against the row in a batch", one[0], logits[1], hint, atol=1e-4)
@@ -297,6 +329,8 @@ def _learns(ex: Any, random: Random, other: _Model) -> None:
         found = _perplexity(model, test, begin)
         if found < 0.98 * baseline:
             break
+    if found > size:
+        hint = "worse than a guess: the logits after a word are for the next one, not for itself"
     true(
         f"{_NAME}: perplexity after training on a text with a memory of four words",
         found < 0.98 * baseline,
@@ -335,7 +369,7 @@ def loss(ex: Any, random: Random) -> None:
         received, gradient, library = ex.differentiate("loss", logits, targets)
         found = numbers(received)
         what = "loss" if scale < 10 else f"loss of logits up to {np.abs(logits).max():.0f}"
-        hint = _hint(found, nats, logits, scale, said(library))
+        hint = _hint(found, nats, logits, targets, said(library))
         close(what, received, nats.mean(), hint, atol=1e-5)
         z = logits.astype(np.float64)
         p = np.exp(z - z.max(axis=-1, keepdims=True))
@@ -349,15 +383,34 @@ def loss(ex: Any, random: Random) -> None:
             hint=f"compute with {said(library)['gradient']}: training needs the gradient",
         )
         hint = "is every step of it differentiable, without a clip or a stop_gradient?"
+        if part := _part(numbers(gradient), slope):
+            hint = f"it is {part:.3g} times the right one: keep nothing from earlier calls"
         close(f"{what}: its gradient by the logits", gradient, slope, hint, atol=1e-5)
 
 
+def _part(found: np.ndarray, right: np.ndarray) -> float:
+    """Gives the number that makes the one of the other; 0 if there is none."""
+    if found.shape != right.shape or not right.any():
+        return 0.0
+    part = float((found * right).sum() / (right**2).sum())
+    return part if np.allclose(found, part * right, rtol=1e-3, atol=1e-5) else 0.0
+
+
 def _hint(
-    found: np.ndarray, nats: np.ndarray, logits: np.ndarray, scale: float, words: dict[str, str]
+    found: np.ndarray,
+    nats: np.ndarray,
+    logits: np.ndarray,
+    targets: np.ndarray,
+    words: dict[str, str],
 ) -> str:
     mean = float(nats.mean())
     if found.shape:
         return "a scalar: the mean over all words"
+    if nats.shape[1] > 1 and np.isclose(found, _nats(logits[:, :-1], targets[:, 1:]).mean()):
+        return "targets are shifted already: targets[b, t] belongs to logits[b, t]"
+    some = [nats[:, 0], nats[:, -1], nats[0], nats[-1], nats[targets != 0]]
+    if any(np.isclose(found, each.mean(), rtol=1e-4) for each in some if each.size):
+        return "that is the mean of some: all words count, of all rows and steps, `<unk>` (0), too"
     for wrong, hint in (
         (nats.sum(), "that is the sum: take the mean"),
         (nats.sum(axis=-1).mean(), "that is the sum over each row: take the mean over all words"),
@@ -368,7 +421,7 @@ def _hint(
     ):
         if np.isclose(found, wrong, rtol=1e-4) and not np.isclose(wrong, mean):
             return hint
-    if scale > 10:
+    if np.abs(logits).max() > 100:
         return (
             f"softmax and log one after the other overflow, or give log(0): {words['log_softmax']}"
         )

@@ -81,7 +81,7 @@ def generate_with_state(ex: Any, random: Random) -> None:
 def generate_by_rerunning(ex: Any, random: Random) -> None:
     """Checks the words, and that all words before were read for each."""
     name = "generate_by_rerunning"
-    for case in _cases(random):
+    for i, case in enumerate(_cases(random)):
         ex.lend("sample", case.sample)
         answer = ex.generate_by_rerunning(
             case.walk.run, case.prompt, case.temperature, case.uniforms
@@ -95,7 +95,7 @@ def generate_by_rerunning(ex: Any, random: Random) -> None:
         if len(reruns) == len(whole) + 1 and reruns[-1] == case.prompt + received:
             reruns = reruns[:-1]  # reading the whole text once more changes nothing
         first = next(
-            (i for i, (a, b) in enumerate(zip(reruns, whole, strict=False)) if a != b), None
+            (n for n, (a, b) in enumerate(zip(reruns, whole, strict=False)) if a != b), None
         )
         if first is not None and reruns[first] == whole[first][-len(reruns[first]) :]:
             few = f"the last {n} words" if (n := len(reruns[first])) > 1 else "the last word"
@@ -105,7 +105,11 @@ def generate_by_rerunning(ex: Any, random: Random) -> None:
             equal(_title(name, case), received, case.expected, _cause(case, received) or hint)
         if reruns and reruns[0] != case.prompt[-len(reruns[0]) :]:
             hint = "first only the prompt is read, all of it: keep nothing from earlier calls"
-        elif len(reruns) < len(whole):
+            if reruns[0] == case.prompt[: len(reruns[0])]:
+                hint = "all words before the new one are read, the last ones, too"
+            elif sorted(reruns[0]) == sorted(case.prompt):
+                hint = "all words are read in their order, from the beginning"
+        elif i and len(reruns) < len(whole):
             hint += "; keep nothing from earlier calls"
         equal(f"{name}: what was read", reruns, whole, hint)
         _temperature(name, case)

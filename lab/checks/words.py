@@ -92,7 +92,7 @@ def _cases(random: Random) -> Iterator[tuple[str, str]]:
             (_INSIDE, f"{some()}’{some()} {some(_SCRIPTS)}'{some(_SCRIPTS)}"),
             (_ALONE, f"{some()}... {some()}?! {some()}{mark() * 4}"),
             (_UNDERSCORE, f"{some()}_{some()} _{some()}_ {some()}__"),
-            (_NUMBER, f"{some(_DIGITS[:1])}.{some(_DIGITS[:1])} {some(_DIGITS)},{some(_DIGITS)}"),
+            (_NUMBER, f"{some(_DIGITS[:1])}.{some(_DIGITS[:1])} {some(_DIGITS)}.{some(_DIGITS)}"),
             (_EDGE, f"'{some()} {some()}' {some()}"),
             (_EDGE, f"{some()}''{some()} {some()}'’{some()} ’{some()}’"),
             (_INSIDE, f"{some()}'{some()}’{some()}'{some()} {some(_DIGITS)}'{some()}"),
@@ -104,6 +104,8 @@ def _cases(random: Random) -> Iterator[tuple[str, str]]:
     marks = random.permutation(list(_MARKS)).tolist()
     for some_marks in (marks[: len(marks) // 2], marks[len(marks) // 2 :]):
         yield " ".join(f"{some()}{each}{some()}" for each in some_marks), _INNER
+        digits = _DIGITS[:1]
+        yield " ".join(f"{some(digits)}{each}{some(digits)}" for each in some_marks), _NUMBER
         yield " ".join(f"{some()} {each}{each}" for each in some_marks), _ALONE
     yield "", "an empty text has no tokens: []"
     for _ in range(10):
@@ -159,7 +161,7 @@ _MISTAKES: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
         lambda text: [token.removeprefix("■") for token in reference(text)],
     ),
     ("white space is no token", lambda text: [text]),
-    ("a word is one token, not each of its letters", _regex(r"\S")),
+    ("a word, in letters of any script, is one token, not each of its letters", _regex(r"\S")),
     ("a capital within a word begins no other word: McGee is one token",
      _regex(rf"[A-Z]?[^\W_A-Z]+(?:['’][^\W_]+)*|[A-Z]|{_MARK}")),
     (_SCRIPT, _regex(r"[А-Яа-яЁё0-9]+(?:['’][А-Яа-яЁё0-9]+)*|\S")),
@@ -209,7 +211,10 @@ def _mistake(text: str, received: Any) -> str:
         if received == right[:-1]:
             return "the last token is lost: every one counts, also at the end of the text"
         if received == list(dict.fromkeys(right)):
-            return "every token stands in the list each time that it is in the text"
+            return (
+                "every token stands in the list each time that it is in the text, each mark of a "
+                "run, too"
+            )
     bare = [t.removeprefix("■") for t in received] if _strings(received) else []
     for hint, wrong in _MISTAKES:
         if received == wrong(text):
@@ -226,7 +231,8 @@ def _strings(value: Any) -> bool:
 
 def detokenize(ex: Any, random: Random) -> None:
     """Checks the way back, also from the middle of a text."""
-    equal("detokenize([])", ex.detokenize([]), "", "no tokens, an empty text: ''")
+    hint = "no tokens, an empty text: '', without a space at its beginning or end"
+    equal("detokenize([])", ex.detokenize([]), "", hint)
     for i in range(12):
         text = " ".join(_any_text(random).split())
         tokens = reference(text)

@@ -36,7 +36,7 @@ KNOWN = {
     "hyphens within words": "tokenize/hyphen-within-words tokenize/dash-within-words",
     "ties in another order": "make_vocabulary/ties-*",
     "marks only peeled off": "tokenize/peeled-* tokenize/one-mark-peeled",
-    "fixed answers": "perplexity/fixed-* tokenize/the-example count_ngrams/the-example find_cycle/the-example tune_weights/fixed",
+    "fixed answers": "perplexity/fixed-* tokenize/known-texts-only tokenize/the-example count_ngrams/the-example find_cycle/the-example tune_weights/fixed",
     "a median": "perplexity/median*",
     "a product that underflows": "perplexity/product-underflows perplexity/math-prod",
     "weights without the order below": "tune_weights/unseen-*",

@@ -16,12 +16,15 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import lab
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest does
 
+from mutants import warm
 from mutants.mutant import Mutant
 from mutants.score import blamed, fault, line, score, table
 from mutants.table import Verdict, judge, mutants, needs_tensorflow
@@ -131,9 +134,22 @@ def run(
     Returns:
         The verdicts, in the order of mutants and seeds.
     """
+
+    @cache
+    def forks() -> Pool:
+        return warm.pool(processes)
+
+    def judged(mutant: Mutant, seed: int) -> Verdict:
+        if needs_tensorflow(mutant):
+            with making:
+                workers = forks()
+            found = workers.apply_async(warm.judge_warm, (mutant, seed, seconds))
+            return found.get(2 * warm.TIMES * seconds)  # a fork that was killed gives nothing
+        return judge(mutant, seed=seed, seconds=seconds)
+
     done = known(file) if file is not None else {}
     jobs = [(mutant, seed, fingerprint(mutant)) for mutant in asked for seed in seeds]
-    lock, started, count = threading.Lock(), time.monotonic(), 0
+    lock, making, started, count = threading.Lock(), threading.Lock(), time.monotonic(), 0
 
     def one(job: tuple[Mutant, int, str]) -> Verdict:
         nonlocal count
@@ -141,7 +157,7 @@ def run(
         verdict = done.get((mutant.id, seed, mark))
         fresh = verdict is None
         if verdict is None:
-            verdict = judge(mutant, seed=seed, seconds=seconds)
+            verdict = judged(mutant, seed)
         with lock:
             count += 1
             if fresh and file is not None:

@@ -76,6 +76,13 @@ wrong(
     r"after each word|shift|next|Bidirectional|words to come|learn",
     _model(logits="ops.one_hot(ids, size) * 20 - 10 + 0 * layers.Dense(size)(x)"),
 )
+wrong(
+    "embedding-beside-the-lstm",
+    r"LSTM's output|affine",
+    _model(
+        logits="layers.Dense(size)(ops.concatenate([x, layers.Embedding(size, embedding)(ids)], axis=-1))"
+    ),
+)
 # What is read.
 wrong(
     "mask-zero",
@@ -383,6 +390,9 @@ right(
         "(x, initial_state=[h, c])",
         logits="layers.Dense(size, kernel_initializer='he_normal')(x)",
     ),
+)
+right(
+    "last-layer-begins-at-zero", _model(logits="layers.Dense(size, kernel_initializer='zeros')(x)")
 )
 right(
     "dropout-after-only",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,18 +88,30 @@ class Verdict:
         return self.passed if self.right else not self.passed and self.apt
 
 
-def judge(mutant: Mutant, *, seed: int = 0, seconds: float = 60.0) -> Verdict:
+def judge(
+    mutant: Mutant,
+    *,
+    seed: int = 0,
+    seconds: float = 60.0,
+    run: Callable[..., Iterable[Result]] | None = None,
+) -> Verdict:
     """Runs the checks of the mutant's exercise, in the lab's own process.
+
+    Of an exercise that needs TensorFlow it runs only the mutant's function: no function of these
+    calls another one, and a network is trained in each check.
 
     Args:
         mutant: what is checked.
         seed: seed of the checks' inputs.
         seconds: time for the exercise.
+        run: runs the checks; None for `lab.run.results`.
     """
+    run = run or results
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         file = Path(folder) / "exercises.py"
         file.write_text(mutant.source, encoding="utf-8")
-        found = list(results(file, [mutant.exercise], seed=seed, seconds=seconds))
+        functions = {mutant.function} if needs_tensorflow(mutant) else None
+        found = list(run(file, [mutant.exercise], functions=functions, seed=seed, seconds=seconds))
     failed = [each for each in found if each.status != PASSED]
     named = [each for each in failed if getattr(each, "function", "") == mutant.function]
     told = named or [each for each in failed if not getattr(each, "function", "")] or failed

@@ -79,6 +79,11 @@ wrong(
     r"decimal|number|digits|punctuation",
     _pattern(rf"[0-9]+(?:[.,:/][0-9]+)*|{_W}+(?:['’]{_W}+)*{_REST}"),
 )
+wrong(
+    "times-as-one",
+    r"number|digits|mark",
+    _pattern(rf"[0-9]+(?::[0-9]+)+|{_W}+(?:['’]{_W}+)*{_REST}"),
+)
 wrong("latin-only", _SCRIPT, _pattern(r"[A-Za-z0-9]+(?:['’][A-Za-z0-9]+)*|[^A-Za-z0-9\s]"))
 wrong(
     "latin-1-only",
@@ -373,6 +378,25 @@ wrong(
     """
     def tokenize(text):
         return ["Stop", "■,", "she", "said", "■."]
+""",
+)
+wrong(
+    "known-texts-only",
+    _MARK,
+    """
+    _KNOWN = {
+        "": [],
+        "Stop, she said.": ["Stop", "■,", "she", "said", "■."],
+        "don't": ["don't"],
+        "rock'n'roll": ["rock'n'roll"],
+        "...": [".", "■.", "■."],
+        "well-known": ["well", "■-", "■known"],
+        "1.5": ["1", "■.", "■5"],
+        "snake_case": ["snake", "■_", "■case"],
+    }
+
+    def tokenize(text):
+        return _KNOWN.get(text, text.split())
 """,
 )
 

@@ -140,6 +140,10 @@ right(
         ])
 """,
 )
+right(
+    "last-layer-begins-at-zero",
+    _classifier(out="layers.Dense(1, activation='sigmoid', kernel_initializer='zeros')(x)"),
+)
 right("sigmoid-apart", _classifier(out="layers.Activation('sigmoid')(layers.Dense(1)(x))"))
 
 
@@ -267,6 +271,13 @@ wrong(
 )
 
 right = build_from_vector.right
+right("last-layer-begins-at-zero", _vector(out="layers.Dense(size, kernel_initializer='zeros')(x)"))
+right(
+    "state-begins-at-zero",
+    _vector(
+        state="h, c = [layers.Dense(units, kernel_initializer='zeros')(start) for _ in range(2)]"
+    ),
+)
 right(
     "one-dense-for-both",
     _vector(state="h, c = ops.split(layers.Dense(2 * units)(start), 2, axis=-1)"),
@@ -465,6 +476,10 @@ wrong(
 )
 
 right = build_translator.right
+right(
+    "last-layer-begins-at-zero",
+    _translator(out="layers.Dense(target, kernel_initializer='zeros')(y)"),
+)
 right(
     "with-sequences",
     _translator(

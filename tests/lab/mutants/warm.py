@@ -1,0 +1,83 @@
+"""Judges mutants that need TensorFlow, in forks of a process that has loaded it.
+
+A process of its own for each, as `lab.run` starts it, would load TensorFlow for ten seconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.pool
+import os
+import signal
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lab_here import functions_of
+
+from lab.checks import EXERCISES
+from lab.checks.expect import NotStarted, Wrong, kind, show
+from lab.run import FAILED, NOT_STARTED, PASSED, Result
+from mutants.mutant import Mutant
+from mutants.table import Verdict, judge
+
+TIMES = 10  # as long for a network, while other checks run
+
+
+def pool(processes: int) -> multiprocessing.pool.Pool:
+    """Makes the pool for `judge_warm`; each fork judges one mutant."""
+    os.environ |= {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tensorflow", "keras"])
+    return context.Pool(processes, maxtasksperchild=1)
+
+
+def judge_warm(mutant: Mutant, seed: int, seconds: float) -> Verdict:
+    """Judges a mutant in this process; see `mutants.table.judge`."""
+
+    def late(number: int, frame: Any) -> None:
+        raise TimeoutError(f"it takes more than {TIMES * seconds:g} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(int(TIMES * seconds))
+    try:
+        return judge(mutant, seed=seed, seconds=seconds, run=_results)
+    finally:
+        signal.alarm(0)
+
+
+def _results(
+    file: Path,
+    names: Sequence[str],
+    *,
+    functions: Collection[str] | None = None,
+    seed: int = 0,
+    seconds: float = 30.0,
+) -> Iterator[Result]:
+    """Does what `lab.run.results` does, with the student's functions in this process."""
+    del seconds  # the whole has a limit
+    exercises = functions_of(file)
+    for name in names:
+        for function, check in EXERCISES[name].checks.items():
+            if functions is not None and function not in functions:
+                continue
+            random = np.random.default_rng([seed, *f"{name} {function}".encode()])
+            try:
+                exercises._ask(["seed", int(random.integers(1 << 31))])
+                check(exercises, random)
+                yield Result(name, PASSED, function=function)
+            except NotStarted as stub:
+                yield Result(name, NOT_STARTED, stub.function, function=function)
+            except Wrong as wrong:
+                yield Result(
+                    name, FAILED, wrong.what, wrong.expected, wrong.received, wrong.hint, function
+                )
+            except Exception as error:
+                hint = f"look at what `{exercises.called}` returns: {kind(exercises.answer)}"
+                yield Result(name, FAILED, type(error).__name__, "", show(error), hint, function)
+            exercises.restore()

@@ -94,6 +94,16 @@ def test_there_are_enough_and_each_is_another():
     assert len({mutant.source for mutant in TABLE.values()} | {solution()}) == len(TABLE) + 1
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.bg.md"])
+def test_the_readmes_tell_of_the_table_as_it_is(name):
+    """A table that has grown or shrunk has to be run again for the figures there."""
+    text = (Path(exercises.__file__).parent / name).read_text("utf-8")
+    paragraph = next(each for each in text.split("\n\n") if "`make lab-mutants`" in each)
+    told = [int(each.replace(",", "")) for each in re.findall(r"\d[\d,]*", paragraph)]
+    right = sum(mutant.right for mutant in TABLE.values())
+    assert told[:3] == [len(TABLE), len(TABLE) - right, right]
+
+
 def test_every_function_has_wrong_and_right_ones():
     for function in functions():
         found = [mutant for mutant in TABLE.values() if mutant.function == function]

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.checks import EXERCISES
 from lab.language import exercises, say, spoken
-from lab.run import NOT_STARTED, PASSED, results
+from lab.sandbox.run import NOT_STARTED, PASSED, results
 from lab.tables import TITLE, said, write
 
 KINDS = ("nbgrader", "github")

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from lab.checks import EXERCISES
 from lab.language import add_option, say
-from lab.run import FAILED, MEMORY_GIB, NOT_STARTED, PASSED, Result, results
+from lab.sandbox.run import FAILED, MEMORY_GIB, NOT_STARTED, PASSED, Result, results
 from lab.tables import fault, status
 from textmill.model.visible import visible
 

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from lab import assignment, tables
 from lab.checks import EXERCISES
 from lab.language import add_option, say
-from lab.run import FAILED, MEMORY_GIB, ROOT, Result, results, unprotected
+from lab.sandbox.run import FAILED, MEMORY_GIB, ROOT, Result, results, unprotected
 from lab.tables import Grade, points, write
 from textmill.model.visible import visible
 

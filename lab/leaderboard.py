@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from lab.contest import PRIMED, Failed, Measured, Task, compete
 from lab.language import add_option, say, spoken
-from lab.run import readable
+from lab.sandbox.contest import PRIMED, Failed, Measured, Task, compete
+from lab.sandbox.run import readable
 from textmill.model.errors import TextmillError
 from textmill.model.pages.escaping import escape
 from textmill.model.pages.pieces import STYLE, html_page, table

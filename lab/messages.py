@@ -19,9 +19,9 @@ LAB = Path(__file__).resolve().parent
 EXERCISES = "lab/exercises.py"
 NOTEBOOKS = [f"lab/{path.name}" for path in sorted(LAB.glob("word_level_lab*.py"))]
 _OWN = (
-    "run", "check", "books", "plan", "inside", "play", "jail", "tables", "grade",
-    "leaderboard", "contest", "drawing", "training", "assignment",
-    "networks", "torch_networks", "torch_layers",
+    "assignment", "books", "check", "grade", "leaderboard", "play", "tables", "notebook/drawing",
+    "notebook/inside", "notebook/plan", "notebook/torch_layers", "notebook/training",
+    "sandbox/contest", "sandbox/jail", "sandbox/networks", "sandbox/run", "sandbox/torch_networks",
 )  # fmt: skip
 _BOOKS = ["model/text/decoding.py", "model/text/books.py"]
 # Files whose texts are shown while they run.

@@ -161,7 +161,7 @@ class OwnNetwork:
     """A network with the student's own functions, as the playground's `Played`.
 
     Args:
-        step: (word, state) to (logits float64 [V], state), as `lab.training.stepper` makes it.
+        step: (word, state) to (logits float64 [V], state), as `training.stepper` makes it.
         exercises: the module with `tokenize`, `detokenize` and `encode`.
         words: the vocabulary.
         before: ids that the network reads before each text; one at least.
@@ -312,8 +312,8 @@ def own_network(file: str | os.PathLike[str], exercises: ModuleType) -> OwnNetwo
     Raises:
         TextmillError: the file holds none, or `build_model` builds another network than it did.
     """
-    from lab.networks import with_weights
-    from lab.training import stepper
+    from lab.notebook.training import stepper
+    from lab.sandbox.networks import with_weights
 
     saved = read(file)
     try:
@@ -354,7 +354,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         read(args.network)  # before TensorFlow is loaded, which takes long
-        from lab.student import load
+        from lab.sandbox.student import load
         from textmill.model.tensorflow_setup import load_tensorflow
 
         load_tensorflow()  # before all that would load it with its greetings

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.checks import EXERCISES
 from lab.language import say, spoken
-from lab.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result
 from textmill.model.pages.escaping import escape
 from textmill.model.visible import visible
 

@@ -45,7 +45,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lab.books import read_book
-from lab.student import load
+from lab.sandbox.student import load
 
 ex = load(Path(os.environ.get("LAB_EXERCISES", ROOT / "lab" / "exercises.py")))
 
@@ -185,8 +185,8 @@ import keras
 keras.utils.set_random_seed(0)
 
 # %%
-from lab.plan import Progress
-from lab.training import (
+from lab.notebook.plan import Progress
+from lab.notebook.training import (
     perplexity_by_place,
     primer,
     probabilities,
@@ -194,7 +194,7 @@ from lab.training import (
     rerunner,
     stepper,
 )
-from lab.training import train as train_network
+from lab.notebook.training import train as train_network
 
 model = ex.build_model(V, UNITS // 2, UNITS)
 trained = train_network(
@@ -382,8 +382,8 @@ plt.show()
 # the line is the mean of several texts, each of another seed, and the band reaches from the least to the most.
 
 # %%
-from lab.drawing import band
-from lab.spread import over_seeds, spread
+from lab.notebook.drawing import band
+from lab.notebook.spread import over_seeds, spread
 
 temperatures = [0.2, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0]
 TEXTS, WORDS = range(int(os.environ.get("LAB_TEXTS", 5))), 100
@@ -484,8 +484,8 @@ print(to_text([start]) + "".join(letters[i - 1] for i in written))
 # book itself says there. The probability is the model's own, at T = 1, of all words but `<unk>`.
 
 # %%
-from lab.decoding import beam_search, keep_top_k, keep_top_p, log_probabilities, write
-from lab.drawing import dots
+from lab.notebook.decoding import beam_search, keep_top_k, keep_top_p, log_probabilities, write
+from lab.notebook.drawing import dots
 
 LENGTH_OF_TEXT = 40
 from_test = stepper(model, before=test[:100])
@@ -548,8 +548,15 @@ plt.show()
 # is larger at a word that has the property than at one that has not: 0.5 is chance, 0 and 1 are without fault.
 
 # %%
-from lab.drawing import coloured_text, gate_rows
-from lab.inside import NoLstmError, capitalised, inside_quotes, place_in_sentence, rank, record
+from lab.notebook.drawing import coloured_text, gate_rows
+from lab.notebook.inside import (
+    NoLstmError,
+    capitalised,
+    inside_quotes,
+    place_in_sentence,
+    rank,
+    record,
+)
 
 nearby = slice(max(first, last - 3000), last + 3000)  # of the validation text, and of the last 5 %
 spoken, split = tokens[nearby], last - nearby.start
@@ -581,7 +588,7 @@ if inside is not None:
         )
 
 # %%
-from lab.inside import shown_part
+from lab.notebook.inside import shown_part
 
 for name in list(best_units)[:2]:
     unit, truth = best_units[name], properties[name]
@@ -611,14 +618,14 @@ if best_units:
 # %% [markdown] tags=["keras"]
 # ## Gradients through time
 # How does the network know what to keep? The loss at a word has a gradient by the states before it. Here are
-# three steps of an LSTM by hand, forwards and then backwards, with three words of the book; `lab/unrolled.py` has the
+# three steps of an LSTM by hand, forwards and then backwards, with three words of the book; `lab/notebook/unrolled.py` has the
 # formulas of one step. TensorFlow's automatic differentiation of Keras's own layer has to say the same.
 
 # %% tags=["keras"]
-from lab.reach import build, by_differentiation, reach, weights_and_vectors
+from lab.notebook.reach import build, by_differentiation, reach, weights_and_vectors
 
 # %%
-from lab.unrolled import backwards, forwards
+from lab.notebook.unrolled import backwards, forwards
 
 print(f"two small networks, with an LSTM and with a plain recurrent layer, {SMALL:g} s each")
 networks = {}

@@ -66,11 +66,11 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## Gradients through time
 # How does the network know what to keep? The loss at a word has a gradient by the states before it. Here are
-# three steps of an LSTM by hand, forwards and then backwards, with three words of the book; `lab/unrolled.py` has the
+# three steps of an LSTM by hand, forwards and then backwards, with three words of the book; `lab/notebook/unrolled.py` has the
 # formulas of one step. `torch.autograd` through `nn.LSTM` has to say the same.
 
 # %%
-from lab.torch_layers import build, by_differentiation, reach, weights_and_vectors
+from lab.notebook.torch_layers import build, by_differentiation, reach, weights_and_vectors
 
 # %% [markdown]
 # <!-- as in word_level_lab.py: Gradients through time -->

@@ -86,7 +86,7 @@ def whole_page(browser: Any, out: Path) -> None:
 def plots(book: str) -> None:
     """The notebook's pictures."""
     sys.path.insert(0, str(ROOT))  # the lab is in no wheel
-    from lab.notebook import PICTURES, made, run
+    from lab.notebook.making import PICTURES, made, run
 
     os.environ["LAB_EXERCISES"] = str(ROOT / "tests" / "lab" / "lab_solution.py")
     os.environ["LAB_BOOK"] = str(Path(book).resolve())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import notebook
+from lab.notebook import making as notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

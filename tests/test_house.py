@@ -90,7 +90,7 @@ def test_only_the_pipeline_knows_beam():
 
 def test_pytorch_loads_only_for_the_notebook_in_it():
     """Elsewhere it is imported within a function, for a student's file that imports it."""
-    loads = re.compile(r"^(?:import|from) (?:torch|lab\.torch_layers)\b", re.MULTILINE)
+    loads = re.compile(r"^(?:import|from) (?:torch|lab\.notebook\.torch_layers)\b", re.MULTILINE)
     found = {
         path.name
         for path in sources("textmill", "model", "pipeline", "lab")

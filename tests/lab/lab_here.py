@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import wire
 from lab.checks import EXERCISES
-from lab.run import Exercises, read_reply
-from lab.student import Functions, load
+from lab.sandbox import wire
+from lab.sandbox.run import Exercises, read_reply
+from lab.sandbox.student import Functions, load
 
 
 @contextmanager

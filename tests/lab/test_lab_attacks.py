@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from lab_here import functions_of, only
 
-from lab import grade, jail, run, wire
+from lab import grade
 from lab.checks import EXERCISES, lstm
-from lab.run import FAILED, NOT_STARTED, PASSED, results, unprotected
+from lab.sandbox import jail, run, wire
+from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, results, unprotected
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTION = ROOT / "tests" / "lab" / "lab_solution.py"
@@ -114,7 +115,7 @@ AT_IMPORT = {
     """,
     "replaces what serves it": """
         import sys
-        served = sys.modules["lab.student"]
+        served = sys.modules["lab.sandbox.student"]
         served.Functions.answer = lambda self, request: ["value", [True]]
         served.Functions._call = lambda self, name, rows: ["value", [True] * len(rows)]
     """,
@@ -218,7 +219,7 @@ def test_the_seed_is_nowhere_in_the_process(tmp_path):
     file.write_text(f"SEED = {SEED}\n\n\ndef count_words(tokens):{code}", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}"}
     script = (
-        "import sys; from pathlib import Path; from lab.run import results\n"
+        "import sys; from pathlib import Path; from lab.sandbox.run import results\n"
         "print(next(results(Path(sys.argv[1]), ['0'], seed=int(sys.argv[2]), seconds=600)).received)"
     )
     said = subprocess.run(

@@ -11,13 +11,14 @@ import pytest
 from lab_here import functions_of, run_checks
 from rich.console import Console
 
-from lab import check, run
+from lab import check
 from lab.checks import EXERCISES
 from lab.checks.expect import NotStarted, Wrong, equal, show
 from lab.checks.temperature import unlikely
 from lab.checks.words import reference
-from lab.run import FAILED, NOT_STARTED, PASSED, Result, results
-from lab.student import cause
+from lab.sandbox import run
+from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result, results
+from lab.sandbox.student import cause
 from textmill.model.visible import visible
 
 ROOT = Path(__file__).resolve().parents[2]

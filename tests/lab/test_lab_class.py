@@ -13,7 +13,7 @@ import pytest
 from lab import tables
 from lab.checks import EXERCISES
 from lab.grade import file_name
-from lab.run import FAILED, PASSED, Result
+from lab.sandbox.run import FAILED, PASSED, Result
 from lab.tables import Grade
 
 ROOT = Path(__file__).resolve().parents[2]

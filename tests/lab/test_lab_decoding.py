@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lab.decoding import (
+from lab.notebook.decoding import (
     beam_search,
     keep_top_k,
     keep_top_p,

@@ -8,9 +8,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from lab.drawing import band, coloured_text, dots, gate_rows, laid_out
-from lab.inside import Record
-from lab.spread import over_seeds, spread
+from lab.notebook.drawing import band, coloured_text, dots, gate_rows, laid_out
+from lab.notebook.inside import Record
+from lab.notebook.spread import over_seeds, spread
 
 TOKENS = ["“", "■Pay", "$100", "■$", "■now", "■!", "■”", "<b>", "said", "$x^2$", "■.", "дума"]
 

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from lab_here import only
 
-from lab import assignment, grade, run, tables
+from lab import assignment, grade, tables
 from lab.checks import EXERCISES
-from lab.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.sandbox import run
+from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result
 from lab.tables import Grade
 from textmill.model.visible import visible
 

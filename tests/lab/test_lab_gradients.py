@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab import reach
-from lab.unrolled import Weights, backwards, forwards, sigma
+from lab.notebook import reach
+from lab.notebook.unrolled import Weights, backwards, forwards, sigma
 
 X, H, T = 5, 4, 3
 
@@ -27,7 +27,7 @@ def layers(request):
     if request.param == "keras":
         return reach
     pytest.importorskip("torch", reason="PyTorch is not installed: `make lab-torch` installs it")
-    from lab import torch_layers
+    from lab.notebook import torch_layers
 
     return torch_layers
 

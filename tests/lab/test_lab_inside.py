@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from lab_solution import build_model, tokenize
 
-from lab.inside import (
+from lab.notebook.inside import (
     NoLstmError,
     auc,
     capitalised,

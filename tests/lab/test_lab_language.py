@@ -14,11 +14,12 @@ from lab_here import run_checks
 from rich.console import Console
 from test_lab_check import WRONG
 
-from lab import check, language, messages, notebook
+from lab import check, language, messages
 from lab.checks import EXERCISES
 from lab.checks.expect import NotStarted, Wrong
 from lab.language import Catalogue, placeholders, read, say, speak
-from lab.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.notebook import making as notebook
+from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result
 from lab.tables import Grade, as_csv, as_html, as_moodle
 from textmill.model.errors import TextmillError
 

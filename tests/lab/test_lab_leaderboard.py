@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from pages import EVIL, Tags
 
-from lab import contest, jail, leaderboard
-from lab.contest import PRIMED, Failed, Measured, Task, _foretold, compete, grace
+from lab import leaderboard
 from lab.leaderboard import Board, Row, as_csv, as_html, read_text, run
-from lab.run import readable, unprotected
+from lab.sandbox import contest, jail
+from lab.sandbox.contest import PRIMED, Failed, Measured, Task, _foretold, compete, grace
+from lab.sandbox.run import readable, unprotected
 from textmill.model.errors import TextmillError
 
 TEXT = "\n\n".join(
@@ -421,7 +422,7 @@ def build_model(*sizes):
     return Peeks(honest(*sizes))
 """, None),
     "answers before it is asked": ("""
-from lab import wire
+from lab.sandbox import wire
 import numpy as np
 
 honest = build_model
@@ -469,7 +470,7 @@ def attacked(text, tmp_path_factory):
     rows.keep = noted
     assert not readable(held_out)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lab.run._LOAD_SECONDS", 600.0)  # on a busy machine
+        patch.setattr("lab.sandbox.run._LOAD_SECONDS", 600.0)  # on a busy machine
         run(rows, files(folder), task(text, seconds=3.0), seeds=1)
     assert len(kept) == 1 + len(ATTACKS)
     assert all(each == kept[0] for each in kept)  # nobody changes another's row

@@ -21,7 +21,7 @@ from mutants.table import Verdict, judge, mutants, needs_tensorflow
 
 from lab import exercises
 from lab.checks import EXERCISES
-from lab.run import Result
+from lab.sandbox.run import Result
 
 TABLE = {mutant.id: mutant for mutant in mutants()}
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 from lab_here import with_class
 
-from lab import notebook
+from lab.notebook import making as notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTION = str(ROOT / "tests" / "lab" / "lab_solution.py")

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from lab.plan import POINTS, Plan, Point, Progress, plan, where
+from lab.notebook.plan import POINTS, Plan, Point, Progress, plan, where
 
 # Seconds of an epoch; epochs, seconds, least, limit; seconds and epochs that come out; why.
 PLANNED = [

@@ -243,7 +243,7 @@ def test_logits_that_are_no_numbers():
 
 
 def test_a_trained_network_comes_back_as_it_was(tmp_path):
-    from lab.training import stepper
+    from lab.notebook.training import stepper
 
     model = lab_solution.build_model(len(WORDS), 4, 8)
     file = save(tmp_path / "n.safetensors", model, words=WORDS, embedding=4, units=8, before=[3, 1])
@@ -273,6 +273,6 @@ def test_the_command_says_what_is_wrong_before_it_loads_tensorflow(tmp_path, cap
 def test_saving_a_network_loads_no_tensorflow():
     """The notebook imports `save` first, and loads TensorFlow without its greetings after it."""
     loaded = "sorted({'tensorflow', 'keras'} & {*sys.modules})"
-    code = f"import sys, lab.play, lab.training; print({loaded})"
+    code = f"import sys, lab.play, lab.notebook.training; print({loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

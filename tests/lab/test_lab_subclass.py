@@ -13,9 +13,8 @@ import pytest
 from lab_here import with_class
 from lab_solution import loss, make_windows
 
-from lab.inside import NoLstmError, record
-from lab.play import own_network, save
-from lab.training import (
+from lab.notebook.inside import NoLstmError, record
+from lab.notebook.training import (
     perplexity_by_place,
     probabilities,
     rerunner,
@@ -23,6 +22,7 @@ from lab.training import (
     train,
     units_of,
 )
+from lab.play import own_network, save
 
 V, EMBEDDING, UNITS = 9, 4, 6
 NAMES = ["Layers", "Inner", "Loop", "Formulas"]

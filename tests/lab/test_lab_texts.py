@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks import EXERCISES
-from lab.pictures import FOLDER, LOGITS, make, softmax
+from lab.notebook.pictures import FOLDER, LOGITS, make, softmax
 
 LAB = Path(__file__).resolve().parents[2] / "lab"
 TEXTS = {name: (LAB / name).read_text("utf-8") for name in ("README.md", "README.bg.md")}

@@ -12,13 +12,15 @@ from lab_here import functions_of, run_checks
 from lab_solution import make_windows
 from test_lab_notebook import run_here
 
-from lab import libraries, notebook, run, training
 from lab.checks import EXERCISES
 from lab.checks.expect import Wrong
-from lab.contest import Task, compete
-from lab.decoding import log_softmax
-from lab.inside import NoLstmError, record
-from lab.run import FAILED, PASSED, results, unprotected
+from lab.notebook import making as notebook
+from lab.notebook import training
+from lab.notebook.decoding import log_softmax
+from lab.notebook.inside import NoLstmError, record
+from lab.sandbox import libraries, run
+from lab.sandbox.contest import Task, compete
+from lab.sandbox.run import FAILED, PASSED, results, unprotected
 
 pytest.importorskip("torch", reason="PyTorch is not installed: `make lab-torch` installs it")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from lab_solution import build_model, encode, loss, make_vocabulary, make_windows, tokenize
 
-from lab import training
 from lab.books import read_book
-from lab.decoding import log_softmax
-from lab.plan import Silence
-from lab.training import (
+from lab.notebook import training
+from lab.notebook.decoding import log_softmax
+from lab.notebook.plan import Silence
+from lab.notebook.training import (
     perplexity_by_place,
     primer,
     probabilities,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.run import FAILED, PASSED, Result, results
+from lab.sandbox.run import FAILED, PASSED, Result, results
 from mutants import (
     book,
     greedy,
@@ -104,7 +104,7 @@ def judge(
         mutant: what is checked.
         seed: seed of the checks' inputs.
         seconds: time for the exercise.
-        run: runs the checks; None for `lab.run.results`.
+        run: runs the checks; None for `lab.sandbox.run.results`.
     """
     run = run or results
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:

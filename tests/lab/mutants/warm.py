@@ -1,6 +1,6 @@
 """Judges mutants that need TensorFlow, in forks of a process that has loaded it.
 
-A process of its own for each, as `lab.run` starts it, would load TensorFlow for ten seconds.
+A process for each, as `lab.sandbox.run` starts it, would load TensorFlow for ten seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lab_here import functions_of
 
 from lab.checks import EXERCISES
 from lab.checks.expect import NotStarted, Wrong, kind, show
-from lab.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result
 from mutants.mutant import Mutant
 from mutants.table import Verdict, judge
 
@@ -59,7 +59,7 @@ def _results(
     seed: int = 0,
     seconds: float = 30.0,
 ) -> Iterator[Result]:
-    """Does what `lab.run.results` does, with the student's functions in this process."""
+    """Does what `lab.sandbox.run.results` does, with the student's functions in this process."""
     del seconds  # the whole has a limit
     exercises = functions_of(file)
     for name in names:

@@ -1,4 +1,4 @@
-"""Makes the lab's pictures: `python -m lab.pictures`. The files are the same each time."""
+"""Makes the lab's pictures: `python -m lab.notebook.pictures`. The files are the same each time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parent / "pictures"
+FOLDER = Path(__file__).resolve().parents[1] / "pictures"
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe and Ito
 WORDS = {
     "en": {
@@ -163,7 +163,9 @@ def make(folder: Path) -> list[Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes the files."""
-    parser = argparse.ArgumentParser(prog="python -m lab.pictures", description="Makes them.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.notebook.pictures", description="Makes them."
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER)
     for path in make(parser.parse_args(argv).folder):
         print(path)

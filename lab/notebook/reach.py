@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lab.inside import weights_of
-from lab.training import units_of
-from lab.unrolled import Gradients, Weights
+from lab.notebook.inside import weights_of
+from lab.notebook.training import units_of
+from lab.notebook.unrolled import Gradients, Weights
 
 
 def build(kind: str, size: int, embedding: int, units: int, *, seed: int) -> Any:

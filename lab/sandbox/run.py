@@ -1,6 +1,6 @@
 """Checks a student's file: the checks run here, its functions in a process of their own.
 
-The two talk by messages of plain data (`lab.wire`), so nothing that the student's code does to its
+The two talk by messages of plain data (`wire`), so nothing that the student's code does to its
 process changes a check, a seed or a result. It may hang, crash or end itself: that costs the
 function in question, and the next one gets a new process.
 """
@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from lab import student, wire
 from lab.checks import EXERCISES
 from lab.checks.expect import NotStarted, Wrong, kind, plain, show
-from lab.student import load
+from lab.sandbox import student, wire
+from lab.sandbox.student import load
 
 __all__ = ["FAILED", "NOT_STARTED", "PASSED", "Result", "load", "results", "unprotected"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PASSED, FAILED, NOT_STARTED = "passed", "failed", "not started"
 MEMORY_GIB = 8.0
 # The student's file, which may import a library; the library, on a slow machine.
@@ -120,7 +120,7 @@ def results(
 
 
 def unprotected() -> list[str]:
-    """Says what this system does not protect from; see `lab.jail`."""
+    """Says what this system does not protect from; see `lab.sandbox.jail`."""
     return _tried("")[0]
 
 
@@ -330,7 +330,7 @@ class Network:
 
     def train(self, inputs: np.ndarray, targets: np.ndarray, *, units: int, epochs: int,
               rate: float) -> None:  # fmt: skip
-        """Trains a language model on windows, with the state carried; see `lab.libraries.train`."""
+        """Trains a language model on windows, with the state carried; see `libraries.train`."""
         self._ask(
             ["train", self.handle.number, inputs, targets, units, epochs, rate], self.function
         )
@@ -431,7 +431,7 @@ def _told(told: dict[str, Any], function: str) -> Wrong:
 
 
 class Student:
-    """A process of `lab.student` with a file, in a scratch folder of its own.
+    """A process of `lab.sandbox.student` with a file, in a scratch folder of its own.
 
     Attributes:
         deadline: until when it has to answer, of `time.monotonic`.
@@ -460,7 +460,7 @@ class Student:
         }
         ends = [str(theirs_in), str(theirs_out)]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lab.student", *ends, str(memory), str(seconds)],
+            [sys.executable, "-P", "-m", "lab.sandbox.student", *ends, str(memory), str(seconds)],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lab.language import say
-from lab.libraries import library_of
-from lab.plan import Point, Silence, plan
+from lab.notebook.plan import Point, Silence, plan
+from lab.sandbox.libraries import library_of
 
 FIRST = 5  # steps after the compiled one, from which the time of an epoch is estimated
 MEASURED = 3000  # words of a text that are enough for a point of a curve
@@ -77,7 +77,7 @@ def train(
         seed: seed of the rows that are chosen for that.
         plain: words of the training text that are measured with dropout off, int [N].
         valid: the validation text, int [N].
-        watch: is told what happens, such as a `lab.plan.Progress`.
+        watch: is told what happens, such as a `lab.notebook.plan.Progress`.
         clock: gives seconds.
 
     Returns:

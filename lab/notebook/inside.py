@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from lab.language import say
-from lab.libraries import name_of
-from lab.networks import with_weights
-from lab.training import units_of
-from lab.unrolled import Weights, forwards
+from lab.notebook.training import units_of
+from lab.notebook.unrolled import Weights, forwards
+from lab.sandbox.libraries import name_of
+from lab.sandbox.networks import with_weights
 
 TOLERANCE = 1e-3  # between NumPy and the layer's own h, which is computed in float32
 STOPS = {"■.", "■!", "■?", "."}
@@ -143,7 +143,7 @@ def record(model: Any, ids: np.ndarray) -> Record:
         NoLstmError: see `find_lstm`; or what the layer gives is not what its weights give.
     """
     if name_of(model) == "torch":
-        from lab.torch_layers import overheard as read
+        from lab.notebook.torch_layers import overheard as read
     else:
         read = overheard
     xs, shown, weights = read(model, ids)

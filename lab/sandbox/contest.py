@@ -1,7 +1,7 @@
 """Trains a submission's network for a given time, and measures it on words that it cannot know.
 
-The student's code runs in the process in which it is graded, too (`lab.run`, `lab.student`), shut
-in by `lab.jail`: it cannot read the text on the disk. It is given the training part when the time
+The student's code runs in the process in which it is graded, too (`run`, `student`), shut
+in by `jail`: it cannot read the text on the disk. It is given the training part when the time
 begins, so that nothing is learned before. It never holds the held-out text: it is sent one word at
 a time, and each only when the logits for it are back. So whatever the code does, its logits are a
 guess. Their softmax is computed here, so they always are probabilities. The time is measured here.
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from lab.checks.expect import NotStarted, Wrong
-from lab.run import GONE, Exercises, Gone, Hung, Network, Result, Student, started
+from lab.sandbox.run import GONE, Exercises, Gone, Hung, Network, Result, Student, started
 
 PRIMED = 100  # words of the training part's end that are read before the held-out words
 _RATE = 3e-3

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lab import networks, torch_networks
+from lab.sandbox import networks, torch_networks
 
 LIBRARIES = {"keras": networks, "torch": torch_networks}
 

@@ -1,4 +1,4 @@
-"""What `lab.networks` does with a Keras model, done with a `torch.nn.Module`.
+"""What `lab.sandbox.networks` does with a Keras model, done with a `torch.nn.Module`.
 
 It is called as `model(ids, h, c)`, with ids int64 [B, T], and h and c float [B, units]. PyTorch is
 optional: it loads only where a student's own code has loaded it, or names it.

@@ -1,7 +1,7 @@
 """What is done with a student's Keras model: it is run, trained and looked at.
 
 A check asks for it in the process of the student's code, and the verdict is made elsewhere; the
-notebook asks for it, too. `lab.torch_networks` does the same with PyTorch.
+notebook asks for it, too. `lab.sandbox.torch_networks` does the same with PyTorch.
 """
 
 from __future__ import annotations

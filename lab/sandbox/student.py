@@ -1,7 +1,7 @@
 """Serves the functions of a student's file, in a process that holds nothing else.
 
-`python -P -m lab.student READ WRITE MEMORY SECONDS` shuts itself in (`lab.jail`), loads
-`exercises.py` of the current folder, and answers what `lab.run` asks through two pipes. It knows
+`python -P -m lab.sandbox.student READ WRITE MEMORY SECONDS` shuts itself in (`jail`), loads
+`exercises.py` of the current folder, and answers what `run` asks through two pipes. It knows
 neither seeds nor right answers, so what the code does to this process is no more than an answer.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lab import jail, libraries, wire
+from lab.sandbox import jail, libraries, wire
 
 NAME = "exercises.py"
 _STUB = "raise NotImplementedError"
@@ -221,7 +221,7 @@ def main(argv: list[str]) -> None:
     """Runs the process until the checker closes its pipe."""
     reading, writing, memory, seconds = int(argv[0]), int(argv[1]), float(argv[2]), int(argv[3])
     folder = Path.cwd()
-    here = str(Path(__file__).resolve().parents[1])
+    here = str(Path(__file__).resolve().parents[2])
     sys.path = [each for each in sys.path if each != here]
     installed = {Path(each) for each in (*sys.path, sys.prefix)}
     if (base := Path(sys.base_prefix)) not in (Path("/usr"), Path("/usr/local"), Path("/")):

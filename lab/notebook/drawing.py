@@ -1,4 +1,4 @@
-"""The notebook's pictures that take more than a few lines. Colours are those of `lab.pictures`."""
+"""The notebook's pictures that take more than a few lines. Colours are those of `pictures`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lab.inside import Record
 from lab.language import say
-from lab.pictures import BLUE, ORANGE
-from lab.spread import Spread
+from lab.notebook.inside import Record
+from lab.notebook.pictures import BLUE, ORANGE
+from lab.notebook.spread import Spread
 
 _COLUMNS = 96  # characters of a line of text
 _WIDTH = 9.6  # inches of it

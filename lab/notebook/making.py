@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from lab.language import ENGLISH, add_option, languages, spoken, translations
 from lab.messages import of_cell, translated
 
-LAB = Path(__file__).resolve().parent
+LAB = Path(__file__).resolve().parents[1]
 # Names of the pictures that it draws, in their order.
 PICTURES = (
     "zipf", "training", "places", "temperature", "state", "experiment", "decoding", "unit-quotes",
@@ -117,7 +116,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     nbformat.write(run(made_one, folder=source.parent), args.run)
     print(args.run)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

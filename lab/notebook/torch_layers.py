@@ -1,4 +1,4 @@
-"""What the notebook shows of a network's layers, in PyTorch: see `lab.reach` and `lab.inside`."""
+"""What the notebook shows of a network's layers, in PyTorch: see `reach` and `inside`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from lab.inside import NoLstmError
 from lab.language import say
-from lab.reach import cut
-from lab.torch_networks import run, tensor, units_of
-from lab.unrolled import Gradients, Weights
+from lab.notebook.inside import NoLstmError
+from lab.notebook.reach import cut
+from lab.notebook.unrolled import Gradients, Weights
+from lab.sandbox.torch_networks import run, tensor, units_of
 
 
 class Network(nn.Module):
@@ -61,7 +61,7 @@ def build(kind: str, size: int, embedding: int, units: int, *, seed: int) -> Net
 def reach(model: Network, ids: np.ndarray, steps: int) -> np.ndarray:
     """Measures |d loss_t / d h_(t-k)| for k = 0, 1, ..., `steps`.
 
-    Arguments and result are those of `lab.reach.reach`.
+    Arguments and result are those of `lab.notebook.reach.reach`.
     """
     words = tensor(cut(ids, steps))
     vectors = model.vectors(words)
@@ -76,7 +76,7 @@ def reach(model: Network, ids: np.ndarray, steps: int) -> np.ndarray:
 
 
 def weights_of(layer: nn.LSTM) -> Weights:
-    """Gives a layer's weights, in float64; the parts stand in the order of `lab.unrolled`."""
+    """Gives a layer's weights, in float64; the parts stand in the order of `unrolled`."""
     kernel, recurrent, *biases = (each.detach().numpy().astype(np.float64) for each in
                                   layer.parameters())  # fmt: skip
     return Weights(kernel.T, recurrent.T, np.sum([np.zeros(len(kernel)), *biases], axis=0))
@@ -116,7 +116,7 @@ def by_differentiation(
 ) -> Gradients:
     """Lets torch.autograd differentiate nn.LSTM: L = |h_T - aim|^2 / 2 after T steps.
 
-    Arguments and result are those of `lab.reach.by_differentiation`.
+    Arguments and result are those of `lab.notebook.reach.by_differentiation`.
     """
     layer = nn.LSTM(xs.shape[1], len(h), batch_first=True).double()
     for parameter, value in zip(

@@ -17,13 +17,7 @@ def build_classifier(ex: Any, random: Random) -> None:
     ids = random.integers(1, 9, (40, 6)).astype(np.int32)
     hint = "one number for each row: LSTM(units), then Dense(1)"
     out = _output(name, model, [ids], (40, 1), hint)
-    true(
-        name,
-        bool(((out >= 0) & (out <= 1)).all()),
-        expected="probabilities",
-        received=f"numbers from {out.min():.2f} to {out.max():.2f}",
-        hint="a sigmoid makes a probability of the last number",
-    )
+    _probabilities(name, out)
     true(name, not np.allclose(out, 1), expected="another p for other words", received="always 1",
          hint="a softmax over one number is always 1: activation='sigmoid'")  # fmt: skip
     padded = np.concatenate([ids, np.zeros((40, 3), np.int32)], axis=1)
@@ -32,7 +26,9 @@ def build_classifier(ex: Any, random: Random) -> None:
     close(f"{name}: with padding at the end", found, out, hint, atol=1e-5)
     classes = (ids[:, 0] > 4).astype(np.float32)[:, None]
     model.fit([padded], classes, logits=False, rounds=150)
-    p = np.clip(model.run(padded)[0].astype(np.float64), 1e-7, 1 - 1e-7)
+    trained = model.run(padded)[0].astype(np.float64)
+    _probabilities(f"{name}: after training", trained)
+    p = np.clip(trained, 1e-7, 1 - 1e-7)
     nats = -np.mean(classes * np.log(p) + (1 - classes) * np.log(1 - p))
     hint = "is all of the row read by the LSTM, and all of it trained?"
     if np.ptp(p) < 1e-6:
@@ -41,6 +37,16 @@ def build_classifier(ex: Any, random: Random) -> None:
             "LSTM, Dense(1, activation='sigmoid')), and is all of it trained?"
         )
     _learned(f"{name}: the loss after training on which word came first", nats, 0.2, hint)
+
+
+def _probabilities(what: str, out: np.ndarray) -> None:
+    true(
+        what,
+        bool(((out >= 0) & (out <= 1)).all()),
+        expected="probabilities",
+        received=f"numbers from {out.min():.2f} to {out.max():.2f}",
+        hint="a sigmoid makes a probability of the last number",
+    )
 
 
 def build_from_vector(ex: Any, random: Random) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks import EXERCISES
-from lab.language import exercises, say, spoken
+from lab.language import say, spoken
 from lab.sandbox.run import NOT_STARTED, PASSED, results
+from lab.starter import starter
 from lab.tables import TITLE, said, write
 
 KINDS = ("nbgrader", "github")
@@ -18,12 +19,18 @@ _REPORT = 100 - sum(exercise.points for exercise in EXERCISES.values())
 
 
 def make(kind: str, folder: Path) -> list[Path]:
-    """Makes one of `KINDS` in a folder, and gives the files."""
+    """Makes one of `KINDS` in a folder, and gives the files.
+
+    Raises:
+        TextmillError: the students' file of exercises is not there any more.
+    """
     if kind == "github":
         files = {".github/workflows/classroom.yml": workflow()}
     else:
-        starter = exercises(spoken()).read_text("utf-8")
-        files = {"source/lab/lab.ipynb": notebook(), "source/lab/exercises.py": starter}
+        files = {
+            "source/lab/lab.ipynb": notebook(),
+            "source/lab/exercises.py": starter(spoken()),
+        }
     for name, text in files.items():
         write(folder / name, text)
     return [folder / name for name in files]

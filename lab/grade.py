@@ -26,6 +26,7 @@ from lab.checks import EXERCISES
 from lab.language import add_option, say
 from lab.sandbox.run import FAILED, MEMORY_GIB, ROOT, Result, results, unprotected
 from lab.tables import Grade, points, write
+from textmill.model.errors import TextmillError
 from textmill.model.visible import visible
 
 _MOST_BYTES = 1 << 20  # of a submission
@@ -105,7 +106,7 @@ def _digest(submission: Submission, *, seconds: float, memory: float) -> str:
     """Tells whether a saved result is still that of the file, the checks and the settings."""
     found = hashlib.sha256(f"{seconds} {memory} {submission.fault}".encode(errors="replace"))
     lab = ROOT / "lab"
-    for path in (*sorted(lab.glob("*.py")), *sorted((lab / "checks").glob("*.py"))):
+    for path in sorted(lab.rglob("*.py")):
         if path.name != "exercises.py":
             found.update(path.read_bytes())
     if not submission.fault:
@@ -211,8 +212,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_option(parser)
     args = parser.parse_args(argv)
     if args.make:
-        for path in assignment.make(args.make, args.folder):
-            print(path)
+        try:
+            for path in assignment.make(args.make, args.folder):
+                print(path)
+        except TextmillError as error:
+            parser.error(say(str(error)))
         return 0
     if not args.folder.is_dir():
         parser.error(say(f"{args.folder} is no folder"))

@@ -118,6 +118,14 @@ _NUMBER = re.compile(r".*:[^:]*[defgn%]\}", re.DOTALL)
 _BRACES = re.compile(r"\{\{|\}\}|(\{(?:[^{}]|\{[^{}]*\})+\})")
 
 
+@functools.cache
+def _functions() -> frozenset[str]:
+    """Gives the names of the functions of all exercises."""
+    from lab.checks import EXERCISES
+
+    return frozenset(each for exercise in EXERCISES.values() for each in exercise.checks)
+
+
 class Piece(NamedTuple):
     """A part of a message: a text, or a placeholder as it is in the message, with its braces."""
 
@@ -210,7 +218,9 @@ class Catalogue:
                 if match := pattern.form.fullmatch(text):
                     explained, values = pattern.literal, dict[str, list[str]]()
                     for name, value in zip(pattern.names, match.groups(), strict=True):
-                        count, told = self._translated(value)
+                        # A function that the student writes keeps its name: `perplexity`.
+                        name_only = value in _functions()
+                        count, told = (0, value) if name_only else self._translated(value)
                         explained += count
                         values.setdefault(name, []).append(told)
                     if explained > best[0]:
@@ -267,22 +277,6 @@ def exercises(language: str) -> Path:
     return LAB / ("exercises.py" if language == ENGLISH else f"exercises.{language}.py")
 
 
-def take_exercises(language: str) -> Path:
-    """Makes `exercises.py` the one of a language, unless something was written into it.
-
-    Raises:
-        TextmillError: it was changed.
-    """
-    own, wanted = exercises(ENGLISH), exercises(language)
-    text, starter = own.read_text("utf-8"), wanted.read_text("utf-8")
-    if text != starter and exercises_in(language, text) != starter:
-        raise TextmillError(f"{own} was changed, so it stays; the exercises are in {wanted}, too")
-    part = own.with_name(own.name + ".part")
-    part.write_text(starter, encoding="utf-8")
-    part.replace(own)  # whole, or not at all
-    return own
-
-
 def exercises_in(language: str, text: str) -> str:
     """Writes exercises in a language; the code stays."""
     from lab.messages import of_exercises, translated
@@ -312,15 +306,18 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="take out of the catalogues what the sources lack")  # fmt: skip
     add_option(parser)
     args = parser.parse_args(argv)
+    from lab.starter import starter, take_exercises
+
     try:
         if args.what:
             print(take_exercises(spoken()))
             return 0
+        starter(ENGLISH)  # what catalogues are made from
         left = [
             _updated(language, drop=args.drop) for language in languages() if language != ENGLISH
         ]
     except TextmillError as error:
-        parser.exit(1, f"lab.language: error: {error}\n")
+        parser.exit(1, f"lab.language: error: {say(str(error))}\n")
     return int(any(left))
 
 

@@ -184,8 +184,8 @@ class Board:
             before = found["settings"].get(name)
             if before != value:
                 raise TextmillError(
-                    f"{file} has results with another {name} ({visible(before)[:60]} instead of "
-                    f"{visible(value)[:60]}), which cannot be compared; {cure}"
+                    f"{file} has results with other settings: {name} ({visible(before)[:60]} "
+                    f"instead of {visible(value)[:60]}), which cannot be compared; {cure}"
                 )
         try:
             for name, row in found["rows"].items():
@@ -414,7 +414,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     for name, least in (("minutes", 0), ("seeds", 1), ("units", 2), ("words", 100), ("memory", 0)):
         if not least <= getattr(args, name) < math.inf or getattr(args, name) == 0:
-            parser.error(say(f"--{name} must be a number of at least {least or 'more than 0'}"))
+            allowed = f"at least {least}" if least else "more than 0"
+            parser.error(say(f"--{name} must be {allowed}"))
     from lab.grade import submissions, warn
 
     try:

@@ -19,9 +19,10 @@ LAB = Path(__file__).resolve().parent
 EXERCISES = "lab/exercises.py"
 NOTEBOOKS = [f"lab/{path.name}" for path in sorted(LAB.glob("word_level_lab*.py"))]
 _OWN = (
-    "assignment", "books", "check", "grade", "leaderboard", "play", "tables", "notebook/drawing",
-    "notebook/inside", "notebook/plan", "notebook/torch_layers", "notebook/training",
-    "sandbox/contest", "sandbox/jail", "sandbox/networks", "sandbox/run", "sandbox/torch_networks",
+    "assignment", "books", "check", "grade", "leaderboard", "play", "starter", "tables",
+    "notebook/drawing", "notebook/inside", "notebook/plan", "notebook/torch_layers",
+    "notebook/training", "sandbox/contest", "sandbox/jail", "sandbox/networks",
+    "sandbox/run", "sandbox/torch_networks",
 )  # fmt: skip
 _BOOKS = ["model/text/decoding.py", "model/text/books.py"]
 # Files whose texts are shown while they run.
@@ -42,7 +43,6 @@ _HIDDEN_CALLS = {"compile", "findall", "startswith", "endswith", "split", "get",
 _NONE = re.compile(
     r"<(?!unk)|# In a hosted|Open in |\s*:root|\{STYLE|Mr\. |None$|textmill lab"
     r"|\s*(- )?name: |from lab|Python 3$|(first|last) name$|Feedback comments|SIS |\s+Points"
-    r"| of \{value\.dtype"
 )
 # A word as it stands in a sentence, not in code.
 _WORD = re.compile(r"(?<![\w.`\[/<\\-])(?<!\w\()[A-Z]?[a-z]{2,}(?![\w.(`\[/=-])")

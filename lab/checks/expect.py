@@ -105,7 +105,7 @@ def array(what: str, value: Any, dtype: str, hint: str) -> np.ndarray:
     """Expects an array of a dtype; gives it."""
     wanted = f"an array of {dtype}"
     true(
-        what, kind(value) == f"ndarray of {dtype}", expected=wanted, received=kind(value), hint=hint
+        what, kind(value) == f"ndarray ({dtype})", expected=wanted, received=kind(value), hint=hint
     )
     return np.asarray(value)
 
@@ -132,7 +132,7 @@ def kind(value: Any) -> str:
     """Names the type of a value, and the type of an array's numbers."""
     if hasattr(value, "kind"):
         return str(value.kind)  # what stays in the process of the student's code
-    return type(value).__name__ + (f" of {value.dtype}" if hasattr(value, "dtype") else "")
+    return type(value).__name__ + (f" ({value.dtype})" if hasattr(value, "dtype") else "")
 
 
 def plain(value: Any) -> Any:

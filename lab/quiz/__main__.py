@@ -86,7 +86,7 @@ def play(part: str, language: str, *, seed: int, answers: Answers) -> int | None
                 return None
             key = line.strip().lower().rstrip(").")
             # Cyrillic letters that look or sound alike count, too.
-            key = {"а": "a", "б": "b", "в": "c", "г": "d"}.get(key, key)
+            key = {"а": "a", "б": "b", "в": "c", "с": "c", "г": "d", "д": "d"}.get(key, key)
             if len(key) == 1 and key in _KEYS:
                 break
             console.print(said["keys"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,17 @@ def test_grading_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch, only_th
     assert len({seed for _, seed in checked}) == 11  # a seed that got known helps nobody
     assert grade.main([str(folder), "--seed", "7"]) == grade.main([str(folder), "--seed", "7"]) == 0
     assert checked[11:14] == checked[14:]
+
+
+@pytest.mark.parametrize("part", ["tables.py", "checks/greedy.py", "sandbox/run.py"])
+def test_a_saved_result_is_that_of_these_checks_and_this_sandbox(tmp_path, monkeypatch, part):
+    shutil.copytree(grade.ROOT / "lab", tmp_path / "lab")
+    monkeypatch.setattr(grade, "ROOT", tmp_path)
+    submission = grade.Submission(tmp_path / "lab" / "exercises.bg.py")
+    before = grade._digest(submission, seconds=60.0, memory=8.0)
+    with open(tmp_path / "lab" / part, "a") as file:
+        file.write("# changed\n")
+    assert grade._digest(submission, seconds=60.0, memory=8.0) != before
 
 
 def test_estimates_are_in_minutes_and_hours():

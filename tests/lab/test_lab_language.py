@@ -14,12 +14,13 @@ from lab_here import run_checks
 from rich.console import Console
 from test_lab_check import WRONG
 
-from lab import check, language, messages
+from lab import check, grade, language, messages
 from lab.checks import EXERCISES
 from lab.checks.expect import NotStarted, Wrong
 from lab.language import Catalogue, placeholders, read, say, speak
 from lab.notebook import making as notebook
 from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.starter import starter
 from lab.tables import Grade, as_csv, as_html, as_moodle
 from textmill.model.errors import TextmillError
 
@@ -144,6 +145,13 @@ def test_a_text_is_told_with_its_values(text, expected):
     assert TOLD.say(text) == expected
 
 
+def test_the_name_of_a_student_s_function_stays():
+    speak("bg")
+    assert say("perplexity: the code raises an error") == "perplexity: кодът предизвиква грешка"
+    assert say("perplexity returns None") == "perplexity връща None"
+    assert say("perplexity") == "перплексия"
+
+
 def test_a_student_s_text_stays():
     """What a student's code gives is not taken for a message, whatever is in it."""
     speak("bg")
@@ -221,7 +229,7 @@ def test_whatever_is_wrong_is_told_in_bulgarian(tmp_path):
         count += 1
         assert re.search("[а-я]", say(raised.value.hint)) or CODE.match(raised.value.hint)
         for text in (raised.value.what, raised.value.expected, raised.value.received):
-            told = re.sub("'[^']*'|`[^`]*`|ndarray of", "", say(text))
+            told = re.sub("'[^']*'|`[^`]*`", "", say(text))
             assert not re.search(r"\b(the|and|is|not|with|of|words?)\b", told), told
     assert count > 100
 
@@ -309,12 +317,36 @@ def test_the_exercises_differ_in_words_only(name):
     assert not {spot.message for spot in spots} & {s.message for s in messages.of_exercises(told)}
 
 
+def test_catalogues_are_not_made_from_a_student_s_exercises(tmp_path, monkeypatch, capsys):
+    texts = {name: language.exercises(name).read_text("utf-8") for name in ("en", "bg")}
+    catalogue = (language.LAB / "bg.po").read_text("utf-8")
+    monkeypatch.setattr(language, "LAB", tmp_path)
+    (tmp_path / "bg.po").write_text(catalogue, "utf-8")
+    (tmp_path / "exercises.bg.py").write_text(texts["bg"], "utf-8")
+    own = tmp_path / "exercises.py"
+    filled = texts["en"].replace("raise NotImplementedError", "return Counter(tokens)", 1)
+    for text in (texts["bg"], filled):
+        own.write_text(text, "utf-8")
+        for command in ([], ["exercises", "--language", "en"]):
+            speak("en")
+            with pytest.raises(SystemExit):
+                language.main(command)
+            assert "no longer the English file" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            grade.main([str(tmp_path / "course"), "--make", "nbgrader", "--language", "en"])
+        assert "no longer the English file" in capsys.readouterr().err
+    assert own.read_text("utf-8") == filled
+    assert (tmp_path / "bg.po").read_text("utf-8") == catalogue
+    assert (tmp_path / "exercises.bg.py").read_text("utf-8") == texts["bg"]
+    own.write_text(texts["en"], "utf-8")
+    assert starter("en") == texts["en"]
+
+
 def test_the_exercises_are_taken_but_not_over_a_student_s(tmp_path, monkeypatch, capsys):
     texts = {name: language.exercises(name).read_text("utf-8") for name in ("en", "bg")}
-    told = language.translations("bg")
-    monkeypatch.setattr(language, "translations", lambda name: told)
+    catalogue = (language.LAB / "bg.po").read_text("utf-8")
     monkeypatch.setattr(language, "LAB", tmp_path)
-    (tmp_path / "bg.po").touch()
+    (tmp_path / "bg.po").write_text(catalogue, "utf-8")
     own, starter = tmp_path / "exercises.py", tmp_path / "exercises.bg.py"
     starter.write_text(texts["bg"], "utf-8")
     for text in (texts["en"], texts["bg"]):
@@ -325,9 +357,10 @@ def test_the_exercises_are_taken_but_not_over_a_student_s(tmp_path, monkeypatch,
         texts["en"].replace("raise NotImplementedError", "return Counter(tokens)", 1),
         texts["en"] + "# my own\n",
         texts["bg"].replace("raise NotImplementedError", "return Counter(tokens)", 1),
+        texts["en"] + "still being written(\n",
     ):
         own.write_text(changed, "utf-8")
         with pytest.raises(SystemExit):
             language.main(["exercises", "--language", "bg"])
-        assert "was changed, so it stays" in capsys.readouterr().err
+        assert "е променен, затова остава" in capsys.readouterr().err
         assert own.read_text("utf-8") == changed

@@ -262,9 +262,7 @@ def test_results_are_kept_as_they_come_and_a_stopped_run_goes_on(folder, text, m
 
 def test_results_of_other_settings_are_not_mixed(folder, text):
     Board(folder, SETTINGS, text).keep(Row("ana", "h", (done(9),)))
-    with pytest.raises(
-        TextmillError, match=r"other settings: seconds \(60 instead of 90\).*--again"
-    ):
+    with pytest.raises(TextmillError, match=r"settings: seconds \(60 instead of 90\).*--again"):
         Board(folder, {**SETTINGS, "seconds": 90}, text)
     kept = Board(folder, SETTINGS, text)
     assert kept.rows["ana"] == Row("ana", "h", (done(9),))

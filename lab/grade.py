@@ -223,6 +223,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found = submissions(args.folder)
         roster = tables.read_roster(args.roster) if args.roster else []
+        if roster and not any(tables.fits(kind, roster) for kind in args.write):
+            raise ValueError(
+                f"{args.roster} is no export in English of Moodle (column Grade) or Canvas "
+                "(Student), for --write moodle or canvas; set that site to English, and export "
+                "it again"
+            )
     except (OSError, ValueError) as error:
         parser.error(say(str(error)))
     if not found:

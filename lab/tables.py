@@ -28,6 +28,7 @@ pre{white-space:pre-wrap;margin:.2rem 0}pre,h3,p{overflow-wrap:anywhere}
 """
 
 Roster = list[dict[str, str]]
+_COLUMNS = {"moodle": "Grade", "canvas": "Student"}  # by which an export is known
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def save(
     file_name: Callable[[str], str],
 ) -> list[Path]:  # fmt: skip
     """Writes one of `FORMATS` into a folder, and gives the files."""
+    roster = roster if fits(kind, roster) else []
     if kind == "gradescope":
         files = {
             f"gradescope/{file_name(name)}/results.json": as_gradescope(grade)
@@ -187,6 +189,11 @@ def read_roster(file: Path) -> Roster:
             say(f"{file} is no CSV table with a line of names and a line for each student")
         )
     return [{str(key): value or "" for key, value in row.items()} for row in rows]
+
+
+def fits(kind: str, roster: Roster) -> bool:
+    """Tells whether a roster is of the system of this format, with its columns in English."""
+    return bool(roster) and _COLUMNS.get(kind) in roster[0]
 
 
 def person(name: str, roster: Roster) -> dict[str, str] | None:

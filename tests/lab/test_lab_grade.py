@@ -263,6 +263,18 @@ def test_a_roster_that_is_no_table_is_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         grade.main([str(tmp_path), "--roster", str(tmp_path / "roster.csv")])
     assert "is no CSV table" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "roster.csv").write_text("Име,Оценка\nАда,\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        grade.main([str(tmp_path), "--write", "moodle", "--roster", str(tmp_path / "roster.csv")])
+    assert "set that site to English" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_roster_of_one_system_is_not_taken_for_the_other_s(tmp_path):
+    (tmp_path / "sheet.csv").write_text(MOODLE, encoding="utf-8")
+    roster = tables.read_roster(tmp_path / "sheet.csv")
+    grades = {"Ada Lovelace_11_assignsubmission_file": graded()}
+    (file,) = tables.save("canvas", grades, tmp_path, roster=roster, file_name=str)
+    assert rows(file.read_text("utf-8"))[1]["Student"] == "Ada Lovelace_11_assignsubmission_file"
 
 
 # -- assignments -----------------------------------------------------------------------------------

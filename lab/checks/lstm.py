@@ -366,7 +366,12 @@ def loss(ex: Any, random: Random) -> None:
         targets = random.integers(0, shape[-1], shape[:-1]).astype(np.int32)
         targets[0, 0] = 0  # `<unk>` counts, too
         nats = _nats(logits, targets)
-        received, gradient, library = ex.differentiate("loss", logits, targets)
+        try:
+            received, gradient, library = ex.differentiate("loss", logits, targets)
+        except Wrong as wrong:
+            if "target size" in wrong.received:  # as PyTorch says it
+                wrong.hint += f"; {said('torch')['loss']}"
+            raise
         found = numbers(received)
         what = "loss" if scale < 10 else f"loss of logits up to {np.abs(logits).max():.0f}"
         hint = _hint(found, nats, logits, targets, said(library))

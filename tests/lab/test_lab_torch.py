@@ -69,6 +69,7 @@ WRONG = [
     ("forward(self, ids, h, c)", "forward(self, inputs)", "forward(ids, h, c)"),
     ("return " + LOSS, "return -" + LOSS, "the sign"),
     (LOSS, LOSS[:-1] + ", reduction='sum')", "take the mean"),
+    (LOSS, "F.cross_entropy(logits, targets)", "with the classes in dimension 1"),
     (LOSS, LOSS + ".item()", ".item() or .detach()"),
     (LOSS, LOSS.replace("logits", "logits.softmax(-1)"), "F.cross_entropy takes logits"),
     (LOSS, "F.nll_loss(logits.softmax(-1).log().flatten(0, 1), targets.flatten())", "F.log_softmax"),

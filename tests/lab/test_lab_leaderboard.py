@@ -334,7 +334,7 @@ def test_the_command(folder, tmp_path, monkeypatch, capsys):
     assert "   1        12.0  ana" in out
     assert out.endswith("class-leaderboard.csv\n" + str(tmp_path / "class-leaderboard.html\n"))
     assert leaderboard.main([*usual[:-1], "160"]) == 1
-    assert "another words (150 instead of 160)" in capsys.readouterr().err
+    assert "other settings: words (150 instead of 160)" in capsys.readouterr().err
     assert leaderboard.main([*usual[:-1], "160", "--again"]) == 0
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit):

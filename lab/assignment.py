@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks import EXERCISES
-from lab.language import say, spoken
+from lab.language import VARIABLE, say, spoken
 from lab.sandbox.run import NOT_STARTED, PASSED, results
 from lab.starter import starter
 from lab.tables import TITLE, said, write
@@ -79,6 +79,8 @@ def workflow() -> str:
     return f"""\
 name: Autograding Tests
 on: [push, workflow_dispatch, repository_dispatch]
+env:
+  {VARIABLE}: {spoken()}
 permissions:
   checks: write
   actions: read

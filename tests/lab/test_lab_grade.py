@@ -285,6 +285,7 @@ def test_the_workflow_of_github_classroom(tmp_path, capsys):
     (file,) = capsys.readouterr().out.split()
     assert file == str(tmp_path / ".github" / "workflows" / "classroom.yml")
     told = yaml.safe_load(Path(file).read_text("utf-8"))
+    assert told["env"] == {"LAB_LANGUAGE": "en"}
     steps = told["jobs"]["run-autograding-tests"]["steps"]
     tests = [step for step in steps if "autograding-command-grader@" in step.get("uses", "")]
     assert sum(step["with"]["max-score"] for step in tests) == 85

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def results(
                 return
             while left and process.alive:
                 name, function = left.pop(0)
-                result = _checked(process, exercises, name, function, seed=seed, seconds=seconds)
+                result = checked(process, exercises, name, function, seed=seed, seconds=seconds)
                 if result.status == PASSED:
                     passed.add(function)
                 elif (
@@ -187,10 +187,35 @@ def _failed(what: str, wrong: Wrong, name: str = "", function: str = "") -> Resu
     return Result(name, FAILED, what, wrong.expected, wrong.received, wrong.hint, function)
 
 
-def _checked(
-    process: Student, ex: Exercises, name: str, function: str, *, seed: int, seconds: float
+class Process(Protocol):
+    """What a check needs of the process that serves the functions.
+
+    Attributes:
+        deadline: time on the monotonic clock until which an answer is waited for.
+    """
+
+    deadline: float
+
+    def seed(self, seed: int) -> None:
+        """Seeds the random numbers of its libraries."""
+
+    def end(self) -> None:
+        """Ends it."""
+
+
+def checked(
+    process: Process, ex: Exercises, name: str, function: str, *, seed: int, seconds: float
 ) -> Result:
-    """Runs the check of one function."""
+    """Runs the check of one function.
+
+    Args:
+        process: serves the functions.
+        ex: the functions.
+        name: the exercise's name in `lab.checks.EXERCISES`.
+        function: the function's name.
+        seed: seed of the check's inputs.
+        seconds: time for it; see `results`.
+    """
     exercise = EXERCISES[name]
     random = np.random.default_rng([seed, *f"{name} {function}".encode()])
     ex.request = None

@@ -13,12 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lab_here import functions_of
 
 from lab.checks import EXERCISES
-from lab.checks.expect import NotStarted, Wrong, kind, show
-from lab.sandbox.run import FAILED, NOT_STARTED, PASSED, Result
+from lab.sandbox.run import Exercises, Result, checked
 from mutants.mutant import Mutant
 from mutants.table import Verdict, judge
 
@@ -60,24 +58,22 @@ def _results(
     seconds: float = 30.0,
 ) -> Iterator[Result]:
     """Does what `lab.sandbox.run.results` does, with the student's functions in this process."""
-    del seconds  # the whole has a limit
     exercises = functions_of(file)
     for name in names:
-        for function, check in EXERCISES[name].checks.items():
-            if functions is not None and function not in functions:
-                continue
-            random = np.random.default_rng([seed, *f"{name} {function}".encode()])
-            try:
-                exercises._ask(["seed", int(random.integers(1 << 31))])
-                check(exercises, random)
-                yield Result(name, PASSED, function=function)
-            except NotStarted as stub:
-                yield Result(name, NOT_STARTED, stub.function, function=function)
-            except Wrong as wrong:
-                yield Result(
-                    name, FAILED, wrong.what, wrong.expected, wrong.received, wrong.hint, function
-                )
-            except Exception as error:
-                hint = f"look at what `{exercises.called}` returns: {kind(exercises.answer)}"
-                yield Result(name, FAILED, type(error).__name__, "", show(error), hint, function)
-            exercises.restore()
+        for function in EXERCISES[name].checks:
+            if functions is None or function in functions:
+                here = _Here(exercises)
+                yield checked(here, exercises, name, function, seed=seed, seconds=seconds)
+
+
+class _Here:
+    """This process, as one that serves the functions; one alarm limits the whole."""
+
+    def __init__(self, exercises: Exercises):
+        self.deadline, self._exercises = 0.0, exercises
+
+    def seed(self, seed: int) -> None:
+        self._exercises._ask(["seed", seed])
+
+    def end(self) -> None:
+        pass

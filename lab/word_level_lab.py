@@ -175,6 +175,10 @@ print("targets", to_text(targets[0, 0, :12]))
 # The state is carried from window to window, so the only zeros that the network would meet as a state are those
 # before the first window of an epoch. But a text that it writes begins with zeros. So in training the state of
 # each row is set to zeros before a window with probability `ZEROED`.
+#
+# A network that is trained for too long knows the book by heart, and is too sure of itself on any other text. So
+# the validation text is measured again and again, and in the end the network gets the weights of the point
+# where its perplexity was lowest.
 
 # %% tags=["keras"]
 from textmill.model.tensorflow_setup import load_tensorflow
@@ -235,7 +239,15 @@ for name, label, marker in (
     ("plain", "training text, after the epoch, dropout off", "^"),
     ("validation", "validation text, dropout off", "s"),
 ):
-    ax.semilogy(at, [getattr(point, name) for point in trained.points], marker=marker, label=label)
+    ax.semilogy(
+        at,
+        [getattr(point, name) for point in trained.points],
+        marker=marker,
+        markevery=max(1, len(at) // 10),
+        label=label,
+    )
+kept = trained.kept.epochs
+ax.axvline(kept, color="#666666", linestyle="-", label=f"weights that are kept: epoch {kept:.1f}")
 ax.axhline(baselines[-1], color=COLOURS[3], linestyle=":", label="trigram, last 5 %")
 ax.axhline(lstm_perplexity, color=COLOURS[4], linestyle="--", label="LSTM, last 5 %")
 ax.set(xlabel="epoch", ylabel="perplexity", title="The LSTM learns")
@@ -246,8 +258,8 @@ plt.show()
 # %% [markdown]
 # **Question.** Dropout makes the training curve look worse than the network is. Overfitting shows where the
 # validation curve turns up while that of the training text, with dropout off, goes on falling. Is there any?
-# Would longer training help? (How high a curve lies says little: each is of another text, and a text with many
-# unknown words is easy to foretell.)
+# Would longer training help? Why must the weights not be chosen by the last 5 %? (How high a curve lies says
+# little: each is of another text, and a text with many unknown words is easy to foretell.)
 #
 # ### The first words after zeros
 # The unseen text is cut into pieces. Each is read from zeros, so at the first place the network knows one word
@@ -431,6 +443,7 @@ plt.show()
 
 # %% [markdown]
 # **Question.** Why is the perplexity lowest near T = 1, where the probabilities are those that training made?
+# What does it say of a network if it is lowest above 1?
 # Which temperature would you choose for more training data, which for a story?
 #
 # ### Characters against words
@@ -440,14 +453,15 @@ plt.show()
 
 # %%
 word_test = test[:4000]
-book_text, text_test = (
-    ex.detokenize(part) for part in (tokens[:first], tokens[last : last + len(word_test)])
+book_text, text_valid, text_test = (
+    ex.detokenize(part)
+    for part in (tokens[:first], tokens[first:last], tokens[last : last + len(word_test)])
 )
 letters = sorted(set(book_text))
 letter_ids = {letter: i + 1 for i, letter in enumerate(letters)}
-as_letters, letters_test = (
+as_letters, letters_valid, letters_test = (
     np.array([letter_ids.get(letter, 0) for letter in part], np.int32)
-    for part in (book_text, text_test)
+    for part in (book_text, text_valid, text_test)
 )
 character_model = ex.build_model(len(letters) + 1, 32, UNITS)
 character_trained = train_network(
@@ -456,6 +470,7 @@ character_trained = train_network(
     ex.make_windows(as_letters, B, 64),
     seconds=trained.seconds,
     zeroed=ZEROED,
+    valid=letters_valid,
     watch=Progress(),
 )
 print(f"trained {trained.seconds:.0f} s on words, {character_trained.seconds:.0f} s on characters")
@@ -487,10 +502,14 @@ print(to_text([start]) + "".join(letters[i - 1] for i in written))
 from lab.notebook.decoding import beam_search, keep_top_k, keep_top_p, log_probabilities, write
 from lab.notebook.drawing import dots
 
-LENGTH_OF_TEXT = 40
-from_test = stepper(model, before=test[:100])
-prompt = [int(word) for word in test[100:110]]
-book_says = [int(word) for word in test[110 : 110 + LENGTH_OF_TEXT]]
+PROMPT, LENGTH_OF_TEXT = 10, 40
+WHOLE = PROMPT + LENGTH_OF_TEXT
+# Of the sentences of the last 5 %, after a hundred words, the first with the fewest unknown words.
+begins = 1 + np.flatnonzero(test[99 : min(len(test), 4000) - WHOLE] == stop) + 99
+at = int(min(begins, default=100, key=lambda place: np.sum(test[place : place + WHOLE] == 0)))
+from_test = stepper(model, before=test[at - 100 : at])
+prompt = [int(word) for word in test[at : at + PROMPT]]
+book_says = [int(word) for word in test[at + PROMPT : at + WHOLE]]
 print("prompt:", to_text(prompt), "...\n")
 
 
@@ -541,11 +560,12 @@ plt.show()
 
 # %% [markdown]
 # ## Inside the network
-# Each unit keeps a number, $c$. Does one of them tell whether the words are inside quotation marks, how far the
-# sentence has come, or that a name was read? Each unit is asked on the validation text how well it tells the
-# property. The best one is asked again on the last 5 %, as the best of many looks good by chance alone. For the
-# same reason a network that has learned nothing stands beside it. AUC is the probability that the unit's value
-# is larger at a word that has the property than at one that has not: 0.5 is chance, 0 and 1 are without fault.
+# Each unit keeps a number, $c$, and shows one to the rest of the network, $h$. Does one of them tell whether the words
+# are inside quotation marks, how far the sentence has come, or that a name was read? Each number is asked on the
+# validation text how well it tells the property. The best one is asked again on the last 5 %, as the best of many
+# looks good by chance alone. For the same reason a network that has learned nothing stands beside it. AUC is the
+# probability that the number is larger at a word that has the property than at one that has not: 0.5 is chance, 0
+# and 1 are without fault.
 
 # %%
 from lab.notebook.drawing import coloured_text, gate_rows
@@ -553,6 +573,7 @@ from lab.notebook.inside import (
     NoLstmError,
     capitalised,
     inside_quotes,
+    number_name,
     place_in_sentence,
     rank,
     record,
@@ -565,7 +586,7 @@ properties = {
     "words since the full stop": place_in_sentence(spoken),
     "a capital letter within the sentence": capitalised(spoken),
 }
-best_units = {}
+best = {}  # column of the best number, how well it tells on the last 5 %
 try:
     inside = record(model, ids[nearby])
     blank = record(ex.build_model(V, UNITS // 2, UNITS), ids[nearby])
@@ -574,40 +595,47 @@ except NoLstmError as error:
     print("no look inside:", error)
 if inside is not None:
     print("gates from the weights in NumPy; h is that of the layer")
-    print("property                              unit  measure     chosen on  held out  untrained")
+    print(
+        "property                              number            measure     chosen on  held out  untrained"
+    )
     for name, truth in properties.items():
         try:
-            ranked, chance = (rank(np.tanh(each.c), truth, split=split) for each in (inside, blank))
+            ranked, chance = (rank(each.numbers, truth, split=split) for each in (inside, blank))
         except ValueError as error:
             print(f"{name:<37} {error} in this text")
             continue
-        best_units[name] = int(ranked.units[0])
+        best[name] = ranked.columns[0], f"{ranked.measure} {ranked.held_out[0]:.2f}"
         print(
-            f"{name:<37} {ranked.units[0]:>4}  {ranked.measure:<11} "
+            f"{name:<37} {number_name(ranked.columns[0], UNITS):<17} {ranked.measure:<11} "
             f"{ranked.chosen[0]:9.2f} {ranked.held_out[0]:9.2f} {chance.held_out[0]:10.2f}"
         )
 
 # %%
-from lab.notebook.inside import shown_part
+from lab.notebook.inside import share_below, shown_part
 
-for name in list(best_units)[:2]:
-    unit, truth = best_units[name], properties[name]
+for name in list(best)[:2]:
+    (column, measured), truth = best[name], properties[name]
     part = shown_part(truth, split, 110)
     underlined = truth[part] if truth.dtype == bool else np.zeros(len(truth[part]), bool)
     coloured_text(
         spoken[part],
-        np.tanh(inside.c[part, unit]),
+        share_below(inside.numbers[:, column])[part],
         underlined,
-        title=f"unit {unit}: {name}" + (" (underlined)" if underlined.any() else ""),
+        title=f"{number_name(column, UNITS)}: {name}"
+        + (" (underlined)" if underlined.any() else "")
+        + f", {measured}",
     )
     plt.show()
 
 # %%
-if best_units:
-    name = next(iter(best_units))
+if best:
+    name, (column, measured) = next(iter(best.items()))
     part = shown_part(properties[name], split, 22)
     gate_rows(
-        inside.part(part), best_units[name], spoken[part], title=f"unit {best_units[name]}: {name}"
+        inside.part(part),
+        column % UNITS,
+        spoken[part],
+        title=f"{number_name(column, UNITS)}: {name}, {measured}",
     )
     plt.show()
 

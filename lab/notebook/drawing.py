@@ -44,13 +44,13 @@ def laid_out(tokens: Sequence[str], columns: int = _COLUMNS) -> list[tuple[int, 
 
 
 def coloured_text(
-    tokens: Sequence[str], values: np.ndarray, truth: np.ndarray, *, title: str
+    tokens: Sequence[str], shares: np.ndarray, truth: np.ndarray, *, title: str
 ) -> Any:
-    """Draws a text coloured by a unit's activation; the words where `truth` holds are underlined.
+    """Draws a text coloured by a number of a unit; the words where `truth` holds are underlined.
 
     Args:
         tokens: N of them.
-        values: from -1 to 1, [N].
+        shares: of words at which the number is smaller, from 0 to 1, [N]; see `inside.share_below`.
         truth: bool [N].
         title: of the picture.
     """
@@ -61,12 +61,13 @@ def coloured_text(
 
     places = laid_out(tokens)
     lines = places[-1][0] + 1
-    height = lines * _LINE + 1.0  # room for the title and the bar of colours
-    fig = plt.figure(figsize=(_WIDTH + 0.4, height))
-    ax = fig.add_axes((0.2 / (_WIDTH + 0.4), 0.6 / height, _WIDTH / (_WIDTH + 0.4), 1 - 1 / height))
-    colours = ScalarMappable(Normalize(-1, 1), diverging())
-    for (line, column, word), value, true in zip(places, values, truth, strict=True):
-        fill = colours.to_rgba(np.asarray(value))
+    height = lines * _LINE + 1.2  # room for the title and the bar of colours
+    across = _WIDTH + 0.4
+    fig = plt.figure(figsize=(across, height))
+    ax = fig.add_axes((0.2 / across, 0.8 / height, _WIDTH / across, 1 - 1.2 / height))
+    colours = ScalarMappable(Normalize(0, 1), diverging())
+    for (line, column, word), share, true in zip(places, shares, truth, strict=True):
+        fill = colours.to_rgba(np.asarray(share))
         ax.add_patch(Rectangle((column, line), len(word), 0.82, facecolor=fill))
         ax.text(
             column, line + 0.41, word, family="DejaVu Sans Mono", fontsize=_SIZE, va="center",
@@ -77,8 +78,9 @@ def coloured_text(
                     linestyle="-", solid_capstyle="butt")  # fmt: skip
     ax.set(xlim=(0, _COLUMNS), ylim=(lines, -0.1), title=title)
     ax.axis("off")
-    bar = fig.add_axes((0.3, 0.33 / height, 0.4, 0.13 / height))
-    fig.colorbar(colours, cax=bar, orientation="horizontal", ticks=[-1, -0.5, 0, 0.5, 1])
+    bar = fig.add_axes((0.3, 0.53 / height, 0.4, 0.13 / height))
+    fig.colorbar(colours, cax=bar, orientation="horizontal", ticks=[0, 0.25, 0.5, 0.75, 1])
+    bar.set_xlabel(say("share of words at which it is smaller"), fontsize=8)
     return fig
 
 
@@ -93,28 +95,35 @@ def gate_rows(record: Record, unit: int, tokens: Sequence[str], *, title: str) -
     """
     import matplotlib.pyplot as plt
 
-    fig, (top, bottom) = plt.subplots(
-        2, 1, figsize=(max(6.0, 0.42 * len(tokens) + 1.8), 4.2), sharex=True, layout="constrained"
-    )
     gates = {"input i": record.i, "forget f": record.f, "output o": record.o}
-    states = {"written g": record.g, "kept tanh c": np.tanh(record.c), "shown h": record.h}
-    for ax, rows, low, colours in ((top, gates, 0, "Blues"), (bottom, states, -1, diverging())):
+    kept = record.c[:, unit]
+    panels = (
+        (gates, 0, 1, "Blues"),
+        # c has no bounds: colours from its least to its most show where it changes.
+        ({"kept c": record.c}, kept.min(), max(kept.max(), kept.min() + 1e-6), "Blues"),
+        ({"written g": record.g, "shown h": record.h}, -1, 1, diverging()),
+    )
+    fig, axes = plt.subplots(
+        3, 1, figsize=(max(6.0, 0.42 * len(tokens) + 1.8), 4.4), sharex=True, layout="constrained",
+        height_ratios=[len(rows) for rows, *_ in panels],
+    )  # fmt: skip
+    for ax, (rows, low, high, colours) in zip(axes, panels, strict=True):
         table = np.array([each[:, unit] for each in rows.values()])
-        image = ax.imshow(table, vmin=low, vmax=1, cmap=colours, aspect="auto")
+        image = ax.imshow(table, vmin=low, vmax=high, cmap=colours, aspect="auto")
         fig.colorbar(image, ax=ax)
         ax.set_yticks(range(len(rows)), [say(name) for name in rows])
         ax.grid(visible=False)
         for row, column in np.ndindex(*table.shape):
-            dark = colours == "Blues" and table[row, column] > 0.6
+            dark = colours == "Blues" and table[row, column] > low + 0.6 * (high - low)
             ax.text(
                 column, row, f"{table[row, column]:.1f}".replace("-0.0", "0.0"), ha="center",
                 va="center", fontsize=8, color="white" if dark else "black",
             )  # fmt: skip
     names = [token.lstrip("■") or token for token in tokens]
-    bottom.set_xticks(range(len(tokens)), names)
-    for label in bottom.get_xticklabels():
+    axes[-1].set_xticks(range(len(tokens)), names)
+    for label in axes[-1].get_xticklabels():
         label.set(parse_math=False, rotation=60, ha="right", rotation_mode="anchor")
-    top.set_title(title)
+    axes[0].set_title(title)
     return fig
 
 

@@ -51,9 +51,20 @@ class Record:
     g: np.ndarray
     o: np.ndarray
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The c of all units, then the h of all units, [N, 2 H]."""
+        return np.concatenate([self.c, self.h], axis=1)
+
     def part(self, words: slice) -> Record:
         """Gives the record of some of the words."""
         return Record(**{each.name: getattr(self, each.name)[words] for each in fields(self)})
+
+
+def number_name(column: int, units: int) -> str:
+    """Names a column of `Record.numbers`."""
+    kind, unit = "ch"[column // units], column % units
+    return say(f"{kind} of unit {unit}")
 
 
 def find_lstm(model: Any) -> Any:
@@ -168,12 +179,18 @@ def inside_quotes(tokens: Sequence[str]) -> np.ndarray:
     """Tells, for each token, whether it is inside quotation marks, bool [N].
 
     The opening mark is inside, the closing one outside. Languages use the same marks the other way
-    round („so“, »so«), so what is before a mark counts, too: one joined to a word closes.
+    round („so“, »so«), so what is before a mark counts, too: one joined to a word closes. Where ‘
+    is more frequent than “, it opens speech, and the others are quotations within it.
     """
     found, inside = np.zeros(len(tokens), bool), False
-    for t, token in enumerate(tokens):
-        mark, joined = token.removeprefix("■"), token.startswith("■")
-        if mark == '"':
+    marks = [token.removeprefix("■") for token in tokens]
+    single = marks.count("‘") > marks.count("“")
+    for t, (mark, token) in enumerate(zip(marks, tokens, strict=True)):
+        joined = token.startswith("■")
+        if single:
+            if mark in ("‘", "’"):
+                inside = mark == "‘" and not (inside and joined)
+        elif mark == '"':
             inside = not joined
         elif mark in ("“", "«", "‹"):
             inside = not (inside and joined)
@@ -226,6 +243,15 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return found
 
 
+def share_below(values: np.ndarray) -> np.ndarray:
+    """Gives the share of the words at which a value is smaller, float64 [N], as `values`.
+
+    Equal ones count half. It is what a measure by ranks sees, also of a number that uses a small
+    part of its range only: c may stay near 15, and h near 0 where the output gate is all but shut.
+    """
+    return np.asarray((ranks(values[:, None])[:, 0] - 0.5) / len(values))
+
+
 def auc(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The probability that a true word has a larger value than a false one, for each unit.
 
@@ -255,28 +281,28 @@ def correlation(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Ranked:
-    """How well units tell a property, the best first.
+    """How well numbers tell a property, the best first.
 
     Args:
-        units: numbers of the units, int [H].
+        columns: of the values that were ranked, int [H].
         measure: "AUC" or "correlation".
         chosen: the measure on the words that the order is by, float64 [H].
         held_out: the measure on other words, float64 [H].
     """
 
-    units: np.ndarray
+    columns: np.ndarray
     measure: str
     chosen: np.ndarray
     held_out: np.ndarray
 
 
 def rank(values: np.ndarray, truth: np.ndarray, *, split: int) -> Ranked:
-    """Ranks units on the first words of a text, and measures them again on the others.
+    """Ranks columns on the first words of a text, and measures them again on the others.
 
     The best of many units looks good by chance alone, on the words that it was chosen by.
 
     Args:
-        values: [N, H], such as `np.tanh(record.c)`.
+        values: [N, H], such as `Record.numbers`.
         truth: a property, bool [N]; or a number, int or float [N].
         split: number of words that the order is by; the measure on the others is told beside it.
 

@@ -121,8 +121,8 @@ class Silence:
     def point(self, point: Point) -> None:
         """A point of the curves is measured."""
 
-    def ends(self, *, epochs: float, seconds: float) -> None:
-        """Training has ended."""
+    def ends(self, *, epochs: float, seconds: float, kept: Point | None) -> None:
+        """Training has ended; the model has the weights of the point `kept`."""
 
 
 def where() -> str:
@@ -185,10 +185,18 @@ class Progress(Silence):
         self._clear()
         print(point, flush=True)
 
-    def ends(self, *, epochs: float, seconds: float) -> None:
-        """Tells what it took."""
+    def ends(self, *, epochs: float, seconds: float, kept: Point | None) -> None:
+        """Tells what it took, and from when the weights are, if not from the end."""
         self._clear()
-        print(say(f"trained {seconds:,.1f} s, {epochs:.2f} epochs"), flush=True)
+        print(say(f"trained {seconds:,.1f} s, {epochs:.2f} epochs"))
+        if kept is not None and kept.epochs < epochs:
+            print(
+                say(
+                    f"the validation text was easiest to foretell after epoch {kept.epochs:.1f}: "
+                    f"the network has the weights of then"
+                )
+            )
+        sys.stdout.flush()
 
     def _line(self, text: str) -> None:
         if self.place == "notebook":

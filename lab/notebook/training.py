@@ -6,6 +6,7 @@ windows, B rows, T time steps, V words of the vocabulary, N words of a text.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,11 +30,13 @@ class Trained:
         points: of the curves, the last one at the end of the training.
         epochs: passes over the text, the last one perhaps not whole.
         seconds: that the steps took, without compiling and without measuring the points.
+        kept: the point whose weights the model has now; None if no step was made.
     """
 
     points: tuple[Point, ...]
     epochs: float
     seconds: float
+    kept: Point | None
 
 
 def units_of(model: Any) -> int:
@@ -60,6 +63,10 @@ def train(
 ) -> Trained:
     """Trains on the windows and carries the state through each epoch.
 
+    With a validation text, the model ends with the weights of the point at which that text had the
+    lowest perplexity. Those of the end may be overfitted: they know the training text by heart,
+    and are too sure of themselves on any other.
+
     A network that begins to write begins with zeros as its state. The only zeros that it would see
     in training are those before the first window of an epoch, which is too few to learn what they
     mean. So the state of some rows is set to zeros before each window: `zeroed`.
@@ -81,7 +88,7 @@ def train(
         clock: gives seconds.
 
     Returns:
-        The curves, and the time that the training really took.
+        The curves, which go on to the end, and the time that the training really took.
 
     Raises:
         ValueError: there is no window, or nothing says when the training ends.
@@ -97,6 +104,7 @@ def train(
     run = _step(model, loss, rate, rows, units)
     spent, done, planned = 0.0, 0, None
     points: list[Point] = []
+    best = _Best(model)
     losses: list[float] = []  # since the last point
 
     def now() -> float:
@@ -115,6 +123,7 @@ def train(
         ]
         points.append(Point(now(), spent, float(np.exp(np.mean(losses))), *measured))
         losses.clear()
+        best.see(points[-1])
         watch.point(points[-1])
 
     watch.begins()
@@ -140,8 +149,35 @@ def train(
             measure()
     if losses:
         measure()
-    watch.ends(epochs=now(), seconds=spent)
-    return Trained(tuple(points), now(), spent)
+    best.put_back()
+    watch.ends(epochs=now(), seconds=spent, kept=best.point)
+    return Trained(tuple(points), now(), spent, best.point)
+
+
+class _Best:
+    """Keeps the weights of the point with the lowest validation perplexity.
+
+    Args:
+        model: whose weights are kept.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.point: Point | None = None  # without a validation text, the latest
+        self._model, self._library = model, library_of(model)
+        self._lowest, self._weights = math.inf, None
+
+    def see(self, point: Point) -> None:
+        """Takes the model's weights as those of this point, if it is better than all before."""
+        if point.validation is not None and point.validation < self._lowest:
+            self._lowest, self._weights = point.validation, self._library.weights(self._model)
+        elif self._weights is not None:
+            return
+        self.point = point
+
+    def put_back(self) -> None:
+        """Gives the model the weights of the best point."""
+        if self._weights is not None:
+            self._library.set_weights(self._model, self._weights)
 
 
 def _step(

@@ -147,6 +147,16 @@ def nats(logits: Any, targets: Any) -> Any:
     return tf.reduce_mean(each)
 
 
+def weights(model: Any) -> list[np.ndarray]:
+    """Copies the model's weights."""
+    return [np.array(each) for each in model.get_weights()]
+
+
+def set_weights(model: Any, weights: list[np.ndarray]) -> None:
+    """Puts back what `weights` gave."""
+    model.set_weights(weights)
+
+
 def parameters(model: Any) -> int:
     """Counts the numbers that the network has."""
     return sum(math.prod(weights.shape) for weights in model.weights)

@@ -105,6 +105,16 @@ def nats(logits: Any, targets: Any) -> Any:
     return cross_entropy(logits.flatten(0, -2), targets.flatten())
 
 
+def weights(model: Any) -> dict[str, Any]:
+    """Copies the model's weights."""
+    return {name: each.clone() for name, each in model.state_dict().items()}
+
+
+def set_weights(model: Any, weights: dict[str, Any]) -> None:
+    """Puts back what `weights` gave."""
+    model.load_state_dict(weights)
+
+
 def parameters(model: Any) -> int:
     """Counts the numbers that the network has."""
     return sum(each.numel() for each in model.parameters())

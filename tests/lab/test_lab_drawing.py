@@ -56,13 +56,13 @@ def test_a_text_is_set_into_lines():
 
 def test_a_text_in_colours_shows_its_words_as_they_are(plt):
     truth = np.array([token != "дума" for token in TOKENS])
-    fig = coloured_text(TOKENS, np.linspace(-1, 1, len(TOKENS)), truth, title="unit 3: speech")
+    fig = coloured_text(TOKENS, np.linspace(0, 1, len(TOKENS)), truth, title="unit 3: speech")
     ax = fig.axes[0]
     assert [text.get_text() for text in ax.texts] == [token.removeprefix("■") for token in TOKENS]
     assert not any(text.get_parse_math() for text in ax.texts)  # dollars are dollars
     assert len(ax.lines) == truth.sum()  # underlined
     red, _, blue = ax.patches[0].get_facecolor()[:3]
-    assert red > blue  # orange for -1
+    assert red > blue  # orange where it is smallest
     red, _, blue = ax.patches[-1].get_facecolor()[:3]
     assert red < blue
     drawn(fig)
@@ -83,17 +83,21 @@ def test_gates_word_by_word(plt):
     shape = (len(TOKENS), 4)
     gates = [random.uniform(0, 1, shape) for _ in range(3)]
     i, f, o = gates
-    h, c, g = (random.uniform(-1, 1, shape) for _ in range(3))
+    h, g = (random.uniform(-1, 1, shape) for _ in range(2))
+    c = random.uniform(8, 12, shape)  # tanh is 1
     record = Record(x=np.zeros(shape), h=h, c=c, i=i, f=f, g=g, o=o)
     fig = gate_rows(record, 2, TOKENS, title="unit 2")
-    top, bottom = fig.axes[:2]
-    assert np.asarray(top.images[0].get_array()) == pytest.approx(np.array([i, f, o])[:, :, 2])
-    shown = np.asarray(bottom.images[0].get_array())
-    assert shown == pytest.approx(np.array([g, np.tanh(c), h])[:, :, 2])
+    panels, bottom = fig.axes[:3], fig.axes[2]
+    for ax, rows in zip(panels, ([i, f, o], [c], [g, h]), strict=True):
+        assert np.asarray(ax.images[0].get_array()) == pytest.approx(np.array(rows)[:, :, 2])
     drawn(fig)
+    shades = panels[1].images[0].norm(c[:, 2])
+    assert (shades.min(), shades.max()) == (0, 1)  # from its least to its most
     assert not any(label.get_parse_math() for label in bottom.get_xticklabels())
     names = [label.get_text() for label in bottom.get_xticklabels()]
     assert names == [token.removeprefix("■") for token in TOKENS]
+    flat = Record(**{name: np.ones(shape) for name in "xhcifgo"})
+    drawn(gate_rows(flat, 2, TOKENS, title="a unit that never changes"))
 
 
 def test_dots_and_bands_have_the_mean_and_the_range(plt):

@@ -14,10 +14,12 @@ from lab.notebook.inside import (
     correlation,
     find_lstm,
     inside_quotes,
+    number_name,
     place_in_sentence,
     rank,
     ranks,
     record,
+    share_below,
     shown_part,
 )
 
@@ -38,6 +40,8 @@ def marked(text, property_of):
         ("Il dit : «Non.» Elle", "« Non ."),
         ("Il dit : « Non. » Elle", "« Non ."),
         ("“One.\n“Two.” Three", "“ One . “ Two ."),  # speech that goes on opens each paragraph
+        ("He said: ‘Stop it.’ She left. ‘I saw “No!” there’", "‘ Stop it . ‘ I saw “ No ! ” there"),
+        ("“I read ‘No!’ there.” She left", "“ I read ‘ No ! ’ there ."),
         ("It's a dog’s life", ""),
     ],
 )
@@ -66,6 +70,12 @@ def test_ranks_and_correlation_are_scipy_s():
     assert correlation(np.ones((9, 1)), np.arange(9)) == pytest.approx(0)
 
 
+def test_shares_tell_values_apart_that_tanh_does_not():
+    c = np.array([9.0, 12.0, 8.0, 12.0, 30.0], np.float32)
+    assert share_below(c) == pytest.approx([0.3, 0.6, 0.1, 0.6, 0.9])
+    assert share_below(np.arange(1000.0)) == pytest.approx(np.arange(0.0005, 1, 0.001))
+
+
 def test_auc_counts_pairs():
     random = np.random.default_rng(1)
     values, truth = random.integers(0, 5, (40, 3)).astype(float), random.random(40) < 0.3
@@ -84,7 +94,7 @@ def test_the_order_is_by_the_first_words_and_told_of_the_others():
     values[:, 3] -= 1 * truth  # smaller inside: as good as larger
     values[:2000, 11] += 3 * truth[:2000]  # only where the order is made
     found = rank(values, truth, split=2000)
-    assert found.units[:3].tolist() == [11, 7, 3]
+    assert found.columns[:3].tolist() == [11, 7, 3]
     assert found.held_out[0] == pytest.approx(0.5, abs=0.05)
     assert found.held_out[1] == pytest.approx(found.chosen[1], abs=0.05)
     assert found.chosen[2] < 0.3
@@ -127,6 +137,10 @@ def test_gates_are_the_layer_s():
     again = record(model, ids)
     assert (again.h == found.h).all()
     assert found.part(slice(3, 5)).h.shape == (2, 6)
+    for column, name in ((4, "c of unit 4"), (8, "h of unit 2")):
+        assert number_name(column, 6) == name
+        values = getattr(found, name[0])[:, int(name[-1])]
+        assert (found.numbers[:, column] == values).all()
 
 
 def test_other_networks_are_refused_in_words():

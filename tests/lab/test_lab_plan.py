@@ -47,7 +47,7 @@ def test_a_training_without_an_end_is_refused():
         plan(5, epochs=None, seconds=None, least=3, limit=None)
 
 
-def speak(progress, clock):
+def speak(progress, clock, kept=None):
     """A training of 100 s with a step every 0.1 s, and a point in the middle."""
     progress.begins()
     progress.planned(Plan(50, 100, 2, "100 s were asked for", 1))
@@ -56,7 +56,7 @@ def speak(progress, clock):
         progress.step(epochs=step / 500, seconds=step / 10, perplexity=300)
         if step == 499:
             progress.point(Point(1, 50, 400, 300, 310))
-    progress.ends(epochs=2, seconds=100)
+    progress.ends(epochs=2, seconds=100, kept=kept)
 
 
 def test_a_file_gets_a_line_every_half_minute(capsys):
@@ -69,6 +69,17 @@ def test_a_file_gets_a_line_every_half_minute(capsys):
     assert "training 400.0, without dropout 300.0, validation 310.0" in said
     assert "\r" not in said
     assert "trained 100.0 s, 2.00 epochs" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("epoch", "lines"), [(1, 1), (2, 0)])
+def test_what_is_kept_is_told_if_it_is_not_the_end(capsys, epoch, lines):
+    clock = [0.0]
+    progress = Progress(place="file", clock=lambda: clock[0])
+    speak(progress, clock, kept=Point(epoch, 50, 400, 300, 310))
+    said = (
+        "the validation text was easiest to foretell after epoch 1.0: the network has the weights"
+    )
+    assert capsys.readouterr().out.count(said) == lines
 
 
 def test_a_terminal_gets_one_line_that_is_overwritten(capsys):

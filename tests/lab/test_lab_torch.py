@@ -236,6 +236,7 @@ def test_a_network_is_trained_and_measured_as_one_of_keras():
     windows = make_windows(text, 2, 8)
     found = training.train(model, loss, windows, epochs=60, rate=0.03, zeroed=0.2, valid=text)
     assert found.points[-1].validation < found.points[0].training / 2
+    assert training._perplexity(model, text) == pytest.approx(found.kept.validation, rel=1e-6)
     assert training.units_of(model) == 6
     step, state, p = training.stepper(model, unknown=None), None, []
     for word, following in itertools.pairwise(text):
@@ -246,6 +247,21 @@ def test_a_network_is_trained_and_measured_as_one_of_keras():
     assert seen.h.shape == (len(text), 6)
     assert seen.h[-2] == pytest.approx(state[0][0], abs=1e-5)
     assert seen.c[-2] == pytest.approx(state[1][0], abs=1e-5)
+
+
+def test_the_weights_are_those_of_the_best_point():
+    import torch
+    from torch_solution import build_model, loss
+
+    torch.manual_seed(0)
+    model, random = build_model(11, 4, 6), np.random.default_rng(1)
+    inputs, valid = random.integers(0, 11, (3, 4, 6)), random.integers(0, 11, 64)
+    found = training.train(
+        model, loss, (inputs[:, :, :-1], inputs[:, :, 1:]), epochs=60, rate=0.03, valid=valid
+    )
+    measured = [point.validation for point in found.points]
+    assert found.kept.validation == min(measured) < measured[-1] / 1.5
+    assert training._perplexity(model, valid) == pytest.approx(min(measured), rel=1e-6)
 
 
 def test_a_network_without_one_lstm_is_not_looked_into():

@@ -139,6 +139,41 @@ def test_a_long_epoch_has_points_within_it(model, monkeypatch):
     assert np.diff([point.epochs for point in found.points]).min() > 0
 
 
+def overfitted(model, valid):
+    """Trains until the few windows are known by heart."""
+    inputs = np.random.default_rng(1).integers(0, V, (3, 4, 6)).astype(np.int32)
+    windows = inputs[:, :, :-1], inputs[:, :, 1:]
+    return train(model, loss, windows, epochs=40, rate=0.03, valid=valid)
+
+
+def test_the_weights_are_those_of_the_best_point(ids):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = build_model(V, 4, UNITS)
+    found = overfitted(network, ids)
+    measured = [point.validation for point in found.points]
+    assert found.kept.validation == min(measured) < measured[-1] / 1.5
+    assert len(measured) == 40  # the curve goes on
+    assert training._perplexity(network, ids) == pytest.approx(min(measured), rel=1e-6)
+    # Without a validation text they are those of the end, by the same steps.
+    keras.utils.set_random_seed(0)
+    network = build_model(V, 4, UNITS)
+    found = overfitted(network, None)
+    assert found.kept == found.points[-1]
+    assert training._perplexity(network, ids) == pytest.approx(measured[-1], rel=1e-5)
+
+
+def test_a_network_that_fails_keeps_no_weights(model, ids, monkeypatch):
+    Steps(monkeypatch)
+    monkeypatch.setattr(training, "_perplexity", lambda *_: float("nan"))
+    before = model.get_weights()
+    found = train(model, loss, tuple(np.zeros((2, 10, 3, 4), np.int32)), epochs=2, valid=ids)
+    assert found.kept == found.points[-1]
+    for one, other in zip(model.get_weights(), before, strict=True):
+        assert (one == other).all()
+
+
 def test_states_of_random_rows_are_zeros(model, monkeypatch):
     windows = tuple(np.zeros((2, 50, 40, 4), np.int32))
 

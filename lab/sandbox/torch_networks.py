@@ -25,6 +25,7 @@ def seed(number: int) -> None:
     """Loads PyTorch for one thread, as the networks are small, and fixes what it draws."""
     import torch
 
+    _without_triton()
     torch.set_num_threads(1)
     torch.manual_seed(number)
 
@@ -81,6 +82,7 @@ def training_step(
     """Makes a training step: ids and targets [B, T], h, c to the loss, h and c."""
     import torch
 
+    _without_triton()
     optimizer = torch.optim.Adam(model.parameters(), rate)
 
     def train(*given: Any) -> tuple[float, np.ndarray, np.ndarray]:
@@ -96,6 +98,14 @@ def training_step(
         return float(nats.detach()), h.detach().numpy(), c.detach().numpy()
 
     return train
+
+
+def _without_triton() -> None:
+    """Says that there is no Triton, which optimizers of PyTorch import but do not need.
+
+    TensorFlow and Triton both carry an LLVM, and a process with two of them is aborted.
+    """
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # importing it fails
 
 
 def nats(logits: Any, targets: Any) -> Any:

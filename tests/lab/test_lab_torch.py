@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +202,29 @@ def test_a_library_is_known_by_the_imports():
         (b"'''import torch'''\nfrom . import x", ["keras"]),
     ):
         assert libraries.imported(source) == names
+
+
+def test_it_trains_where_tensorflow_and_triton_would_abort(tmp_path):
+    """PyPI's wheel of PyTorch for Linux brings Triton along, which stands here for its LLVM."""
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton" / "__init__.py").write_text("import os; os.abort()")
+    program = """
+import tensorflow, torch
+from torch_solution import build_model, loss
+from lab.sandbox import torch_networks
+import numpy as np
+model, ids = build_model(9, 4, 6), np.zeros((2, 3), np.int32)
+step = torch_networks.training_step(model, loss, 0.01, 2, 6)
+step(ids, ids, *np.zeros((2, 2, 6), np.float32))
+import torch._dynamo
+"""
+    here = [tmp_path, ROOT, ROOT / "tests" / "lab"]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, here))},
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_the_tour_is_for_keras(tmp_path):

@@ -64,6 +64,12 @@ def _shares(ex: Any, logits: np.ndarray, t: float, uniforms: np.ndarray) -> None
         found[:50],
         "draw nothing of your own: the word follows from `uniform`",
     )
+    equal(
+        f"sample at T = {t:.3g}: the same uniforms from the last to the first",
+        _draws(ex, logits, t, uniforms[:50][::-1])[::-1],
+        found[:50],
+        "the word follows from logits, T and `uniform` alone: keep nothing from earlier calls",
+    )
     p = softmax(logits / t)
     order = np.cumsum(p)
     sure = np.abs(order[:, None] - uniforms).min(axis=0) > 1e-6

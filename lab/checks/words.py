@@ -222,6 +222,14 @@ def _mistake(text: str, received: Any) -> str:
     for hint, wrong in _MISTAKES:  # several mistakes at a time
         if bare and bare == [t.removeprefix("■") for t in wrong(text)]:
             return hint
+    lost = [t for t in right if t not in received] if bare else []
+    words = [t.removeprefix("■") for t in lost]
+    if (
+        received == [t for t in right if t not in lost]
+        and "".join(words).isalpha()
+        and words[0].isascii()
+    ):
+        return f"every word is a token, also a short one: {words[0]!r} is lost"
     return ""
 
 

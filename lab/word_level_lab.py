@@ -415,6 +415,7 @@ grid = np.unique([*np.linspace(0.5, 0.8, 4), *np.linspace(0.8, 1.2, 21), *np.lin
 foretold = probabilities_at(model, test[:4000], grid)
 perplexities = np.array([ex.perplexity(each) for each in foretold])
 lowest = int(perplexities.argmin())
+print(f"the perplexity is lowest at T = {grid[lowest]:.2f}")
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")

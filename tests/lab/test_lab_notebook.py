@@ -142,18 +142,22 @@ def test_as_the_starter_it_runs_to_the_first_exercise(monkeypatch):
 def test_on_a_book_the_lstm_beats_the_trigram(shared, tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_EXERCISES", SOLUTION)
     monkeypatch.setenv("LAB_NETWORK", str(tmp_path / "network.safetensors"))
-    monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "sherlock.txt"))
+    monkeypatch.setenv("LAB_BOOK", str(shared / "books" / "alice.txt"))
     run = notebook.run(notebook.made())
     said = printed(run)
     assert pictures(run) == len(notebook.PICTURES)
     lstm, trigram = re.search(r"LSTM +perplexity +([\d.]+) .* trigram ([\d.]+)", said).groups()
     assert float(lstm) < float(trigram)
     assert int(re.search(r"right: (\d+)% of 200 dates", said)[1]) >= 50
-    # The pictures show something: a few words are likely, a unit has learned what speech is, and
-    # the gradient of an LSTM falls less in the long run.
+    # The pictures show something: a few words are likely, a unit has learned what speech is, the
+    # network is not overfitted, and the gradient of an LSTM falls less in the long run.
     assert int(re.search(r"the eight best words hold (\d+)%", said)[1]) >= 20
-    quotes = re.search(r"inside quotation marks +\d+ +AUC +[\d.]+ +([\d.]+) +([\d.]+)", said)
+    quotes = re.search(
+        r"inside quotation marks +[ch] of unit \d+ +AUC +[\d.]+ +([\d.]+) +([\d.]+)", said
+    )
     held_out, untrained = (abs(float(each) - 0.5) for each in quotes.groups())
     assert held_out > untrained + 0.1
+    lowest = float(re.search(r"perplexity is lowest at T = ([\d.]+)", said)[1])
+    assert 0.85 < lowest < 1.25
     late = dict(re.findall(r"(LSTM|RNN): after 10 .* it is ([\d.]+) times as large", said))
     assert float(late["LSTM"]) > float(late["RNN"])

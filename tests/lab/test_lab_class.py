@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +32,16 @@ def lab_class():
         patch.setitem(sys.modules, "lab_class", module)
         spec.loader.exec_module(module)
         yield module
+
+
+def test_it_runs_from_anywhere(tmp_path):
+    """As the documents say, with the lab in no package that is installed."""
+    script, env = ROOT / "benchmarks" / "lab_class.py", {**os.environ}
+    env.pop("PYTHONPATH", None)
+    done = subprocess.run([sys.executable, script, "--help"], cwd=tmp_path, env=env,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--work" in done.stdout
 
 
 def test_the_class_has_all_kinds_and_its_points_follow(lab_class):

@@ -25,9 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # neither the lab nor its tests are in a wheel
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the lab is in no wheel
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "lab"))
 
 from mutants.mutant import Mutant, function_source, solution
 from mutants.table import mutants
@@ -36,6 +35,7 @@ from table import print_table
 from lab.checks import EXERCISES
 from lab.grade import file_name
 
+ROOT = Path(__file__).resolve().parents[1]
 WORTH = {name: n for exercise in EXERCISES.values() for name, n in exercise.points_of.items()}
 NAMES = """
 Ada Lovelace|Alan Turing|Barbara Liskov|Grace Hopper|Дора Габе|Donald Knuth|Edsger Dijkstra|

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,10 @@ def pytest_configure(config):
         "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
     hypothesis.settings.load_profile("no clock")
+    # A command that a shell puts in the background, with `&`, ignores Ctrl-C, and so would all that
+    # the tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Beam leaves files in the temporary folder.
     folder = tempfile.mkdtemp(prefix="textmill-tests-")
     tempfile.tempdir = os.environ["TMPDIR"] = folder

@@ -26,8 +26,9 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "ready: site/index.html; the search needs a server: $(BIN)/python -m http.server --directory site"
 
+# The tests start many processes: what one of them has compiled is kept for the others.
 test: $(VENV)/.tested lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
 
 # mypy says "Success" over whatever it finds, so the number of files is compared, too: without the
 # links in textmill/ it would be a sixth of them.

@@ -35,7 +35,7 @@ KINDS = {
     "corpora": Share(lambda _: Corpora(), 0.1, 500),
     "tables": Share(lambda _: Tables(), 0.1, 300),
     "models": Share(Models, 0.15, 250),
-    "outputs": Share(Outputs, 0.2, 120),
+    "outputs": Share(Outputs, 0.2, 60),
     "commands": Share(Commands, 0.1, 80),
-    "play": Share(Play, 0.05, 30),
+    "play": Share(Play, 0.05, 15),
 }

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import lab_solution
-import nbformat
 import pytest
 from lab_here import run_checks
 from rich.console import Console
@@ -276,6 +275,8 @@ def code_of(told) -> str:
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_notebook_is_that_of_its_source_and_has_the_same_code(name, source):
+    import nbformat  # three seconds
+
     file = notebook.file_of(LAB / source, name)
     assert file.read_text("utf-8") == notebook.as_text(LAB / source, language=name)
     own, told = notebook.made(LAB / source), nbformat.read(file, 4)

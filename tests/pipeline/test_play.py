@@ -364,6 +364,7 @@ def test_long_texts_are_read_in_pieces(player):
     np.testing.assert_allclose(found, whole, atol=1e-4)
 
 
+@pytest.mark.walk
 def test_in_a_browser(running):
     with open_browser() as browser:
         from selenium.webdriver.common.by import By
@@ -444,6 +445,7 @@ def test_the_page_s_texts_are_all_in_bulgarian(player):
     assert model.unknown.replace("n word", "n character").replace("re words", "re ones") in said
 
 
+@pytest.mark.walk
 def test_in_a_browser_in_bulgarian(running):
     with open_browser() as browser:
         from selenium.webdriver.common.by import By

@@ -25,7 +25,11 @@ from lab.notebook.training import (
 from lab.play import own_network, save
 
 V, EMBEDDING, UNITS = 9, 4, 6
-NAMES = ["Layers", "Inner", "Loop", "Formulas"]
+NAMES = [
+    "Layers",
+    "Loop",
+    *(pytest.param(name, marks=pytest.mark.lab) for name in ("Inner", "Formulas")),
+]
 SIZES = (V, EMBEDDING, UNITS)
 
 

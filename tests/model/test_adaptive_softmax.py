@@ -162,6 +162,7 @@ def large():
     return SavedModel(network, vocabulary, "stream", (), arrays, {"corpus": {}})
 
 
+@pytest.mark.long  # every day it is shown by texts
 def test_a_column_is_the_same_bits_wherever_it_stands(large):
     x = np.random.default_rng(1).normal(size=(160, 256)).astype(np.float32)
     temperatures = np.resize(np.float32([0.5, 1.5, 0]), 256)

@@ -103,7 +103,7 @@ def test_prompts_of_any_length_are_read_once_and_whole(make_model, length):
         {},
         pytest.param({"top_k": 3}, marks=pytest.mark.long),
         pytest.param({"top_p": 0.7}, marks=pytest.mark.long),
-        {"min_p": 0.2},
+        pytest.param({"min_p": 0.2}, marks=pytest.mark.long),
     ],
     ids=str,
 )
@@ -378,6 +378,7 @@ def test_settings_of_several_values_take_any_sequence():
         GenerationSettings(temperatures={0.5})
 
 
+@pytest.mark.walk  # TensorFlow in a process of its own
 def test_threads_that_would_change_bits_are_refused():
     import subprocess
     import sys

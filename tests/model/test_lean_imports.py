@@ -39,6 +39,7 @@ print("all there")
 """
 
 
+@pytest.mark.walk  # TensorFlow in a process of its own
 def test_all_of_tensorflow_and_keras_can_be_loaded_later():
     done = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True)
     assert done.stdout == "all there\n", done.stderr

@@ -149,17 +149,21 @@ def test_errors_of_the_process_keep_their_kind(elsewhere):
     assert list(elsewhere.next_words("The", GenerationSettings(), 1))
 
 
-def test_a_process_that_died_is_told_and_another_one_starts(model):
-    writer = WriterProcess(model)
+def test_a_process_that_died_is_told_and_another_one_starts(elsewhere):
     asked = "The", GenerationSettings(), 3
-    before = list(writer.next_words(*asked))
-    pid = writer._process.pid
-    stream = writer.stream(prompt("The"), GenerationSettings(max_words=20, min_words=20))
+    before = list(elsewhere.next_words(*asked))
+    stream = elsewhere.stream(prompt("The"), GenerationSettings(max_words=20, min_words=20))
     next(stream)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(elsewhere._process.pid, signal.SIGKILL)
     with pytest.raises(TextmillError, match=r"process died \(signal 9\)"):
         list(stream)
-    assert list(writer.next_words(*asked)) == before
+    assert list(elsewhere.next_words(*asked)) == before
+
+
+@pytest.mark.walk  # TensorFlow in a process of its own
+def test_a_process_ends_when_nothing_holds_its_writer(model):
+    writer = WriterProcess(model)
+    assert list(writer.next_words("The", GenerationSettings(), 3))
     pid = writer._process.pid
-    del writer  # nothing holds it: the process ends
+    del writer
     until(lambda: not os.path.exists(f"/proc/{pid}"), "the process is still there")

@@ -27,7 +27,7 @@ from textmill.pipeline.job.verify import verify
 from textmill.pipeline.output.formats import Format
 from textmill.pipeline.prompts.planning import plan, read_shard
 
-SETTINGS = GenerationSettings(temperatures=(0.5, 1.0), max_words=30)
+SETTINGS = GenerationSettings(temperatures=(0.5, 1.0), max_words=8)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def stopped(model_dir, prompt_file, tmp_path, monkeypatch) -> Path:
         return real(done, output)
 
     monkeypatch.setattr(textmill.pipeline.job.beam_steps, "write_shard", write)
-    with pytest.raises(Interrupted, match=r"9 of 40 shards are finished.*--resume goes on"):
+    with pytest.raises(Interrupted, match=r"9 of 13 shards are finished.*--resume goes on"):
         run(model_dir, prompt_file, tmp_path / "o")
     monkeypatch.undo()
     return tmp_path / "o"
@@ -304,7 +304,7 @@ def test_damaged_shards_are_made_again(stopped, whole, model_dir, prompt_file):
 DIFFERENCES = {
     "seed": ({"seed": 1}, "settings.seed was 0, is now 1"),
     "temperatures": ({"temperatures": (0.5,)}, r"settings.temperatures was \[0.5, 1.0\], is now"),
-    "max words": ({"max_words": 29}, "settings.max_words was 30, is now 29"),
+    "max words": ({"max_words": 7}, "settings.max_words was 8, is now 7"),
 }
 
 

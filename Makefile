@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The tests start many processes: what one of them has compiled is kept for the others.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: examples demo lab lab-torch test lint smoke fault-test long-test walk-test fuzz lab-test lab-mutants cluster-tools test-cluster clean
 
@@ -26,9 +28,8 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "ready: site/index.html; the search needs a server: $(BIN)/python -m http.server --directory site"
 
-# The tests start many processes: what one of them has compiled is kept for the others.
 test: $(VENV)/.tested lint
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
 
 # mypy says "Success" over whatever it finds, so the number of files is compared, too: without the
 # links in textmill/ it would be a sixth of them.

@@ -108,10 +108,8 @@ def run_here(source, solution, monkeypatch, tmp_path, language="en") -> int:
 @pytest.mark.parametrize(
     ("language", "network"),
     [
-        pytest.param(
-            "en", "", marks=pytest.mark.walk
-        ),  # the code of "bg" is the same, as a test sees every day
-        pytest.param("bg", "", marks=pytest.mark.lab),
+        pytest.param("en", "", marks=pytest.mark.walk),
+        pytest.param("bg", "", marks=pytest.mark.lab),  # has the same code, as another test sees
         pytest.param("en", "Layers", marks=pytest.mark.lab),
         pytest.param("en", "Inner", marks=pytest.mark.lab),
     ],

@@ -180,11 +180,11 @@ def inside_quotes(tokens: Sequence[str]) -> np.ndarray:
 
     The opening mark is inside, the closing one outside. Languages use the same marks the other way
     round („so“, »so«), so what is before a mark counts, too: one joined to a word closes. Where ‘
-    is more frequent than “, it opens speech, and the others are quotations within it.
+    is the most frequent, it opens speech, and the others are quotations within it.
     """
     found, inside = np.zeros(len(tokens), bool), False
     marks = [token.removeprefix("■") for token in tokens]
-    single = marks.count("‘") > marks.count("“")
+    single = 2 * marks.count("‘") > sum(mark in QUOTES for mark in marks)
     for t, (mark, token) in enumerate(zip(marks, tokens, strict=True)):
         joined = token.startswith("■")
         if single:
@@ -225,7 +225,7 @@ def capitalised(tokens: Sequence[str]) -> np.ndarray:
         if word[0].isalpha():
             found[t] = word[0].isupper() and not begins and word not in ("I", "I’m", "I'm")
             begins = False
-        elif token in STOPS or word in QUOTES:
+        elif token in STOPS or word in QUOTES or word == "‘":
             begins = True
     return found
 

@@ -42,6 +42,8 @@ def marked(text, property_of):
         ("“One.\n“Two.” Three", "“ One . “ Two ."),  # speech that goes on opens each paragraph
         ("He said: ‘Stop it.’ She left. ‘I saw “No!” there’", "‘ Stop it . ‘ I saw “ No ! ” there"),
         ("“I read ‘No!’ there.” She left", "“ I read ‘ No ! ’ there ."),
+        ('"I read ‘No!’ there." She left', '" I read ‘ No ! ’ there .'),
+        ("«Je lis ‘Non’.» Elle", "« Je lis ‘ Non ’ ."),
         ("It's a dog’s life", ""),
     ],
 )
@@ -57,6 +59,7 @@ def test_place_in_the_sentence():
 def test_capital_letters_within_a_sentence():
     text = "The dog saw Holmes. Watson said: “You, Mr Holmes?” I think I know Sherlock’s."
     assert marked(text, capitalised) == ["Holmes", "Mr", "Holmes", "Sherlock’s"]
+    assert marked("Then Alice said, ‘You know Holmes’", capitalised) == ["Alice", "Holmes"]
 
 
 def test_ranks_and_correlation_are_scipy_s():
